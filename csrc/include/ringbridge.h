@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ringbridge.h - the public face of the C core.
+ *
+ * A channel joins two processes: the host, which creates the shared memory, and the worker, which
+ * joins it. Frames (FlatBuffers, see ringbridge_flatbuf.h) cross through two rings in shared
+ * memory; array payloads lie in arenas and are used in place.
+ *
+ * Conventions
+ *   Names      rbr_<room>_<verb>; every type is opaque unless its fields are documented here.
+ *   Arguments  object, outputs, inputs, a length right after its array, deadline, rbr_error last.
+ *   Errors     a status to branch on; where a person will read it, an rbr_error (may be NULL).
+ *              Outputs are untouched on failure.
+ *   Time       nanoseconds of CLOCK_MONOTONIC; RBR_FOREVER never comes. A wait whose deadline has
+ *              passed still looks once.
+ *   Threads    every function may be called from any thread, unless it says otherwise. None of
+ *              them calls back, and none holds a lock while it sleeps.
+ *   fork       a forked child that still holds a channel gets RBR_FORKED from all that would
+ *              touch the peer, and its releases do nothing.
+ */
+#ifndef RINGBRIDGE_H
+#define RINGBRIDGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RBR_VERSION "0.1.0"
+#define RBR_FOREVER UINT64_MAX
+
+typedef enum rbr_status {
+    RBR_OK = 0,
+    RBR_AGAIN,       /* not now: nothing there, no room, not finished */
+    RBR_INTERRUPTED, /* a signal arrived: run its handlers, then call again */
+    RBR_TIMED_OUT,   /* the deadline has passed */
+    RBR_DEAD,        /* the peer has ended; final */
+    RBR_CLOSED,      /* this side has closed the channel; final */
+    RBR_BROKEN,      /* the peer wrote what breaks the protocol; final, the message says what */
+    RBR_FORKED,      /* a forked child must not use its parent's channel */
+    RBR_TOO_BIG,     /* larger than this call can ever take */
+    RBR_ARENA_FULL,  /* the arena's limit, or the machine's memory, is reached */
+    RBR_NO_MEMORY,   /* malloc failed */
+    RBR_REFUSED,     /* the handshake was refused, the message says why */
+    RBR_SYSTEM,      /* a system call failed: rbr_error.sys_errno */
+} rbr_status;
+
+#define RBR_ERROR_TEXT_MAX 1024
+
+typedef struct rbr_error {
+    rbr_status status;
+    int sys_errno; /* of RBR_SYSTEM, else 0 */
+    char text[RBR_ERROR_TEXT_MAX];
+} rbr_error;
+
+uint64_t rbr_now_ns(void);
+
+/* ----------------------------------------------------------------------------------- channel */
+
+typedef struct rbr_channel rbr_channel;
+
+enum rbr_memory { RBR_MEMORY_AUTO = 0, RBR_MEMORY_SHM = 1, RBR_MEMORY_MEMFD = 2 };
+
+#define RBR_RING_BYTES_DEFAULT (1u << 20)
+#define RBR_ARENA_FIRST_BYTES (16u << 20)
+
+typedef struct rbr_channel_options {
+    const char *name;     /* for messages and for the peer; NULL: "worker" */
+    uint32_t ring_bytes;  /* each way; power of two, 64 KiB to 1 GiB; 0: RBR_RING_BYTES_DEFAULT */
+    uint64_t arena_limit; /* bytes each side may allocate in its arena; 0: half of the memory */
+    enum rbr_memory memory; /* AUTO: POSIX shared memory, a sealed memfd where that fails */
+    int64_t spin_ns;        /* spin this long before sleeping; -1: calibrated to this machine */
+} rbr_channel_options;
+
+/*
+ * Starts the host's side over `socket`, one end of a SOCK_SEQPACKET pair whose other end the child
+ * `pid` has inherited. out_fd and err_fd are read ends of pipes on the child's stdout and stderr,
+ * or -1. Owns all three descriptors from here on, also on failure; reaps the child. A watcher
+ * thread runs from now until rbr_channel_close. The peer is usable after rbr_channel_handshake.
+ */
+rbr_status rbr_channel_open_host(rbr_channel **out, int socket, int pid, int out_fd, int err_fd,
+                                 const rbr_channel_options *options, rbr_error *err);
+
+/* Joins as the worker, over the inherited `socket`, which it owns from here on. */
+rbr_status rbr_channel_open_worker(rbr_channel **out, int socket, const char *python_version,
+                                   const char *abi, const char *executable, rbr_error *err);
+
+/*
+ * Exchanges versions, limits and the shared memory with the peer. One thread at a time;
+ * RBR_INTERRUPTED and RBR_TIMED_OUT: may be called again. RBR_REFUSED, RBR_DEAD, RBR_BROKEN: the
+ * message says why, and rbr_channel_close is what is left.
+ */
+rbr_status rbr_channel_handshake(rbr_channel *channel, uint64_t deadline_ns, rbr_error *err);
+
+/* What the peer said of itself; strings live as long as the channel. Valid after the handshake. */
+typedef struct rbr_peer {
+    int pid;
+    const char *python;     /* "3.11.7" */
+    const char *abi;        /* "cp311" */
+    const char *version;    /* of its ringbridge */
+    const char *executable; /* its sys.executable */
+} rbr_peer;
+void rbr_channel_peer(rbr_channel *channel, rbr_peer *out);
+
+/* RBR_OK while the channel works, else the final status, with its message. */
+rbr_status rbr_channel_state(rbr_channel *channel, rbr_error *err);
+
+/* Asks the peer to end: it finishes the call it is in, then returns RBR_CLOSED from receive. */
+void rbr_channel_say_goodbye(rbr_channel *channel);
+
+/* Sends a signal to the peer, never to a process that only has its number. group: to every
+ * process of the child's session instead. RBR_DEAD when it has ended. */
+rbr_status rbr_channel_kill(rbr_channel *channel, int signal_number, bool group, rbr_error *err);
+
+/* How the child ended. */
+typedef struct rbr_exit {
+    bool known;        /* false: somebody else reaped it */
+    bool signalled;    /* code is a signal's number, else an exit code */
+    bool core_dumped;
+    int code;
+} rbr_exit;
+
+/* Waits until the peer has ended and its output pipes are drained. */
+rbr_status rbr_channel_wait_end(rbr_channel *channel, rbr_exit *out, uint64_t deadline_ns);
+
+/* Stops the watcher, wakes every waiter with RBR_CLOSED, and lets go of everything but the memory
+ * under blocks that are still held. Idempotent; never waits for the peer. */
+void rbr_channel_close(rbr_channel *channel);
+
+/* The handle itself is counted: open gives one reference. The last release closes. */
+void rbr_channel_retain(rbr_channel *channel);
+void rbr_channel_release(rbr_channel *channel);
+
+/* -------------------------------------------------------------------------------- worker's end */
+
+/* Asks the peer to cancel the call `id`. hard: also interrupt the code that runs it. */
+rbr_status rbr_channel_cancel(rbr_channel *channel, uint64_t id, bool hard);
+
+/*
+ * The id of the call that the calling thread (the worker's main thread) runs now; 0: none. While
+ * it is set, a hard cancel of that id sends SIGINT to this thread.
+ */
+void rbr_channel_set_running(rbr_channel *channel, uint64_t id);
+
+/* True when the peer has asked to cancel this call (the id that runs). */
+bool rbr_channel_cancelled(rbr_channel *channel, uint64_t id);
+
+/* -------------------------------------------------------------------------------------- blocks */
+
+/*
+ * A block is a piece of an arena, counted by this process. A block of ours may be sent any number
+ * of times; a block of the peer's is handed back when its last reference goes. data is 64-byte
+ * aligned and stays mapped while a reference is held, past the channel's and the peer's end.
+ */
+typedef struct rbr_block rbr_block;
+
+/* A new block of our arena. May wait for the peer to map a new segment (RBR_TIMED_OUT,
+ * RBR_INTERRUPTED); deadline 0 never waits: RBR_AGAIN. Its bytes are not cleared. */
+rbr_status rbr_block_allocate(rbr_block **out, rbr_channel *channel, uint64_t bytes,
+                              uint64_t deadline_ns, rbr_error *err);
+void *rbr_block_data(const rbr_block *block);
+uint64_t rbr_block_bytes(const rbr_block *block);
+/* True for a block of our arena on this channel: it can be sent without a copy. */
+bool rbr_block_is_ours(const rbr_block *block, const rbr_channel *channel);
+void rbr_block_retain(rbr_block *block);
+void rbr_block_release(rbr_block *block);
+
+/* The 24 bytes that name a block on the wire: table Tensor's field `arena`. */
+typedef struct rbr_arena_ref {
+    uint64_t offset;
+    uint64_t length;
+    uint32_t generation;
+    uint16_t arena;
+    uint16_t flags;
+} rbr_arena_ref;
+void rbr_block_ref(const rbr_block *block, rbr_arena_ref *out);
+
+/* ------------------------------------------------------------------------------------ messages */
+
+/* One received frame: a private, verified copy. It holds the blocks its payloads lie in. */
+typedef struct rbr_message rbr_message;
+
+const uint8_t *rbr_message_frame(const rbr_message *message, uint32_t *size);
+uint64_t rbr_message_id(const rbr_message *message);
+uint64_t rbr_message_parent(const rbr_message *message);
+/* (rbr_message_body, which gives the body's table, is declared in ringbridge_flatbuf.h.) */
+/* The block behind a Tensor's field `arena` (pass its position in the frame); a new reference.
+ * NULL where there is none. Blocks never taken are handed back by rbr_message_free. */
+rbr_block *rbr_message_block(const rbr_message *message, const uint8_t *arena_field);
+void rbr_message_free(rbr_message *message);
+
+/* --------------------------------------------------------------------------- sending, receiving */
+
+/*
+ * Sends a frame that refers to `blocks` (each as often as it is listed). The frame is copied; one
+ * that is too large for the ring goes through the arena. While it waits for room, it moves the
+ * peer's frames into this side's queues. deadline 0 never waits: RBR_AGAIN.
+ */
+rbr_status rbr_channel_send(rbr_channel *channel, const void *frame, uint32_t size,
+                            rbr_block *const *blocks, size_t count, uint64_t deadline_ns);
+
+/* A call of ours that waits for its answer. Lives on the caller's stack, between begin and end. */
+typedef struct rbr_pending {
+    uint64_t private_[8];
+} rbr_pending;
+
+/* Registers a new call and gives its frame id (never reused; 0 only in a forked child). */
+uint64_t rbr_pending_begin(rbr_pending *pending, rbr_channel *channel);
+/* Waits for the answer: the next frame with this id. Looks, spins for at most spin_ns (0: not at
+ * all, RBR_FOREVER: what was calibrated) and then sleeps until the deadline; with deadline 0 it
+ * never sleeps, and returns RBR_AGAIN. */
+rbr_status rbr_pending_wait(rbr_pending *pending, rbr_message **out, uint64_t spin_ns,
+                            uint64_t deadline_ns);
+/* Forgets the call: an answer that comes later is dropped and its blocks are handed back. */
+void rbr_pending_end(rbr_pending *pending);
+
+/* The next frame that answers no call of ours: a request. Waits as rbr_pending_wait does.
+ * RBR_CLOSED: the peer said goodbye, and every frame before that has been received. */
+rbr_status rbr_channel_receive(rbr_channel *channel, rbr_message **out, uint64_t spin_ns,
+                               uint64_t deadline_ns);
+
+/* -------------------------------------------------------------------------------------- output */
+
+/*
+ * The child's stdout (stream 1) and stderr (stream 2), as it wrote them. One reader thread. Waits
+ * until there is something; *size is in: room, out: bytes. *dropped counts bytes of this stream
+ * that were thrown away before these because nobody had read them. RBR_CLOSED at the end.
+ */
+rbr_status rbr_channel_read_output(rbr_channel *channel, char *bytes, size_t *size, int *stream,
+                                   uint64_t *dropped, uint64_t deadline_ns);
+
+/* The last bytes of the child's stderr, whether read or not; returns how many. */
+size_t rbr_channel_error_tail(rbr_channel *channel, char *bytes, size_t size);
+
+/* --------------------------------------------------------------------------------------- stats */
+
+typedef struct rbr_stats {
+    uint64_t frames_sent, frames_received; /* frames, control messages not counted */
+    uint64_t bytes_sent, bytes_received;   /* of frames, payloads in arenas not counted */
+    uint64_t wakes_sent;                   /* semaphore posts to the peer */
+    uint64_t sleeps;                       /* times this side went to sleep */
+    uint64_t late_looks;      /* a sleep's 100 ms look found work: a lost wake-up; must stay 0 */
+    uint64_t dropped_answers; /* answers whose call had been given up */
+    uint64_t arena_bytes;     /* of our arena's segments, mapped */
+    uint64_t arena_used;      /* bytes in blocks that we or the peer still hold */
+    uint64_t arena_blocks;    /* how many such blocks */
+    uint64_t arena_limit;
+    uint64_t peer_blocks;     /* blocks of the peer's arena that we hold */
+    uint64_t output_dropped;  /* bytes of the child's output thrown away */
+    uint32_t ring_bytes;
+    uint32_t spin_ns;
+} rbr_stats;
+void rbr_channel_stats(rbr_channel *channel, rbr_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""Our frames as flatc reads them, and flatc's frames as our verifier sees them.
+
+wire_dump (tests/c/oracle_flatbuf) writes the frames; RBR_WIRE_DUMP names a built one, otherwise it
+is compiled here. flatc crashes on bad input, so it is shown only what our verifier has accepted.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CSRC = ROOT / "csrc"
+SCHEMA_FILE = CSRC / "schema" / "wire.fbs"
+DEEPEST = 4  # as in wire_dump.c
+
+FLATC = shutil.which("flatc")
+pytestmark = pytest.mark.skipif(FLATC is None, reason="flatc (FlatBuffers compiler) is not here")
+
+
+def load_generator() -> Any:
+    spec = importlib.util.spec_from_file_location(
+        "generate_wire", CSRC / "schema" / "generate_wire.py"
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["generate_wire"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+generate_wire = load_generator()
+SCHEMA = generate_wire.Parser(SCHEMA_FILE.read_text(encoding="utf-8")).parse()
+
+
+# --------------------------------------------------------------------------- what wire_dump writes
+
+
+def number(type_name: str, n: int) -> Any:
+    """The number n as wire_dump writes it into a scalar of this type, as JSON shows it."""
+    if type_name in ("float", "double"):
+        return n + 0.5
+    if type_name == "bool":
+        return True
+    size = generate_wire.scalar_bytes(SCHEMA, type_name)
+    value = n * {8: 2**33 + 1, 4: 65537, 2: 257, 1: 1}[size]
+    if type_name in SCHEMA.enums:
+        names = {member: name for name, member in SCHEMA.enums[type_name].members}
+        return names.get(value, value)
+    return value
+
+
+def full_field(entry: Any, form: str, depth: int) -> Any:
+    n = entry.id + 10 * depth
+    mark = f"{entry.id}.{depth}"
+    if form == "SCALAR":
+        return number(entry.type, n)
+    if form == "REF":
+        fields = SCHEMA.structs[entry.type].fields
+        return {name: number(kind, n + k) for k, (name, kind) in enumerate(fields)}
+    if form == "STRING":
+        return f'na\u00efve "text" {mark}'
+    if form == "VECTOR":
+        return [number(entry.type, n), number(entry.type, n + 1)]
+    if form == "STRINGS":
+        return [f"one {mark}", f"two {mark}"]
+    child = full_table(entry.type, depth + 1)
+    return [child, child] if form == "TABLES" else child
+
+
+def full_table(name: str, depth: int) -> dict[str, Any]:
+    table = SCHEMA.tables[name]
+    out = {}
+    for entry in table.fields:
+        place = generate_wire.place_of(SCHEMA, table, entry)
+        if not place.child or depth < DEEPEST or entry.required:
+            out[entry.name] = full_field(entry, place.form, depth)
+    return out
+
+
+def result(value: dict[str, Any]) -> dict[str, Any]:
+    return {"id": 2, "parent": 1, "body_type": "Result", "body": {"value": value}}
+
+
+TENSOR = {"dtype": "I8", "byteorder": 0, "flags": 4, "shape": [5], "itemsize": 1}
+ARENA = {"offset": 4096, "length": 64, "generation": 9, "arena": 1, "flags": 0}
+SMALLEST = -(2**63)
+
+EXPECTED: dict[str, Any] = {
+    f"full_{name}": {
+        "id": 2**64 - 1,
+        "parent": number_of_body + 1,
+        "body_type": name,
+        "body": full_table(name, 2),
+    }
+    for number_of_body, name in enumerate(SCHEMA.unions["Body"])
+}
+EXPECTED["hot_call"] = {
+    "id": 1,
+    "parent": 0,
+    "body_type": "Call",
+    "body": {"function": 3, "args": [{"kind": "Int", "i": SMALLEST + n} for n in range(3)]},
+}
+EXPECTED["hot_dict"] = result(
+    {
+        "kind": "Dict",
+        "keys": [{"kind": "Str", "s": ""}],
+        "items": [{"kind": "Complex", "f": -0.25, "g": 1e300}],
+    }
+)
+EXPECTED["hot_tensor_arena"] = result(
+    {"kind": "Tensor", "tensor": {**TENSOR, "arena": ARENA, "data_offset": 16}}
+)
+EXPECTED["hot_tensor_inline"] = result(
+    {"kind": "Tensor", "tensor": {**TENSOR, "inline_data": [1, 2, 3, 4, 255]}}
+)
+
+
+# --------------------------------------------------------------------------------------- fixtures
+
+
+@pytest.fixture(scope="module")
+def wire_dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program: RBR_WIRE_DUMP, or compiled from the tree."""
+    given = os.environ.get("RBR_WIRE_DUMP")
+    if given:
+        return Path(given)
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler here, and RBR_WIRE_DUMP is not set")
+    program = tmp_path_factory.mktemp("wire_dump") / "wire_dump"
+    sources = [
+        ROOT / "tests/c/oracle_flatbuf/wire_dump.c",
+        CSRC / "core" / "flatbuf_build.c",
+        CSRC / "core" / "flatbuf_verify.c",
+        CSRC / "core" / "wire_tables.c",
+    ]
+    command = [compiler, "-std=c11", "-O1", f"-I{CSRC / 'include'}", f"-I{CSRC / 'core'}"]
+    subprocess.run([*command, "-o", program, *sources], check=True, timeout=120)
+    return program
+
+
+@pytest.fixture(scope="module")
+def golden(wire_dump: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory with the frames."""
+    directory = tmp_path_factory.mktemp("golden")
+    subprocess.run([wire_dump, directory], check=True, timeout=60)
+    return directory
+
+
+def flatc(directory: Path, *arguments: object) -> None:
+    assert FLATC is not None
+    done = subprocess.run(
+        [FLATC, "-o", directory, *map(str, arguments)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def as_json(frame: Path, directory: Path) -> Any:
+    flatc(directory, "--json", "--strict-json", "--raw-binary", SCHEMA_FILE, "--", frame)
+    return json.loads((directory / f"{frame.stem}.json").read_text(encoding="utf-8"))
+
+
+def verdict(wire_dump: Path, frame: Path) -> str:
+    done = subprocess.run(
+        [wire_dump, "--verify", frame], capture_output=True, text=True, timeout=60
+    )
+    return done.stdout.strip()
+
+
+# ------------------------------------------------------------------------------------------ tests
+
+
+def test_generated_files_are_what_the_schema_says() -> None:
+    for path, text in generate_wire.generate(SCHEMA).items():
+        assert path.read_text(encoding="utf-8") == text, f"{path}: run generate_wire.py"
+
+
+def test_wire_dump_writes_exactly_the_frames_known_here(golden: Path) -> None:
+    assert sorted(path.stem for path in golden.glob("*.bin")) == sorted(EXPECTED)
+    assert len(EXPECTED) >= 20
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_flatc_reads_our_frame_as_the_values_we_wrote(
+    name: str, golden: Path, tmp_path: Path
+) -> None:
+    assert as_json(golden / f"{name}.bin", tmp_path) == EXPECTED[name]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_our_verifier_accepts_the_frame_that_flatc_writes(
+    name: str, wire_dump: Path, tmp_path: Path
+) -> None:
+    values = without_inline_data(EXPECTED[name])
+    source = tmp_path / f"{name}.json"
+    source.write_text(json.dumps(values), encoding="utf-8")
+    flatc(tmp_path, "--binary", SCHEMA_FILE, source)
+    frame = tmp_path / f"{name}.bin"
+    assert verdict(wire_dump, frame) == "OK"
+    again = tmp_path / "again"
+    again.mkdir()
+    assert without_defaults(as_json(frame, again)) == without_defaults(values)
+
+
+def without_inline_data(value: Any) -> Any:
+    """flatc 2.0.8 refuses to write a vector with force_align above 32."""
+    if isinstance(value, dict):
+        return {k: without_inline_data(v) for k, v in value.items() if k != "inline_data"}
+    return [without_inline_data(item) for item in value] if isinstance(value, list) else value
+
+
+def without_defaults(value: Any) -> Any:
+    """flatc leaves fields out that have their default value (all of ours are 0)."""
+    if isinstance(value, dict):
+        return {
+            key: without_defaults(item)
+            for key, item in value.items()
+            if isinstance(item, (bool, str, list, dict)) or item != 0
+        }
+    return [without_defaults(item) for item in value] if isinstance(value, list) else value
+
+
+def test_verify_verb_names_defect_and_offset(wire_dump: Path, golden: Path, tmp_path: Path) -> None:
+    frame = tmp_path / "bent.bin"
+    frame.write_bytes(b"\0\0\0\0" + (golden / "hot_call.bin").read_bytes()[4:])
+    assert verdict(wire_dump, frame).startswith("defect 3 at 0: ")
