@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * layout.h - every byte that lives in shared memory. No functions.
+ *
+ *   the ring segment (created by the host, one a channel)
+ *   0              128          256          384                             64 KiB
+ *   +--------------+------------+------------+-------------------------------+----------+----------+
+ *   | magic, sizes | wake host  | wake worker| ring 0: tail, head; ring 1 ...| data 0   | data 1   |
+ *   +--------------+------------+------------+-------------------------------+----------+----------+
+ *   ring 0 carries host -> worker, ring 1 worker -> host; wake[role] is slept on by that role.
+ *
+ *   an arena segment (created by the side that allocates in it)
+ *   +--------+---------------+--------+---------------+---
+ *   | header | payload ...   | header | payload ...   |      extents are multiples of 4 KiB
+ *   +--------+---------------+--------+---------------+---
+ *
+ *   a record in a ring
+ *   +0 u32 bytes, +4 u32 zero, +8 the frame, then up to 7 bytes of padding
+ *
+ * Who writes what stands at each field. Whatever the peer can write is read once, into a local,
+ * and checked before it is used.
+ */
+#ifndef RBR_LAYOUT_H
+#define RBR_LAYOUT_H
+
+#include <semaphore.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Two cache lines: the hardware fetches lines in pairs. */
+#define RBR_LINE 128
+#define RBR_PAGE 65536 /* the largest page of the machines we know */
+
+#define RBR_SEGMENT_MAGIC UINT64_C(0x31676e6972726272) /* "rbrring1" */
+
+struct rbr_ring_shared {
+    alignas(RBR_LINE) _Atomic uint64_t tail; /* bytes ever written; by the producer only */
+    alignas(RBR_LINE) _Atomic uint64_t head; /* bytes ever consumed; by the consumer only */
+};
+
+enum rbr_wake_for { RBR_WAKE_DATA = 1, RBR_WAKE_ROOM = 2 };
+
+struct rbr_wake_shared {
+    alignas(RBR_LINE) _Atomic uint32_t waiting; /* rbr_wake_for bits: set by the sleeper, cleared
+                                                   by either */
+    _Atomic uint32_t cpu;                       /* where the sleeper last ran; by the sleeper */
+    sem_t hint;                                 /* "look again"; posted by anybody */
+};
+
+struct rbr_segment_shared {
+    uint64_t magic;      /* these four: by the host, before the worker knows of the segment */
+    uint64_t session;
+    uint32_t ring_bytes; /* of each ring's data */
+    uint32_t reserved;
+    struct rbr_wake_shared wake[2]; /* by the sleeper's role on the wire: 0 host, 1 worker */
+    struct rbr_ring_shared ring[2]; /* by the producer's role */
+};
+
+/* Before each block's payload. */
+struct rbr_block_shared {
+    _Atomic uint64_t returned;    /* how often the peer handed it back; by the peer, only grows */
+    _Atomic uint32_t generation;  /* of the allocation; by the owner */
+    uint32_t reserved;
+    _Atomic uint64_t bytes;       /* of the payload; by the owner */
+    uint8_t padding[40];
+};
+
+struct rbr_record_shared {
+    _Atomic uint32_t bytes;
+    uint32_t reserved;
+};
+
+#define RBR_RING_DATA_OFFSET RBR_PAGE
+#define RBR_BLOCK_HEADER_BYTES 64
+
+static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock inside shared memory would be per process");
+static_assert(ATOMIC_INT_LOCK_FREE == 2, "a lock inside shared memory would be per process");
+static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "wire layout");
+static_assert(offsetof(struct rbr_ring_shared, head) == RBR_LINE, "wire layout");
+static_assert(sizeof(struct rbr_ring_shared) == 2 * RBR_LINE, "wire layout");
+static_assert(sizeof(sem_t) == 32, "wire layout: glibc's semaphore on 64-bit machines");
+static_assert(offsetof(struct rbr_wake_shared, hint) == 8, "wire layout");
+static_assert(sizeof(struct rbr_wake_shared) == RBR_LINE, "wire layout");
+static_assert(offsetof(struct rbr_segment_shared, wake) == RBR_LINE, "wire layout");
+static_assert(offsetof(struct rbr_segment_shared, ring) == 3 * RBR_LINE, "wire layout");
+static_assert(sizeof(struct rbr_segment_shared) <= RBR_RING_DATA_OFFSET, "wire layout");
+static_assert(sizeof(struct rbr_block_shared) == RBR_BLOCK_HEADER_BYTES, "wire layout");
+static_assert(sizeof(struct rbr_record_shared) == 8, "wire layout");
+
+/* Compared in the handshake: two builds that disagree about any byte above must not meet. */
+#define RBR_LAYOUT_HASH                                                                           \
+    (UINT64_C(1) << 32 | (uint64_t)RBR_LINE << 16 | (uint64_t)sizeof(sem_t) << 8 |                \
+     (uint64_t)RBR_BLOCK_HEADER_BYTES)
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os.h - all that the operating system decides; os_linux.c is the only file with its quirks.
+ */
+#ifndef RBR_OS_H
+#define RBR_OS_H
+
+#include "base.h"
+
+#include <semaphore.h>
+
+#define RBR_OS_PAGE 4096u
+
+/* The CPU this thread runs on. */
+uint32_t rbr_os_cpu(void);
+/* CPUs that this process may use; 1: never spin. */
+int rbr_os_cpu_count(void);
+/* Tells the CPU that we spin. */
+static inline void
+rbr_os_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+/* Lets another thread of this CPU run. */
+void rbr_os_yield(void);
+
+/* Waits on a semaphore: RBR_OK, RBR_TIMED_OUT, RBR_INTERRUPTED. */
+rbr_status rbr_os_sem_wait(sem_t *semaphore, uint64_t deadline_ns);
+
+/* Bytes that may still be allocated: MemAvailable and the control group's limit. */
+uint64_t rbr_os_memory_available(void);
+uint64_t rbr_os_memory_total(void);
+
+void rbr_os_random(void *bytes, size_t size);
+
+/* Starts a thread with every signal blocked, so that no handler of the host runs on it. */
+rbr_status rbr_os_thread_start(unsigned long *thread, void *(*run)(void *), void *argument,
+                               const char *name, rbr_error *err);
+
+/* --- fork: a token that a forked child cannot show (MADV_WIPEONFORK) --- */
+
+/* This process's token; call once before comparing. 0 only when memory is out. */
+uint64_t rbr_os_fork_token(void);
+/* True in the process that got `token`, false in a forked child. */
+bool rbr_os_fork_check(uint64_t token);
+
+/* --- processes: a pidfd never names a stranger --- */
+
+int rbr_os_pidfd_open(int pid);                                  /* -1 where there is none */
+rbr_status rbr_os_pidfd_signal(int pidfd, int signal_number, rbr_error *err); /* RBR_DEAD: ended */
+/* The exit of a child that has ended, left as a zombie (keep) or reaped. RBR_AGAIN: it still runs;
+ * RBR_DEAD: not our child, or somebody else reaped it. */
+rbr_status rbr_os_wait_child(int pidfd, int pid, bool keep, rbr_exit *out);
+
+/* --- memory that two processes share: an fd of `bytes`, really allocated --- */
+
+/* memory: enum rbr_memory. *sealed: it can no longer shrink. */
+rbr_status rbr_os_shared_create(int *fd, bool *sealed, uint64_t bytes, enum rbr_memory memory,
+                                rbr_error *err);
+/* Refuses an fd that is smaller than `bytes` or not plain shared memory. */
+rbr_status rbr_os_shared_check(int fd, uint64_t bytes, rbr_error *err);
+rbr_status rbr_os_map(void **base, int fd, uint64_t bytes, bool populate, rbr_error *err);
+/* Maps two windows of `bytes` at `offset` of fd, right behind each other. */
+rbr_status rbr_os_map_twice(void **base, int fd, uint64_t offset, uint64_t bytes, rbr_error *err);
+void rbr_os_unmap(void *base, uint64_t bytes);
+
+#endif

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os_linux.c - the operating system's quirks, and no others: each function tries the modern call
+ * first and falls back where a kernel or C library is older.
+ */
+#include "os.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+#define RBR_P_PIDFD ((idtype_t)3) /* P_PIDFD, glibc 2.36 */
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+/* ------------------------------------------------------------------------------- time, CPUs */
+
+uint64_t
+rbr_now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * RBR_SECOND + (uint64_t)now.tv_nsec;
+}
+
+uint32_t
+rbr_os_cpu(void)
+{
+    const int cpu = sched_getcpu();
+
+    return cpu < 0 ? UINT32_MAX : (uint32_t)cpu;
+}
+
+int
+rbr_os_cpu_count(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return CPU_COUNT(&set);
+    return (int)sysconf(_SC_NPROCESSORS_ONLN); /* more CPUs than a cpu_set_t holds */
+}
+
+void
+rbr_os_yield(void)
+{
+    sched_yield();
+}
+
+static struct timespec
+timespec_of(uint64_t ns)
+{
+    return (struct timespec){(time_t)(ns / RBR_SECOND), (long)(ns % RBR_SECOND)};
+}
+
+/* sem_clockwait came with glibc 2.30; bound at run time so that older ones still load us. */
+typedef int (*sem_clockwait_function)(sem_t *, clockid_t, const struct timespec *);
+
+static sem_clockwait_function
+find_sem_clockwait(void)
+{
+    static _Atomic(void *) cached;
+    static _Atomic int looked;
+    void *symbol = atomic_load_explicit(&cached, memory_order_relaxed);
+
+    if (symbol == NULL && !atomic_load_explicit(&looked, memory_order_relaxed)) {
+        symbol = dlsym(RTLD_DEFAULT, "sem_clockwait");
+        atomic_store_explicit(&cached, symbol, memory_order_relaxed);
+        atomic_store_explicit(&looked, 1, memory_order_relaxed);
+    }
+    sem_clockwait_function function;
+    memcpy(&function, &symbol, sizeof function);
+    return function;
+}
+
+rbr_status
+rbr_os_sem_wait(sem_t *semaphore, uint64_t deadline_ns)
+{
+    const sem_clockwait_function clockwait = find_sem_clockwait();
+    struct timespec until = timespec_of(deadline_ns);
+    int result;
+
+    if (clockwait != NULL) {
+        result = clockwait(semaphore, CLOCK_MONOTONIC, &until);
+    } else {
+        /* sem_timedwait knows only the settable clock; callers wait 100 ms at most, so a step of
+         * it costs no more than one look. */
+        const uint64_t now = rbr_now_ns();
+        struct timespec wall;
+
+        clock_gettime(CLOCK_REALTIME, &wall);
+        until = timespec_of((uint64_t)wall.tv_sec * RBR_SECOND + (uint64_t)wall.tv_nsec +
+                            (deadline_ns > now ? deadline_ns - now : 0));
+        result = sem_timedwait(semaphore, &until);
+    }
+    if (result == 0)
+        return RBR_OK;
+    return errno == EINTR ? RBR_INTERRUPTED : RBR_TIMED_OUT;
+}
+
+/* ------------------------------------------------------------------------------------ memory */
+
+/* The number after `key` in a small file ("" : the whole file is one number); UINT64_MAX when
+ * there is none ("max"). */
+static uint64_t
+read_number(const char *path, const char *key)
+{
+    char text[4096];
+    const char *at;
+    char *end;
+    ssize_t size;
+    unsigned long long number;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return UINT64_MAX;
+    size = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (size <= 0)
+        return UINT64_MAX;
+    text[size] = '\0';
+    at = strstr(text, key);
+    if (at == NULL)
+        return UINT64_MAX;
+    at += strlen(key);
+    number = strtoull(at, &end, 10);
+    return end == at ? UINT64_MAX : (uint64_t)number;
+}
+
+/* What the control group still allows: version 2 where this process stands, else version 1's
+ * root, which is the container's own. */
+static uint64_t
+cgroup_available(void)
+{
+    char group[512] = "", path[640];
+    uint64_t limit, used;
+    FILE *file = fopen("/proc/self/cgroup", "re");
+
+    if (file != NULL) {
+        char line[512];
+
+        while (fgets(line, sizeof line, file) != NULL)
+            if (sscanf(line, "0::%511[^\n]", group) == 1)
+                break;
+        fclose(file);
+    }
+    snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", group);
+    limit = read_number(path, "");
+    snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.current", group);
+    used = read_number(path, "");
+    if (limit == UINT64_MAX) {
+        limit = read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes", "");
+        used = read_number("/sys/fs/cgroup/memory/memory.usage_in_bytes", "");
+    }
+    if (limit == UINT64_MAX || used == UINT64_MAX)
+        return UINT64_MAX;
+    return limit > used ? limit - used : 0;
+}
+
+uint64_t
+rbr_os_memory_available(void)
+{
+    const uint64_t kib = read_number("/proc/meminfo", "MemAvailable:");
+    const uint64_t group = cgroup_available();
+    const uint64_t machine = kib == UINT64_MAX ? UINT64_MAX : kib * 1024;
+
+    return machine < group ? machine : group;
+}
+
+uint64_t
+rbr_os_memory_total(void)
+{
+    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void
+rbr_os_random(void *bytes, size_t size)
+{
+    uint8_t *at = bytes;
+
+    while (size > 0) {
+        const ssize_t got = getrandom(at, size, 0);
+
+        if (got > 0) {
+            at += got;
+            size -= (size_t)got;
+        } else if (errno != EINTR) {
+            /* Only names and nonces come from here, guarded by O_EXCL and the socket: the clock
+             * will do where a sandbox forbids getrandom. */
+            const uint64_t now = rbr_now_ns() * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)getpid();
+            const size_t part = size < sizeof now ? size : sizeof now;
+
+            memcpy(at, &now, part);
+            at += part;
+            size -= part;
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------ threads */
+
+rbr_status
+rbr_os_thread_start(unsigned long *thread, void *(*run)(void *), void *argument, const char *name,
+                    rbr_error *err)
+{
+    sigset_t all, before;
+    pthread_t started;
+    int result;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* the new thread inherits the mask */
+    result = pthread_create(&started, NULL, run, argument);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0) {
+        errno = result;
+        return rbr_fail_sys(err, "start a thread");
+    }
+    pthread_setname_np(started, name);
+    *thread = started;
+    return RBR_OK;
+}
+
+/* --------------------------------------------------------------------------------------- fork */
+
+static _Atomic(_Atomic uint64_t *) fork_page;
+static _Atomic uint64_t fork_tokens;
+
+uint64_t
+rbr_os_fork_token(void)
+{
+    static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
+    _Atomic uint64_t *page;
+    uint64_t token;
+
+    pthread_mutex_lock(&once);
+    page = atomic_load(&fork_page);
+    if (page == NULL) {
+        void *fresh = mmap(NULL, RBR_OS_PAGE, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        /* The kernel zeroes this page in every child, whichever way it forked. */
+        if (fresh != MAP_FAILED && madvise(fresh, RBR_OS_PAGE, MADV_WIPEONFORK) == 0) {
+            page = fresh;
+            atomic_store(&fork_page, page);
+        } else if (fresh != MAP_FAILED) {
+            munmap(fresh, RBR_OS_PAGE);
+        }
+    }
+    token = 0;
+    if (page != NULL) {
+        token = atomic_load(page);
+        if (token == 0) { /* a new process: a token that its parent never had */
+            token = atomic_fetch_add(&fork_tokens, 1) + 1;
+            atomic_store(page, token);
+        }
+    }
+    pthread_mutex_unlock(&once);
+    return token;
+}
+
+bool
+rbr_os_fork_check(uint64_t token)
+{
+    _Atomic uint64_t *page = atomic_load_explicit(&fork_page, memory_order_relaxed);
+
+    return page != NULL && atomic_load_explicit(page, memory_order_relaxed) == token;
+}
+
+/* ---------------------------------------------------------------------------------- processes */
+
+int
+rbr_os_pidfd_open(int pid)
+{
+    return (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
+}
+
+rbr_status
+rbr_os_pidfd_signal(int pidfd, int signal_number, rbr_error *err)
+{
+    if (syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0) == 0)
+        return RBR_OK;
+    if (errno == ESRCH)
+        return rbr_fail(err, RBR_DEAD, "the process has ended");
+    return rbr_fail_sys(err, "send signal %d", signal_number);
+}
+
+rbr_status
+rbr_os_wait_child(int pidfd, int pid, bool keep, rbr_exit *out)
+{
+    const int flags = WEXITED | WNOHANG | (keep ? WNOWAIT : 0);
+    siginfo_t info;
+    int result;
+
+    memset(&info, 0, sizeof info);
+    do {
+        result = pidfd >= 0 ? waitid(RBR_P_PIDFD, (id_t)pidfd, &info, flags) : -1;
+        if (result < 0 && (pidfd < 0 || errno == EINVAL)) /* a kernel before 5.4 */
+            result = waitid(P_PID, (id_t)pid, &info, flags);
+    } while (result < 0 && errno == EINTR);
+    if (result < 0)
+        return RBR_DEAD;
+    if (info.si_pid == 0)
+        return RBR_AGAIN;
+    *out = (rbr_exit){
+        .known = true,
+        .signalled = info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED,
+        .core_dumped = info.si_code == CLD_DUMPED,
+        .code = info.si_status,
+    };
+    return RBR_OK;
+}
+
+/* ------------------------------------------------------------------------------ shared memory */
+
+/* Allocates for real: a full /dev/shm must be an error here, not a SIGBUS later. */
+static rbr_status
+allocate(int fd, uint64_t bytes, const char *where, rbr_error *err)
+{
+    struct statvfs room;
+    int result;
+
+    do {
+        result = posix_fallocate(fd, 0, (off_t)bytes);
+    } while (result == EINTR);
+    if (result == 0)
+        return RBR_OK;
+    errno = result;
+    if (result == ENOSPC && fstatvfs(fd, &room) == 0)
+        return rbr_fail_sys(err,
+                            "allocate %llu bytes in %s (%llu are free; enlarge it, or use "
+                            "limits={\"memory\": \"memfd\"})",
+                            (unsigned long long)bytes, where,
+                            (unsigned long long)room.f_bavail * room.f_frsize);
+    return rbr_fail_sys(err, "allocate %llu bytes in %s", (unsigned long long)bytes, where);
+}
+
+static rbr_status
+create_memfd(int *fd, uint64_t bytes, rbr_error *err)
+{
+    const int fresh = memfd_create("ringbridge", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    rbr_status status;
+
+    if (fresh < 0)
+        return rbr_fail_sys(err, "create a memfd");
+    status = allocate(fresh, bytes, "a memfd", err);
+    if (status == RBR_OK &&
+        fcntl(fresh, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+        status = rbr_fail_sys(err, "seal a memfd");
+    if (status != RBR_OK) {
+        close(fresh);
+        return status;
+    }
+    *fd = fresh;
+    return RBR_OK;
+}
+
+static rbr_status
+create_shm(int *fd, uint64_t bytes, rbr_error *err)
+{
+    char name[64];
+    uint64_t nonce[2];
+    rbr_status status;
+    int fresh;
+
+    rbr_os_random(nonce, sizeof nonce);
+    snprintf(name, sizeof name, "/ringbridge-%d-%016llx%016llx", (int)getpid(),
+             (unsigned long long)nonce[0], (unsigned long long)nonce[1]);
+    fresh = shm_open(name, O_CREAT | O_EXCL | O_RDWR, 0600); /* close-on-exec by itself */
+    if (fresh < 0)
+        return rbr_fail_sys(err, "create shared memory %s", name);
+    shm_unlink(name); /* before anybody is told: the name lives for microseconds */
+    status = allocate(fresh, bytes, "/dev/shm", err);
+    if (status != RBR_OK) {
+        close(fresh);
+        return status;
+    }
+    *fd = fresh;
+    return RBR_OK;
+}
+
+rbr_status
+rbr_os_shared_create(int *fd, bool *sealed, uint64_t bytes, enum rbr_memory memory, rbr_error *err)
+{
+    rbr_status status = RBR_SYSTEM;
+
+    if (memory != RBR_MEMORY_MEMFD)
+        status = create_shm(fd, bytes, err);
+    if (memory == RBR_MEMORY_SHM || status == RBR_OK) {
+        *sealed = false;
+        return status;
+    }
+    status = create_memfd(fd, bytes, err);
+    if (status == RBR_OK)
+        *sealed = true;
+    return status;
+}
+
+rbr_status
+rbr_os_shared_check(int fd, uint64_t bytes, rbr_error *err)
+{
+    struct stat info;
+
+    if (fstat(fd, &info) != 0)
+        return rbr_fail_sys(err, "look at a received segment");
+    if (!S_ISREG(info.st_mode) || info.st_uid != geteuid())
+        return rbr_fail(err, RBR_BROKEN, "a received segment is not memory of this user");
+    if ((uint64_t)info.st_size < bytes)
+        return rbr_fail(err, RBR_BROKEN, "a received segment has %lld bytes instead of %llu",
+                        (long long)info.st_size, (unsigned long long)bytes);
+    return RBR_OK;
+}
+
+rbr_status
+rbr_os_map(void **base, int fd, uint64_t bytes, bool populate, rbr_error *err)
+{
+    void *fresh = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | (populate ? MAP_POPULATE : 0), fd, 0);
+
+    if (fresh == MAP_FAILED)
+        return rbr_fail_sys(err, "map %llu bytes of shared memory", (unsigned long long)bytes);
+    *base = fresh;
+    return RBR_OK;
+}
+
+rbr_status
+rbr_os_map_twice(void **base, int fd, uint64_t offset, uint64_t bytes, rbr_error *err)
+{
+    /* Reserve both windows first, so that nothing can slip between them. */
+    uint8_t *fresh = mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int window;
+
+    if (fresh == MAP_FAILED)
+        return rbr_fail_sys(err, "reserve %llu bytes", (unsigned long long)(2 * bytes));
+    for (window = 0; window < 2; window++)
+        if (mmap(fresh + (uint64_t)window * bytes, bytes, PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, (off_t)offset) == MAP_FAILED) {
+            rbr_fail_sys(err, "map a ring of %llu bytes", (unsigned long long)bytes);
+            munmap(fresh, 2 * bytes);
+            return RBR_SYSTEM;
+        }
+    *base = fresh;
+    return RBR_OK;
+}
+
+void
+rbr_os_unmap(void *base, uint64_t bytes)
+{
+    if (base != NULL)
+        munmap(base, bytes);
+}
