@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * watcher.c - the one thread of a channel: it hears what comes beside the rings.
+ *
+ * It blocks all signals, never takes the GIL and never waits for anything but poll, so it notices
+ * a death whatever the peer's threads and ours are doing. It polls
+ *
+ *   stop_event     close, or "look again at what to poll"
+ *   control        segments, cancels, goodbye; its end of file is a hint (a forked grandchild can
+ *                  hold the socket open long after, and a peer can close it and live on)
+ *   pidfds         the truth about the peer's life
+ *   output pipes   in the host
+ *
+ * At the peer's death, in this order: the child's exit is looked at, its session is killed while
+ * the zombie still reserves the number, it is reaped, the pipes are drained and closed, the final
+ * state is latched, which wakes every waiter.
+ */
+#include "channel.h"
+
+#include "os.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    TRIM_MS = 10000,         /* an arena that nobody used for this long gives memory back */
+    DRAIN_BYTES = 256 << 10, /* of one pipe between two polls */
+    ORPHAN_MS = 500,         /* a worker without a host ends by itself within this, or is ended */
+    HINT_MS = 100,           /* after end of file on the control socket: is the peer alive? */
+    PARENT_MS = 50,          /* a wrapper that started the peer has this long to end after it */
+};
+
+/* ---------------------------------------------------------------------------- control messages */
+
+static void
+remember_cancel(rbr_channel *channel, uint64_t id, bool hard)
+{
+    rbr_watch *watch = &channel->watch;
+    uint64_t main_thread;
+    uint32_t count;
+
+    pthread_mutex_lock(&watch->cancel_lock);
+    count = atomic_load_explicit(&watch->cancelled_count, memory_order_relaxed);
+    watch->cancelled[count % RBR_CANCELLED_MAX] = id;
+    atomic_store_explicit(&watch->cancelled_count, count + 1, memory_order_release);
+    pthread_mutex_unlock(&watch->cancel_lock);
+    main_thread = atomic_load(&watch->main_thread);
+    /* The handler looks again whether the running call is the cancelled one. */
+    if (hard && main_thread != 0 && atomic_load(&watch->running_id) == id)
+        pthread_kill((pthread_t)main_thread, SIGINT);
+}
+
+static void
+on_message(rbr_channel *channel, rbr_datagram *datagram)
+{
+    rbr_verdict verdict = {.refs_max = 0};
+    rbr_error error = {.status = RBR_OK};
+    rbr_table root, body;
+
+    if (rbr_verify(datagram->bytes, datagram->size, &root, &verdict) != RBR_OK) {
+        rbr_channel_latch(channel, RBR_BROKEN, "a control message is malformed: %s at byte %u",
+                          rbr_defect_text(verdict.defect), verdict.offset);
+        return;
+    }
+    body = rbr_get_table(root, RBR_FRAME__BODY);
+    switch (rbr_get_u8(root, RBR_FRAME__BODY_TYPE, 0)) {
+    case RBR_BODY_SEGMENT:
+        if (rbr_blocks_on_segment(channel, body, datagram->fd, &error) != RBR_OK &&
+            error.status != RBR_DEAD)
+            rbr_channel_latch(channel, RBR_BROKEN, "%s", error.text);
+        break;
+    case RBR_BODY_CANCEL:
+        remember_cancel(channel, rbr_get_u64(root, RBR_FRAME__ID, 0),
+                        rbr_get_u8(body, RBR_CANCEL__HARD, 0) != 0);
+        break;
+    case RBR_BODY_GOODBYE:
+        atomic_store(&channel->watch.goodbye, true);
+        rbr_exchange_wake_all(channel);
+        break;
+    default:
+        break; /* from a newer peer, which knows that we may not */
+    }
+}
+
+/* False: end of file. */
+static bool
+read_control(rbr_channel *channel)
+{
+    for (;;) {
+        rbr_datagram datagram;
+        rbr_error error = {.status = RBR_OK};
+        const rbr_status status = rbr_control_receive(channel->watch.control, &datagram, &error);
+
+        if (status == RBR_AGAIN)
+            return true;
+        if (status == RBR_DEAD)
+            return false;
+        if (status != RBR_OK) {
+            rbr_channel_latch(channel, RBR_BROKEN, "%s", error.text);
+            return true;
+        }
+        on_message(channel, &datagram);
+        if (datagram.fd >= 0)
+            close(datagram.fd);
+    }
+}
+
+/* --------------------------------------------------------------------------------------- death */
+
+/* Sweeps the session that the child leads: its number is ours until we reap the child. */
+static rbr_exit
+reap_child(rbr_channel *channel)
+{
+    rbr_watch *watch = &channel->watch;
+    rbr_exit result = {.known = false};
+
+    if (watch->child_pid == 0)
+        return result;
+    if (watch->peer_pidfd >= 0 && watch->child_pidfd >= 0) { /* a wrapper waits for the peer */
+        struct pollfd look = {.fd = watch->child_pidfd, .events = POLLIN};
+
+        poll(&look, 1, PARENT_MS);
+    }
+    if (rbr_os_wait_child(watch->child_pidfd, watch->child_pid, true, &result) == RBR_DEAD)
+        return result; /* somebody else reaped it: the number may be a stranger's by now */
+    kill(-watch->child_pid, SIGKILL);
+    if (watch->child_pidfd >= 0) {
+        struct pollfd look = {.fd = watch->child_pidfd, .events = POLLIN};
+
+        poll(&look, 1, PARENT_MS);
+    }
+    if (rbr_os_wait_child(watch->child_pidfd, watch->child_pid, false, &result) == RBR_OK)
+        watch->child_pid = 0;
+    return result;
+}
+
+static void
+describe_exit(const rbr_exit *result, char *text, size_t size)
+{
+    if (!result->known)
+        snprintf(text, size, "ended (exit status unknown: somebody else waited for it)");
+    else if (result->signalled)
+        snprintf(text, size, "was killed by signal %d (%s)%s", result->code,
+                 strsignal(result->code), result->core_dumped ? ", core dumped" : "");
+    else
+        snprintf(text, size, "exited with code %d", result->code);
+}
+
+static void
+on_peer_ended(rbr_channel *channel)
+{
+    const rbr_exit result = reap_child(channel);
+    char text[160];
+    int stream;
+
+    for (stream = 0; stream < 2; stream++)
+        rbr_output_drain(channel, stream, RBR_OUTPUT_BYTES);
+    rbr_output_end(channel, &result);
+    if (channel->role == RBR_ROLE_HOST) {
+        describe_exit(&result, text, sizeof text);
+        rbr_channel_latch(channel, RBR_DEAD, "worker %s (pid %d) %s", channel->name,
+                          channel->peer.pid, text);
+    } else {
+        rbr_channel_latch(channel, RBR_DEAD, "the host has ended");
+    }
+}
+
+/* In the worker, the host being gone: the main thread has a moment to return from its loop, then
+ * the whole session ends, whatever user code it is in. */
+static void
+end_orphan(rbr_channel *channel)
+{
+    struct pollfd stop = {.fd = channel->watch.stop_event, .events = POLLIN};
+    const uint64_t until = rbr_now_ns() + ORPHAN_MS * RBR_MS;
+
+    while (rbr_now_ns() < until) {
+        poll(&stop, 1, ORPHAN_MS / 10);
+        if (atomic_load(&channel->watch.stop))
+            return; /* the channel is being closed: the main thread is on its way out */
+    }
+    if (getpgrp() == getpid())
+        kill(0, SIGKILL);
+    _exit(1);
+}
+
+/* -------------------------------------------------------------------------------------- the loop */
+
+enum slot { SLOT_STOP, SLOT_CONTROL, SLOT_PEER, SLOT_OUT, SLOT_ERR, SLOTS };
+
+typedef struct watch_loop {
+    rbr_channel *channel;
+    struct pollfd polled[SLOTS];
+    bool ended;        /* the peer's death was seen */
+    bool control_open;
+    uint64_t hint_ns;  /* when to doubt a peer that closed its socket; 0: no doubt */
+    uint64_t trim_ns;  /* when to look at the arena; 0: no need */
+} watch_loop;
+
+static void
+fill_slots(watch_loop *loop)
+{
+    rbr_watch *watch = &loop->channel->watch;
+    const rbr_output *output = &loop->channel->output;
+    const int truth = watch->peer_pidfd >= 0 ? watch->peer_pidfd : watch->child_pidfd;
+    const bool control = loop->control_open && atomic_load(&watch->handshaken);
+    const int fds[SLOTS] = {
+        watch->stop_event,
+        control ? watch->control : -1,
+        loop->ended ? -1 : truth,
+        output->streams[0].fd,
+        output->streams[1].fd,
+    };
+    int i;
+
+    for (i = 0; i < SLOTS; i++)
+        loop->polled[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+}
+
+static int
+poll_timeout_ms(const watch_loop *loop)
+{
+    const uint64_t now = rbr_now_ns();
+    uint64_t next = RBR_FOREVER;
+
+    if (loop->hint_ns != 0)
+        next = loop->hint_ns;
+    if (loop->trim_ns != 0 && loop->trim_ns < next)
+        next = loop->trim_ns;
+    if (next == RBR_FOREVER)
+        return -1;
+    return next <= now ? 0 : (int)((next - now) / RBR_MS + 1);
+}
+
+static void
+on_timers(watch_loop *loop)
+{
+    rbr_channel *channel = loop->channel;
+    const uint64_t now = rbr_now_ns();
+
+    if (atomic_exchange(&channel->watch.trim_soon, false) && loop->trim_ns == 0)
+        loop->trim_ns = now + TRIM_MS * RBR_MS;
+    if (loop->trim_ns != 0 && now >= loop->trim_ns)
+        loop->trim_ns = rbr_blocks_trim(channel) ? now + TRIM_MS * RBR_MS : 0;
+    if (loop->hint_ns != 0 && now >= loop->hint_ns && !loop->ended) {
+        loop->hint_ns = 0;
+        rbr_channel_latch(channel, RBR_DEAD,
+                          channel->role == RBR_ROLE_HOST
+                              ? "worker %s (pid %d) lives, but closed its control socket"
+                              : "the host of worker %s (pid %d) closed the channel",
+                          channel->name, channel->peer.pid);
+        if (channel->role == RBR_ROLE_WORKER)
+            end_orphan(channel);
+    }
+}
+
+static void
+on_ended(watch_loop *loop)
+{
+    loop->ended = true;
+    on_peer_ended(loop->channel);
+    if (loop->channel->role == RBR_ROLE_WORKER)
+        end_orphan(loop->channel);
+}
+
+static void
+on_ready(watch_loop *loop)
+{
+    rbr_channel *channel = loop->channel;
+    rbr_watch *watch = &channel->watch;
+    const short any = POLLIN | POLLHUP | POLLERR;
+    uint64_t ignored;
+
+    if (loop->polled[SLOT_STOP].revents != 0 &&
+        read(watch->stop_event, &ignored, sizeof ignored) < 0 && errno != EAGAIN)
+        atomic_store(&watch->stop, true);
+    if ((loop->polled[SLOT_OUT].revents & any) != 0)
+        rbr_output_drain(channel, 0, DRAIN_BYTES);
+    if ((loop->polled[SLOT_ERR].revents & any) != 0)
+        rbr_output_drain(channel, 1, DRAIN_BYTES);
+    if ((loop->polled[SLOT_CONTROL].revents & any) != 0 && !read_control(channel)) {
+        loop->control_open = false;
+        if (loop->polled[SLOT_PEER].fd < 0 && !loop->ended)
+            on_ended(loop); /* no pidfd on this kernel: the socket is all we have */
+        else
+            loop->hint_ns = rbr_now_ns() + HINT_MS * RBR_MS;
+    }
+    if ((loop->polled[SLOT_PEER].revents & any) != 0)
+        on_ended(loop);
+}
+
+static void *
+watch_run(void *argument)
+{
+    watch_loop loop = {.channel = argument, .control_open = true};
+
+    while (!atomic_load(&loop.channel->watch.stop)) {
+        fill_slots(&loop);
+        if (poll(loop.polled, SLOTS, poll_timeout_ms(&loop)) > 0)
+            on_ready(&loop);
+        on_timers(&loop);
+    }
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------------------- starting */
+
+rbr_status
+rbr_watch_start(rbr_channel *channel, rbr_error *err)
+{
+    rbr_status status = rbr_os_thread_start(&channel->watch.thread, watch_run, channel,
+                                            "ringbridge", err);
+
+    channel->watch.started = status == RBR_OK;
+    return status;
+}
+
+void
+rbr_watch_poke(rbr_channel *channel)
+{
+    const uint64_t one = 1;
+
+    if (write(channel->watch.stop_event, &one, sizeof one) < 0)
+        return; /* the counter is full: it is awake */
+}
+
+void
+rbr_watch_stop(rbr_channel *channel)
+{
+    if (!channel->watch.started)
+        return;
+    atomic_store(&channel->watch.stop, true);
+    rbr_watch_poke(channel);
+    pthread_join((pthread_t)channel->watch.thread, NULL);
+    channel->watch.started = false;
+}
+
+/* ----------------------------------------------------------------------------- the worker's side */
+
+void
+rbr_channel_set_running(rbr_channel *channel, uint64_t id)
+{
+    if (atomic_load_explicit(&channel->watch.main_thread, memory_order_relaxed) == 0)
+        atomic_store(&channel->watch.main_thread, (uint64_t)pthread_self());
+    atomic_store_explicit(&channel->watch.running_id, id, memory_order_release);
+}
+
+bool
+rbr_channel_cancelled(rbr_channel *channel, uint64_t id)
+{
+    rbr_watch *watch = &channel->watch;
+    bool found = false;
+    uint32_t i;
+
+    if (atomic_load_explicit(&watch->cancelled_count, memory_order_acquire) == 0)
+        return false;
+    pthread_mutex_lock(&watch->cancel_lock);
+    for (i = 0; i < RBR_CANCELLED_MAX && !found; i++)
+        found = watch->cancelled[i] == id;
+    pthread_mutex_unlock(&watch->cancel_lock);
+    return found;
+}
