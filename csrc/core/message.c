@@ -12,25 +12,16 @@
 
 enum { REFS_FEW = 16 };
 
-static void
-release_refs(rbr_message *message)
-{
-    uint32_t i;
-
-    for (i = 0; i < message->ref_count; i++)
-        rbr_block_release(message->refs[i].block);
-    free(message->refs);
-    message->refs = NULL;
-    message->ref_count = 0;
-}
-
 void
 rbr_message_free(rbr_message *message)
 {
+    uint32_t i;
+
     if (message == NULL)
         return;
-    if (message->ref_count > 0)
-        release_refs(message);
+    for (i = 0; i < message->ref_count; i++)
+        rbr_block_release(message->refs[i].block);
+    free(message->refs); /* may be there with nothing resolved */
     free(message);
 }
 

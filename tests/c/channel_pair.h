@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * channel_pair.h - a host in this process and a worker in a forked child, for the channel's tests.
+ */
+#ifndef RBR_TESTS_CHANNEL_PAIR_H
+#define RBR_TESTS_CHANNEL_PAIR_H
+
+#include "ringbridge.h"
+#include "ringbridge_flatbuf.h"
+#include "ringbridge_wire.h"
+
+typedef struct channel_pair {
+    rbr_channel *host;
+    int pid;
+} channel_pair;
+
+/* Runs `worker` (which serves, then returns) in the child; its exit code is 0 after it returned. */
+void pair_open(channel_pair *pair, const rbr_channel_options *options,
+               void (*worker)(rbr_channel *channel));
+/* Says goodbye and checks that the child exits with 0. */
+void pair_close(channel_pair *pair);
+
+/* A worker that answers every Call with a Result that has the same id; a Call whose function is
+ * FUNCTION_SUM answers with the sum of the bytes of the block behind its argument. */
+enum { FUNCTION_ECHO = 0, FUNCTION_SUM = 1 };
+void pair_serve(rbr_channel *channel);
+
+/* Builds Call(function, args=[i]) with room for `size` bytes of payload; returns its bytes. */
+uint32_t pair_build_call(uint8_t *room, uint32_t room_bytes, uint64_t id, uint32_t function,
+                         int64_t number, uint32_t padding);
+/* One call with `number`; the status, and the number that came back. */
+rbr_status pair_call(rbr_channel *host, int64_t number, uint32_t padding, int64_t *answer,
+                     uint64_t deadline_ns);
+
+#endif
