@@ -1,0 +1,693 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * channel_type.c - Channel: one end of a channel, as a Python object.
+ *
+ * Waiting is done without the GIL and in slices, so that Ctrl-C is heard; every status of the core
+ * becomes one of ringbridge.errors here, and nowhere else.
+ *
+ * close() while other threads are inside marks the object, wakes them, and the last one out lets go
+ * of the memory.
+ */
+#include "ext.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+/* --------------------------------------------------------------------------------- using a channel */
+
+rbr_channel *
+channel_enter(ChannelObject *self)
+{
+    if (self->channel == NULL || self->closing) {
+        PyErr_Format(self->state->ringbridge_error, "worker %U is closed", self->name);
+        return NULL;
+    }
+    self->users++;
+    return self->channel;
+}
+
+static void
+let_go(ChannelObject *self)
+{
+    rbr_channel *channel = self->channel;
+
+    self->channel = NULL;
+    Py_BEGIN_ALLOW_THREADS
+    rbr_channel_release(channel);
+    Py_END_ALLOW_THREADS
+}
+
+void
+channel_leave(ChannelObject *self)
+{
+    if (--self->users == 0 && self->closing && self->channel != NULL)
+        let_go(self);
+}
+
+bool
+deadline_from_timeout(PyObject *timeout, uint64_t *deadline_ns)
+{
+    double seconds;
+
+    *deadline_ns = RBR_FOREVER;
+    if (timeout == NULL || timeout == Py_None)
+        return true;
+    seconds = PyFloat_AsDouble(timeout);
+    if (seconds == -1.0 && PyErr_Occurred())
+        return false;
+    if (!(seconds >= 0)) {
+        PyErr_Format(PyExc_ValueError, "a timeout must be 0 or more seconds, not %R", timeout);
+        return false;
+    }
+    if (seconds < 1e9) /* longer is for ever */
+        *deadline_ns = rbr_now_ns() + (uint64_t)(seconds * 1e9);
+    return true;
+}
+
+/* --------------------------------------------------------------------------------------- errors */
+
+static void *
+raise_died(ChannelObject *self, const char *text, const char *doing)
+{
+    char tail[2048];
+    size_t size = 0;
+    rbr_exit result = {.known = false};
+    PyObject *message, *error = NULL, *lines;
+
+    if (self->channel != NULL) {
+        size = rbr_channel_error_tail(self->channel, tail, sizeof tail);
+        rbr_channel_wait_end(self->channel, &result, 0);
+    }
+    lines = PyUnicode_DecodeUTF8(tail, (Py_ssize_t)size, "backslashreplace");
+    if (lines == NULL)
+        return NULL;
+    message = PyUnicode_FromFormat("%s%s%s%s%U", text, doing != NULL ? ", while in " : "",
+                                   doing != NULL ? doing : "",
+                                   size > 0 ? "; its last output on stderr:\n" : "", lines);
+    Py_DECREF(lines);
+    if (message == NULL)
+        return NULL;
+    if (!result.known)
+        error = PyObject_CallFunction(self->state->worker_died, "OOO", message, Py_None, Py_None);
+    else if (result.signalled)
+        error = PyObject_CallFunction(self->state->worker_died, "OiO", message, result.code,
+                                      Py_None);
+    else
+        error = PyObject_CallFunction(self->state->worker_died, "OOi", message, Py_None,
+                                      result.code);
+    Py_DECREF(message);
+    if (error != NULL) {
+        PyErr_SetObject(self->state->worker_died, error);
+        Py_DECREF(error);
+    }
+    return NULL;
+}
+
+static void *
+raise_system(const rbr_error *err)
+{
+    PyObject *arguments = Py_BuildValue("(is)", err->sys_errno, err->text);
+
+    if (arguments != NULL) {
+        PyErr_SetObject(PyExc_OSError, arguments); /* picks the subclass by errno */
+        Py_DECREF(arguments);
+    }
+    return NULL;
+}
+
+void *
+channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err, const char *doing)
+{
+    core_state *state = self->state;
+    const char *what = doing != NULL ? doing : "the call";
+    rbr_error final = {.status = RBR_OK};
+
+    if (PyErr_Occurred()) /* a signal's handler has raised */
+        return NULL;
+    if (err == NULL && self->channel != NULL && rbr_channel_state(self->channel, &final) != RBR_OK)
+        err = &final;
+    switch (status) {
+    case RBR_DEAD:
+        return raise_died(self, err != NULL ? err->text : "the worker has ended", doing);
+    case RBR_CLOSED:
+        PyErr_Format(state->ringbridge_error, "worker %U is closed (while in %s)", self->name,
+                     what);
+        break;
+    case RBR_TIMED_OUT:
+        PyErr_Format(state->call_timeout,
+                     "%s did not finish within its timeout (worker %U); it was asked to stop",
+                     what, self->name);
+        break;
+    case RBR_ARENA_FULL:
+        PyErr_SetString(state->arena_full, err != NULL ? err->text : "the arena is full");
+        break;
+    case RBR_NO_MEMORY:
+        PyErr_NoMemory();
+        break;
+    case RBR_REFUSED:
+        PyErr_SetString(state->worker_start_failed, err != NULL ? err->text : "refused");
+        break;
+    case RBR_SYSTEM:
+        if (err != NULL)
+            return raise_system(err);
+        PyErr_SetString(PyExc_OSError, what);
+        break;
+    case RBR_TOO_BIG:
+        PyErr_Format(state->cannot_cross, "%s: %s", what,
+                     err != NULL ? err->text : "the message is too large");
+        break;
+    case RBR_FORKED:
+        PyErr_SetString(state->ringbridge_error,
+                        err != NULL ? err->text : "a forked child cannot use its parent's worker");
+        break;
+    default:
+        PyErr_SetString(state->protocol_error,
+                        err != NULL ? err->text : "the other process broke the protocol");
+        break;
+    }
+    return NULL;
+}
+
+static PyObject *
+text_or_empty(rbr_table table, uint32_t field)
+{
+    uint32_t size;
+    const char *text = rbr_get_string(table, field, &size);
+
+    return PyUnicode_DecodeUTF8(text != NULL ? text : "", text != NULL ? (Py_ssize_t)size : 0,
+                                "backslashreplace");
+}
+
+void *
+channel_raise_remote(ChannelObject *self, const rbr_message *message, rbr_table body)
+{
+    value_decoder decoder = {.state = self->state, .message = message};
+    const rbr_table value = rbr_get_table(body, RBR_ERROR__VALUE);
+    PyObject *type = text_or_empty(body, RBR_ERROR__TYPE);
+    PyObject *text = text_or_empty(body, RBR_ERROR__MESSAGE);
+    PyObject *traceback = text_or_empty(body, RBR_ERROR__TRACEBACK);
+    PyObject *arguments = NULL, *error = NULL;
+
+    if (value.at != NULL)
+        arguments = value_decode(&decoder, value);
+    if (value.at == NULL || arguments == NULL) {
+        PyErr_Clear(); /* the message will do */
+        arguments = Py_NewRef(Py_None);
+    }
+    if (type != NULL && text != NULL && traceback != NULL)
+        error = PyObject_CallFunction(self->state->error_from_wire, "iOOOO",
+                                      (int)rbr_get_u16(body, RBR_ERROR__CODE, 0), type, text,
+                                      traceback, arguments);
+    if (error != NULL && PyExceptionInstance_Check(error))
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    else if (!PyErr_Occurred())
+        PyErr_SetString(self->state->protocol_error, "the remote error could not be rebuilt");
+    Py_XDECREF(type);
+    Py_XDECREF(text);
+    Py_XDECREF(traceback);
+    Py_XDECREF(arguments);
+    Py_XDECREF(error);
+    return NULL;
+}
+
+/* ----------------------------------------------------------------------------- sending, waiting */
+
+/* The next moment to let Python's signal handlers run. */
+static uint64_t
+slice_end(uint64_t deadline_ns)
+{
+    const uint64_t look_ns = rbr_now_ns() + SIGNAL_LOOK_NS;
+
+    return deadline_ns < look_ns ? deadline_ns : look_ns;
+}
+
+/* After a slice: 1 to go on waiting, 0 when status is what counts, -1 when a handler raised. */
+static int
+slice_over(rbr_status status, uint64_t deadline_ns)
+{
+    if (status != RBR_INTERRUPTED && status != RBR_TIMED_OUT && status != RBR_AGAIN)
+        return 0;
+    if (PyErr_CheckSignals() < 0)
+        return -1;
+    return status == RBR_TIMED_OUT && rbr_now_ns() >= deadline_ns ? 0 : 1;
+}
+
+int
+channel_send(ChannelObject *self, value_encoder *encoder, uint32_t size, uint64_t deadline_ns,
+             const char *doing)
+{
+    rbr_channel *channel = self->channel;
+    rbr_status status = rbr_channel_send(channel, encoder->build.base, size, encoder->blocks,
+                                         encoder->block_count, 0);
+    int more = 1;
+
+    if (status == RBR_OK)
+        return 0;
+    while (more == 1 && (more = slice_over(status, deadline_ns)) == 1) {
+        const uint64_t until = slice_end(deadline_ns);
+
+        Py_BEGIN_ALLOW_THREADS
+        status = rbr_channel_send(channel, encoder->build.base, size, encoder->blocks,
+                                  encoder->block_count, until);
+        Py_END_ALLOW_THREADS
+    }
+    if (more == 0 && status == RBR_OK)
+        return 0;
+    channel_raise(self, status, NULL, doing);
+    return -1;
+}
+
+rbr_message *
+channel_wait(ChannelObject *self, rbr_pending *pending, uint64_t id, uint64_t deadline_ns,
+             const char *doing)
+{
+    rbr_message *message = NULL;
+    rbr_status status = rbr_pending_wait(pending, &message, GIL_SPIN_NS, 0);
+    int more = 1;
+
+    if (status == RBR_OK)
+        return message;
+    while (more == 1 && (more = slice_over(status, deadline_ns)) == 1) {
+        const uint64_t until = slice_end(deadline_ns);
+
+        Py_BEGIN_ALLOW_THREADS
+        status = rbr_pending_wait(pending, &message, RBR_FOREVER, until);
+        Py_END_ALLOW_THREADS
+    }
+    if (more == 0 && status == RBR_OK)
+        return message;
+    if (more < 0 || status == RBR_TIMED_OUT) /* nobody waits for it any more */
+        rbr_channel_cancel(self->channel, id, true);
+    return channel_raise(self, status, NULL, doing);
+}
+
+rbr_block *
+channel_allocate(ChannelObject *self, uint64_t bytes)
+{
+    rbr_channel *channel = channel_enter(self);
+    rbr_error error = {.status = RBR_OK};
+    rbr_block *block = NULL;
+    rbr_status status;
+    int more = 1;
+
+    if (channel == NULL)
+        return NULL;
+    status = rbr_block_allocate(&block, channel, bytes, 0, &error);
+    while (status != RBR_OK && more == 1 && (more = slice_over(status, RBR_FOREVER)) == 1) {
+        const uint64_t until = slice_end(RBR_FOREVER);
+
+        Py_BEGIN_ALLOW_THREADS
+        status = rbr_block_allocate(&block, channel, bytes, until, &error);
+        Py_END_ALLOW_THREADS
+    }
+    if (status != RBR_OK)
+        channel_raise(self, status, error.status != RBR_OK ? &error : NULL, "an allocation");
+    channel_leave(self);
+    return status == RBR_OK ? block : NULL;
+}
+
+/* -------------------------------------------------------------------------------- making, ending */
+
+static ChannelObject *
+channel_new_empty(core_state *state, const char *name)
+{
+    ChannelObject *self = PyObject_GC_New(ChannelObject, state->channel_type);
+
+    if (self == NULL)
+        return NULL;
+    self->state = state;
+    self->channel = NULL;
+    self->users = 0;
+    self->closing = false;
+    self->scratch = NULL;
+    self->scratch_bytes = 0;
+    self->name = PyUnicode_FromString(name);
+    PyObject_GC_Track((PyObject *)self);
+    if (self->name == NULL)
+        Py_CLEAR(self);
+    return self;
+}
+
+static void
+close_fds(int socket, int out, int err)
+{
+    close(socket);
+    if (out >= 0)
+        close(out);
+    if (err >= 0)
+        close(err);
+}
+
+static PyObject *
+channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"socket", "pid",         "stdout", "stderr", "name",
+                               "ring_bytes", "arena_bytes", "memory", NULL};
+    core_state *state = core_state_of_type(type);
+    rbr_channel_options options = {.spin_ns = -1};
+    int socket, pid, out, err, memory = 0;
+    unsigned long long arena_bytes = 0;
+    unsigned int ring_bytes = 0;
+    const char *name;
+    ChannelObject *self;
+    rbr_error error;
+    rbr_status status;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iiii$sIKi:Channel", keywords, &socket, &pid,
+                                     &out, &err, &name, &ring_bytes, &arena_bytes, &memory))
+        return NULL;
+    self = channel_new_empty(state, name);
+    if (self == NULL) {
+        close_fds(socket, out, err);
+        return NULL;
+    }
+    options.name = name;
+    options.ring_bytes = ring_bytes;
+    options.arena_limit = arena_bytes;
+    options.memory = (enum rbr_memory)memory;
+    Py_BEGIN_ALLOW_THREADS
+    status = rbr_channel_open_host(&self->channel, socket, pid, out, err, &options, &error);
+    Py_END_ALLOW_THREADS
+    if (status != RBR_OK) {
+        channel_raise(self, status, &error, "starting the channel");
+        Py_CLEAR(self);
+    }
+    return (PyObject *)self;
+}
+
+/* Class method, so that it knows its module's state. */
+static PyObject *
+channel_join(PyObject *type, PyObject *argument)
+{
+    core_state *state = core_state_of_type((PyTypeObject *)type);
+    const int socket = (int)PyLong_AsLong(argument);
+    PyObject *executable = PySys_GetObject("executable"); /* borrowed */
+    PyObject *path = NULL;
+    const char *path_text = "";
+    char version[32], abi[16];
+    ChannelObject *self;
+    rbr_error error;
+    rbr_status status;
+
+    if (socket == -1 && PyErr_Occurred())
+        return NULL;
+    self = channel_new_empty(state, "worker");
+    if (self == NULL)
+        return NULL;
+    if (executable != NULL && PyUnicode_Check(executable))
+        path = PyUnicode_EncodeFSDefault(executable);
+    if (path != NULL)
+        path_text = PyBytes_AsString(path);
+    PyErr_Clear();
+    PyOS_snprintf(version, sizeof version, "%.*s", (int)strcspn(Py_GetVersion(), " "),
+                  Py_GetVersion());
+    PyOS_snprintf(abi, sizeof abi, "cp%d%d", PY_MAJOR_VERSION, PY_MINOR_VERSION);
+    status = rbr_channel_open_worker(&self->channel, socket, version, abi, path_text, &error);
+    Py_XDECREF(path);
+    if (status != RBR_OK) {
+        channel_raise(self, status, &error, "joining the channel");
+        Py_CLEAR(self);
+    }
+    return (PyObject *)self;
+}
+
+static int
+channel_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    (void)arg;
+    return 0;
+}
+
+static void
+channel_dealloc(PyObject *object)
+{
+    ChannelObject *self = (ChannelObject *)object;
+    PyTypeObject *type = Py_TYPE(object);
+
+    PyObject_GC_UnTrack(object);
+    if (self->channel != NULL)
+        let_go(self);
+    value_scratch_free(self);
+    Py_XDECREF(self->name);
+    PyObject_GC_Del(object);
+    Py_DECREF(type);
+}
+
+static PyObject *
+channel_close(ChannelObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (self->channel == NULL || self->closing)
+        Py_RETURN_NONE;
+    self->closing = true;
+    self->users++; /* so that a thread that leaves meanwhile does not free it under us */
+    Py_BEGIN_ALLOW_THREADS
+    rbr_channel_close(self->channel);
+    Py_END_ALLOW_THREADS
+    channel_leave(self);
+    Py_RETURN_NONE;
+}
+
+/* --------------------------------------------------------------------------------------- methods */
+
+static PyObject *
+channel_handshake(ChannelObject *self, PyObject *timeout)
+{
+    rbr_channel *channel;
+    uint64_t deadline_ns;
+    rbr_error error = {.status = RBR_OK};
+    rbr_status status;
+    int more = 1;
+
+    if (!deadline_from_timeout(timeout, &deadline_ns) || (channel = channel_enter(self)) == NULL)
+        return NULL;
+    do {
+        const uint64_t until = slice_end(deadline_ns);
+
+        Py_BEGIN_ALLOW_THREADS
+        status = rbr_channel_handshake(channel, until, &error);
+        Py_END_ALLOW_THREADS
+    } while (status != RBR_OK && (more = slice_over(status, deadline_ns)) == 1);
+    if (status != RBR_OK || more < 0)
+        channel_raise(self, status, &error, status == RBR_TIMED_OUT ? "the handshake" : NULL);
+    channel_leave(self);
+    if (PyErr_Occurred())
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+channel_peer(ChannelObject *self, void *unused)
+{
+    rbr_peer peer;
+
+    (void)unused;
+    if (channel_enter(self) == NULL)
+        return NULL;
+    rbr_channel_peer(self->channel, &peer);
+    PyObject *result = Py_BuildValue("{s:i,s:s,s:s,s:s,s:s}", "pid", peer.pid, "python",
+                                     peer.python, "abi", peer.abi, "version", peer.version,
+                                     "executable", peer.executable);
+    channel_leave(self);
+    return result;
+}
+
+static PyObject *
+channel_alive(ChannelObject *self, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(self->channel != NULL && !self->closing &&
+                           rbr_channel_state(self->channel, NULL) == RBR_OK);
+}
+
+static PyObject *
+channel_empty(ChannelObject *self, PyObject *args)
+{
+    PyObject *shape, *dtype;
+
+    if (!PyArg_ParseTuple(args, "OO:empty", &shape, &dtype))
+        return NULL;
+    return array_empty(self, shape, dtype);
+}
+
+static PyObject *
+channel_stats(ChannelObject *self, PyObject *unused)
+{
+    rbr_stats stats;
+
+    (void)unused;
+    if (channel_enter(self) == NULL)
+        return NULL;
+    rbr_channel_stats(self->channel, &stats);
+    channel_leave(self);
+    return Py_BuildValue(
+        "{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:I,s:I}", "frames_sent",
+        stats.frames_sent, "frames_received", stats.frames_received, "bytes_sent",
+        stats.bytes_sent, "bytes_received", stats.bytes_received, "wakes_sent", stats.wakes_sent,
+        "sleeps", stats.sleeps, "late_looks", stats.late_looks, "dropped_answers",
+        stats.dropped_answers, "arena_bytes", stats.arena_bytes, "arena_used", stats.arena_used,
+        "arena_blocks", stats.arena_blocks, "arena_limit", stats.arena_limit, "peer_blocks",
+        stats.peer_blocks, "output_dropped", stats.output_dropped, "ring_bytes", stats.ring_bytes,
+        "spin_ns", stats.spin_ns);
+}
+
+static PyObject *
+channel_cancel(ChannelObject *self, PyObject *args)
+{
+    unsigned long long id;
+    int hard;
+
+    if (!PyArg_ParseTuple(args, "Kp:cancel", &id, &hard) || channel_enter(self) == NULL)
+        return NULL;
+    rbr_channel_cancel(self->channel, id, hard != 0);
+    channel_leave(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+channel_say_goodbye(ChannelObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (channel_enter(self) == NULL)
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    rbr_channel_say_goodbye(self->channel);
+    Py_END_ALLOW_THREADS
+    channel_leave(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+channel_kill(ChannelObject *self, PyObject *args)
+{
+    int signal_number, group;
+    rbr_status status;
+    rbr_error error = {.status = RBR_OK};
+
+    if (!PyArg_ParseTuple(args, "ip:kill", &signal_number, &group) || channel_enter(self) == NULL)
+        return NULL;
+    status = rbr_channel_kill(self->channel, signal_number, group != 0, &error);
+    if (status != RBR_OK && status != RBR_DEAD)
+        channel_raise(self, status, &error, "sending a signal");
+    channel_leave(self);
+    return PyErr_Occurred() ? NULL : PyBool_FromLong(status == RBR_OK);
+}
+
+static PyObject *
+channel_wait_end(ChannelObject *self, PyObject *timeout)
+{
+    uint64_t deadline_ns;
+    rbr_exit result;
+    rbr_status status;
+    int more = 1;
+
+    if (!deadline_from_timeout(timeout, &deadline_ns) || channel_enter(self) == NULL)
+        return NULL;
+    do {
+        const uint64_t until = slice_end(deadline_ns);
+
+        Py_BEGIN_ALLOW_THREADS
+        status = rbr_channel_wait_end(self->channel, &result, until);
+        Py_END_ALLOW_THREADS
+    } while (status != RBR_OK && (more = slice_over(status, deadline_ns)) == 1);
+    channel_leave(self);
+    if (more < 0)
+        return NULL;
+    if (status != RBR_OK)
+        Py_RETURN_NONE;
+    return Py_BuildValue("(NNiN)", PyBool_FromLong(result.known),
+                         PyBool_FromLong(result.signalled), result.code,
+                         PyBool_FromLong(result.core_dumped));
+}
+
+static PyObject *
+channel_read_output(ChannelObject *self, PyObject *timeout)
+{
+    char bytes[32768];
+    size_t size = sizeof bytes;
+    int stream = 0;
+    uint64_t dropped = 0, deadline_ns;
+    rbr_status status;
+
+    if (!deadline_from_timeout(timeout, &deadline_ns))
+        return NULL;
+    if (self->channel == NULL || self->closing)
+        Py_RETURN_NONE;
+    channel_enter(self);
+    Py_BEGIN_ALLOW_THREADS
+    status = rbr_channel_read_output(self->channel, bytes, &size, &stream, &dropped, deadline_ns);
+    Py_END_ALLOW_THREADS
+    channel_leave(self);
+    if (status == RBR_CLOSED)
+        Py_RETURN_NONE;
+    if (status != RBR_OK)
+        size = 0;
+    return Py_BuildValue("(iy#K)", stream, bytes, (Py_ssize_t)size, (unsigned long long)dropped);
+}
+
+static PyObject *
+channel_error_tail(ChannelObject *self, PyObject *unused)
+{
+    char bytes[8192];
+    size_t size;
+
+    (void)unused;
+    if (channel_enter(self) == NULL)
+        return NULL;
+    size = rbr_channel_error_tail(self->channel, bytes, sizeof bytes);
+    channel_leave(self);
+    return PyBytes_FromStringAndSize(bytes, (Py_ssize_t)size);
+}
+
+static PyMethodDef channel_methods[] = {
+    {"join", channel_join, METH_O | METH_CLASS,
+     PyDoc_STR("join(socket)\n--\n\nThe worker's end, over the inherited socket.")},
+    {"handshake", (PyCFunction)channel_handshake, METH_O,
+     PyDoc_STR("handshake(timeout)\n--\n\nMeets the peer.")},
+    {"load", (PyCFunction)(void (*)(void))channel_load, METH_FASTCALL,
+     PyDoc_STR("load(module, reload, timeout)\n--\n\nImports a module over there.")},
+    {"empty", (PyCFunction)channel_empty, METH_VARARGS,
+     PyDoc_STR("empty(shape, dtype)\n--\n\nA new array in this end's arena.")},
+    {"stats", (PyCFunction)channel_stats, METH_NOARGS, PyDoc_STR("stats()\n--\n\nCounters.")},
+    {"cancel", (PyCFunction)channel_cancel, METH_VARARGS,
+     PyDoc_STR("cancel(call_id, hard)\n--\n\nAsks the peer to cancel a call; hard: interrupt it.")},
+    {"say_goodbye", (PyCFunction)channel_say_goodbye, METH_NOARGS,
+     PyDoc_STR("say_goodbye()\n--\n\nAsks the peer to end after the call that it is in.")},
+    {"kill", (PyCFunction)channel_kill, METH_VARARGS,
+     PyDoc_STR("kill(signal, group)\n--\n\nSignals the peer, or its session.")},
+    {"wait_end", (PyCFunction)channel_wait_end, METH_O,
+     PyDoc_STR("wait_end(timeout)\n--\n\nWaits for the peer's end: (known, signalled, code, "
+               "core dumped), or None.")},
+    {"read_output", (PyCFunction)channel_read_output, METH_O,
+     PyDoc_STR("read_output(timeout)\n--\n\nThe child's next output: (stream, bytes, lost).")},
+    {"error_tail", (PyCFunction)channel_error_tail, METH_NOARGS,
+     PyDoc_STR("error_tail()\n--\n\nThe last bytes of the child's stderr.")},
+    {"close", (PyCFunction)channel_close, METH_NOARGS,
+     PyDoc_STR("close()\n--\n\nLets go of everything; never waits for the peer.")},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef channel_getset[] = {
+    {"peer", (getter)channel_peer, NULL, PyDoc_STR("What the peer said of itself."), NULL},
+    {"alive", (getter)channel_alive, NULL, PyDoc_STR("Whether the channel works."), NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot channel_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("One end of a channel to another process.")},
+    {Py_tp_new, (void *)channel_new},
+    {Py_tp_dealloc, (void *)channel_dealloc},
+    {Py_tp_traverse, (void *)channel_traverse},
+    {Py_tp_methods, channel_methods},
+    {Py_tp_getset, channel_getset},
+    {0, NULL},
+};
+
+PyType_Spec channel_type_spec = {
+    .name = "ringbridge._core.Channel",
+    .basicsize = sizeof(ChannelObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | RBR_TPFLAGS_IMMUTABLE,
+    .slots = channel_slots,
+};
