@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * value_encoder.c - the buffer that a frame is built in, and how a value is refused.
+ *
+ * The buffer is the channel's warm one, or a new one when that is in use: an encode may run Python
+ * code that sends something itself.
+ */
+#include "values.h"
+
+static bool
+encoder_grow(rbr_builder *build, uint32_t wanted)
+{
+    uint64_t room = (uint64_t)build->capacity * 2;
+    uint8_t *base;
+
+    if (room < wanted)
+        room = wanted;
+    if (room > RBR_FRAME_BYTES_MAX)
+        room = RBR_FRAME_BYTES_MAX;
+    base = PyMem_Realloc(build->base, (size_t)room);
+    if (base == NULL)
+        return false;
+    build->base = base;
+    build->capacity = (uint32_t)room;
+    return true;
+}
+
+int
+value_encoder_start(value_encoder *self, ChannelObject *channel)
+{
+    uint8_t *base = channel->scratch;
+    uint32_t room = channel->scratch_bytes;
+
+    if (base == NULL) {
+        room = SCRATCH_BYTES_FIRST;
+        base = PyMem_Malloc(room);
+        if (base == NULL) {
+            self->build.base = NULL;
+            self->block_count = self->block_room = 0;
+            PyErr_NoMemory();
+            return -1;
+        }
+    }
+    channel->scratch = NULL;
+    self->channel = channel;
+    self->blocks = self->blocks_few;
+    self->block_count = 0;
+    self->block_room = sizeof self->blocks_few / sizeof *self->blocks_few;
+    self->depth = 0;
+    self->tables = VALUE_TABLES_SPARE;
+    rbr_build_start(&self->build, base, room, encoder_grow, self);
+    return 0;
+}
+
+void
+value_encoder_stop(value_encoder *self)
+{
+    ChannelObject *channel = self->channel;
+    size_t i;
+
+    if (self->build.base == NULL)
+        return;
+    for (i = 0; i < self->block_count; i++)
+        rbr_block_release(self->blocks[i]);
+    self->block_count = 0;
+    if (self->blocks != self->blocks_few)
+        PyMem_Free(self->blocks);
+    self->blocks = self->blocks_few;
+    if (channel->scratch == NULL && self->build.capacity <= SCRATCH_BYTES_KEPT) {
+        channel->scratch = self->build.base;
+        channel->scratch_bytes = self->build.capacity;
+    } else {
+        PyMem_Free(self->build.base);
+    }
+    self->build.base = NULL;
+}
+
+void
+value_scratch_free(ChannelObject *channel)
+{
+    PyMem_Free(channel->scratch);
+    channel->scratch = NULL;
+    channel->scratch_bytes = 0;
+}
+
+int
+value_add_block(value_encoder *self, rbr_block *block)
+{
+    const size_t room = self->block_room * 2;
+    rbr_block **blocks = self->blocks;
+
+    if (self->block_count == self->block_room) {
+        blocks = blocks == self->blocks_few ? NULL : blocks;
+        blocks = PyMem_Realloc(blocks, room * sizeof *blocks);
+        if (blocks == NULL) {
+            rbr_block_release(block);
+            PyErr_NoMemory();
+            return -1;
+        }
+        if (self->blocks == self->blocks_few)
+            memcpy(blocks, self->blocks_few, sizeof self->blocks_few);
+        self->blocks = blocks;
+        self->block_room = room;
+    }
+    blocks[self->block_count++] = block;
+    return 0;
+}
+
+int
+value_built(value_encoder *self, const value_path *path)
+{
+    if (self->build.status == RBR_OK)
+        return 0;
+    if (self->build.status == RBR_TOO_BIG)
+        return value_refuse(self, path,
+                            "the message would exceed %u MiB; send large data as arrays",
+                            RBR_FRAME_BYTES_MAX >> 20);
+    PyErr_NoMemory();
+    return -1;
+}
+
+/* Writes the kind into a new table, or says why there is none. */
+static inline uint32_t
+table_made(value_encoder *self, uint32_t table, const rbr_shape *shape, uint8_t kind,
+           const value_path *path)
+{
+    if (table == 0) {
+        value_built(self, path);
+        return 0;
+    }
+    if (++self->tables > RBR_TABLES_MAX) {
+        value_refuse(self, path,
+                     "more than %d values in one message; send an array, or lists of one type",
+                     RBR_TABLES_MAX);
+        return 0;
+    }
+    self->build.base[rbr_build_slot(table, shape, RBR_VALUE__KIND)] = kind;
+    return table;
+}
+
+uint32_t
+value_table(value_encoder *self, uint32_t slot, const rbr_shape *shape, uint8_t kind,
+            const value_path *path)
+{
+    return table_made(self, rbr_build_table(&self->build, slot, shape), shape, kind, path);
+}
+
+uint32_t
+value_table_once(value_encoder *self, uint32_t slot, const rbr_shape *shape, uint8_t kind,
+                 const value_path *path)
+{
+    return table_made(self, rbr_build_table_once(&self->build, slot, shape), shape, kind, path);
+}
+
+/* ------------------------------------------------------------------------------------ refusals */
+
+/* Paths are as deep as values may be, and a little for the roots. */
+#define PATH_LINKS_MAX (RBR_DEPTH_MAX + 4)
+#define KEY_TEXT_MAX "40"
+
+/* What one link adds to the text: ".x", "[3]", "['name']". */
+static PyObject *
+link_text(const value_path *link)
+{
+    PyObject *text;
+    const char *root = link->root != NULL ? link->root : "";
+
+    if (link->key == NULL && link->index < 0)
+        return PyUnicode_FromString(root);
+    if (link->key == NULL)
+        return PyUnicode_FromFormat("%s[%zd]", root, link->index);
+    text = PyUnicode_FromFormat("%s[%." KEY_TEXT_MAX "R]", root, link->key);
+    if (text == NULL) { /* its repr raised */
+        PyErr_Clear();
+        text = PyUnicode_FromFormat("%s[?]", root);
+    }
+    return text;
+}
+
+static PyObject *
+path_text(const value_path *path)
+{
+    const value_path *links[PATH_LINKS_MAX];
+    PyObject *text = PyUnicode_FromString("");
+    int count = 0;
+
+    for (; path != NULL && count < PATH_LINKS_MAX; path = path->parent)
+        links[count++] = path;
+    while (text != NULL && count > 0) {
+        PyObject *more = link_text(links[--count]);
+        if (more == NULL)
+            Py_CLEAR(text);
+        else
+            PyUnicode_AppendAndDel(&text, more);
+    }
+    return text;
+}
+
+int
+value_refuse(value_encoder *self, const value_path *path, const char *format, ...)
+{
+    PyObject *where, *what;
+    va_list args;
+
+    PyErr_Clear();
+    where = path_text(path);
+    va_start(args, format);
+    what = where != NULL ? PyUnicode_FromFormatV(format, args) : NULL;
+    va_end(args);
+    if (what != NULL)
+        PyErr_Format(self->channel->state->cannot_cross, "%U: %U", where, what);
+    Py_XDECREF(where);
+    Py_XDECREF(what);
+    return -1;
+}
+
+/* "module.Name", "Name" for a builtin. */
+static PyObject *
+type_text(PyTypeObject *type)
+{
+    PyObject *module = PyObject_GetAttrString((PyObject *)type, "__module__");
+    PyObject *name = PyObject_GetAttrString((PyObject *)type, "__qualname__");
+    PyObject *text = NULL;
+
+    if (module != NULL && name != NULL && PyUnicode_Check(module)) {
+        if (PyUnicode_CompareWithASCIIString(module, "builtins") == 0)
+            text = Py_NewRef(name);
+        else
+            text = PyUnicode_FromFormat("%U.%S", module, name);
+    }
+    if (text == NULL) {
+        PyErr_Clear();
+        text = PyUnicode_FromString("(unnamed)");
+    }
+    Py_XDECREF(module);
+    Py_XDECREF(name);
+    return text;
+}
+
+/* The builtin that a type extends, as one writes it. */
+static const char *
+extended_builtin(PyTypeObject *type)
+{
+    static const struct {
+        PyTypeObject *type;
+        const char *name;
+    } builtins[] = {
+        {&PyLong_Type, "int"},     {&PyFloat_Type, "float"},     {&PyComplex_Type, "complex"},
+        {&PyUnicode_Type, "str"},  {&PyBytes_Type, "bytes"},     {&PyByteArray_Type, "bytearray"},
+        {&PyTuple_Type, "tuple"},  {&PyList_Type, "list"},       {&PyDict_Type, "dict"},
+        {&PySet_Type, "set"},      {&PyFrozenSet_Type, "frozenset"},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof builtins / sizeof *builtins; i++)
+        if (PyType_IsSubtype(type, builtins[i].type))
+            return builtins[i].name;
+    return NULL;
+}
+
+int
+value_refuse_type(value_encoder *self, const value_path *path, PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    const numpy_bridge *numpy = self->channel->state->numpy;
+    const char *builtin = extended_builtin(type);
+    const char *advice = "send its parts as plain values: numbers, str, list, dict, arrays";
+    PyObject *name = type_text(type);
+
+    if (name == NULL)
+        return -1;
+    if (numpy != NULL && PyType_IsSubtype(type, numpy->ndarray))
+        advice = "a subclass of numpy.ndarray; convert it with numpy.array(...)";
+    else if (PyObject_HasAttrString((PyObject *)type, "to_numpy"))
+        advice = "convert it with .to_numpy()";
+    else if (PyCallable_Check(value))
+        advice = "functions and classes stay where they are; send what they return";
+    else if (PyIter_Check(value))
+        advice = "send what it yields, as list(...)";
+    if (builtin != NULL)
+        value_refuse(self, path,
+                     "a value of type %U, a subclass of %s, cannot cross; convert it with %s(...)",
+                     name, builtin, builtin);
+    else
+        value_refuse(self, path, "a value of type %U cannot cross; %s", name, advice);
+    Py_DECREF(name);
+    return -1;
+}
