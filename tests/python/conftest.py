@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures: one worker on this interpreter for the whole session, and what is loaded in it.
+
+Tests that kill, block or close a worker start their own with `make_worker`. Every test has an
+alarm: a hang is a failure, with the stacks of all threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ringbridge
+
+HERE = Path(__file__).resolve().parent
+PYENV = Path.home() / ".pyenv" / "versions"
+ALARM_S = 60
+SETTLE_S = 2.0
+
+
+@pytest.fixture(autouse=True)
+def alarm() -> Iterator[None]:
+    """SIGALRM runs between two bytecodes; the dump is for what hangs in C."""
+
+    def too_long(_signum: int, _frame: object) -> None:
+        raise TimeoutError(f"the test took longer than {ALARM_S} s")
+
+    previous = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(ALARM_S)
+    faulthandler.dump_traceback_later(ALARM_S + 15, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.fixture(scope="session")
+def worker() -> Iterator[ringbridge.Worker]:
+    with ringbridge.Worker(sys.executable, name="session", paths=[HERE]) as started:
+        yield started
+
+
+@pytest.fixture
+def make_worker() -> Iterator[Callable[..., ringbridge.Worker]]:
+    """Starts workers of a test's own; closes them after it."""
+    started: list[ringbridge.Worker] = []
+
+    def make(env: str = sys.executable, **options: Any) -> ringbridge.Worker:
+        started.append(ringbridge.Worker(env, **{"paths": [HERE], "name": "own", **options}))
+        return started[-1]
+
+    yield make
+    for each in started:
+        each.close()
+
+
+@pytest.fixture(scope="session")
+def basics(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
+    return worker.load("rbr_testing.basics")
+
+
+@pytest.fixture(scope="session")
+def echo(basics: ringbridge.RemoteModule) -> Callable[[Any], Any]:
+    """value -> what comes back of it."""
+    return basics.echo  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def worker_module(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
+    return worker.load("rbr_testing.values")
+
+
+@pytest.fixture(scope="session")
+def other_pythons() -> list[str]:
+    """Other interpreters that have ringbridge: RBR_TEST_PYTHONS, separated by colons."""
+    return [path for path in os.environ.get("RBR_TEST_PYTHONS", "").split(":") if path]
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    """For a function over there to say that it runs: opening one end waits for the other."""
+    path = tmp_path / "started"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """Fails when the test leaves file descriptors, threads or child processes behind."""
+    before = _possessions()
+    yield
+    # A thread that has been joined may stay in /proc for a moment: the kernel is still tidying up.
+    deadline = time.monotonic() + SETTLE_S
+    while (new := _possessions() - before) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert not new
+
+
+def _possessions() -> set[tuple[str, ...]]:
+    found = {("shm", name) for name in os.listdir("/dev/shm")}
+    found |= {("fd", fd, _read_link(f"/proc/self/fd/{fd}")) for fd in os.listdir("/proc/self/fd")}
+    for task in os.listdir("/proc/self/task"):
+        found.add(("thread", task))
+        with contextlib.suppress(FileNotFoundError):  # it ended just now
+            children = Path(f"/proc/self/task/{task}/children").read_text().split()
+            found |= {("child", pid) for pid in children}
+    return {each for each in found if each[-1] != GONE}
+
+
+GONE = "gone"  # the descriptor that listdir itself had open
+
+
+def _read_link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except FileNotFoundError:
+        return GONE
+
+
+@pytest.fixture
+def old_python() -> Callable[[str], str]:
+    """An interpreter that is too old, by its version ("3.8"); skips where there is none."""
+
+    def path(version: str) -> str:
+        for candidate in sorted(PYENV.glob(f"{version}*/bin/python")):
+            return str(candidate)
+        pytest.skip(f"no Python {version} in {PYENV}")
+
+    return path
