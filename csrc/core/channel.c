@@ -35,16 +35,17 @@ static void
 let_go(rbr_channel *channel)
 {
     rbr_watch *watch = &channel->watch;
-    int *fds[] = {&watch->control, &watch->stop_event, &watch->child_pidfd, &watch->peer_pidfd};
+    const int fds[] = {watch->control, watch->stop_event, watch->child_pidfd,
+                       atomic_load(&watch->peer_pidfd)};
     size_t i;
 
     atomic_store(&watch->handshaken, false);
     rbr_segment_detach(&channel->segment);
-    for (i = 0; i < sizeof fds / sizeof fds[0]; i++) {
-        if (*fds[i] >= 0)
-            close(*fds[i]);
-        *fds[i] = -1;
-    }
+    for (i = 0; i < sizeof fds / sizeof fds[0]; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    watch->control = watch->stop_event = watch->child_pidfd = -1;
+    atomic_store(&watch->peer_pidfd, -1);
 }
 
 static void
@@ -55,6 +56,7 @@ channel_free(rbr_channel *channel)
     rbr_exchange_free(channel);
     rbr_blocks_free(channel);
     pthread_mutex_destroy(&channel->watch.cancel_lock);
+    pthread_mutex_destroy(&channel->watch.child_lock);
     free(channel);
 }
 
@@ -82,9 +84,11 @@ channel_new(rbr_channel **out, int role, int socket, int out_fd, int err_fd,
              options->name != NULL ? options->name : "worker");
     channel->options.name = channel->name;
     channel->watch.control = socket;
-    channel->watch.child_pidfd = channel->watch.peer_pidfd = -1;
+    channel->watch.child_pidfd = -1;
+    atomic_init(&channel->watch.peer_pidfd, -1);
     channel->fork_token = rbr_os_fork_token();
     pthread_mutex_init(&channel->watch.cancel_lock, NULL);
+    pthread_mutex_init(&channel->watch.child_lock, NULL);
     rbr_exchange_init(channel);
     status = rbr_blocks_init(channel, options->arena_limit);
     channel->watch.stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -154,7 +158,7 @@ rbr_channel_open_worker(rbr_channel **out, int socket, const char *python_versio
     host = rbr_control_peer_pid(socket);
     channel->peer.pid = host;
     if (host > 0) /* opened; the handshake that follows shows that the socket still answers */
-        channel->watch.peer_pidfd = rbr_os_pidfd_open(host);
+        atomic_store(&channel->watch.peer_pidfd, rbr_os_pidfd_open(host));
     status = rbr_watch_start(channel, err);
     if (status != RBR_OK) {
         channel_free(channel);
@@ -276,16 +280,24 @@ rbr_channel_cancel(rbr_channel *channel, uint64_t id, bool hard)
 rbr_status
 rbr_channel_kill(rbr_channel *channel, int signal_number, bool group, rbr_error *err)
 {
-    const rbr_watch *watch = &channel->watch;
-    const int pidfd = watch->peer_pidfd >= 0 ? watch->peer_pidfd : watch->child_pidfd;
+    rbr_watch *watch = &channel->watch;
+    const int peer = atomic_load(&watch->peer_pidfd);
+    const int pidfd = peer >= 0 ? peer : watch->child_pidfd;
     rbr_exit ignored;
+    bool sent = false;
 
     if (!rbr_os_fork_check(channel->fork_token))
         return RBR_FORKED;
-    /* The group's number is the child's: sure to be ours only while it has not been reaped. */
-    if (group && watch->child_pid != 0 &&
-        rbr_os_wait_child(watch->child_pidfd, watch->child_pid, true, &ignored) != RBR_DEAD)
-        return kill(-watch->child_pid, signal_number) == 0 ? RBR_OK : RBR_DEAD;
+    if (group) {
+        /* The group's number is the child's: sure to be ours only while nobody reaped it. */
+        pthread_mutex_lock(&watch->child_lock);
+        if (watch->child_pid != 0 &&
+            rbr_os_wait_child(watch->child_pidfd, watch->child_pid, true, &ignored) != RBR_DEAD)
+            sent = kill(-watch->child_pid, signal_number) == 0;
+        pthread_mutex_unlock(&watch->child_lock);
+        if (sent)
+            return RBR_OK;
+    }
     if (pidfd < 0)
         return rbr_fail(err, RBR_DEAD, "the process has ended");
     return rbr_os_pidfd_signal(pidfd, signal_number, err);

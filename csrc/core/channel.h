@@ -5,6 +5,7 @@
  *   channel.c     opening, closing, counting, the one final state
  *   handshake.c   Hello, Welcome, the ring segment
  *   exchange.c    waiting: "whoever waits, reads"
+ *   waiters.c     its bookkeeping: sleepers, pending calls, the inbox
  *   send.c        a frame goes into the ring, or into a block
  *   message.c     a record becomes a verified message with its blocks
  *   block.c       blocks of both arenas
@@ -18,6 +19,7 @@
  *   send_lock     the producer
  *   lock          reader role, sleepers, pending calls, inbox, final state's message
  *   output_lock   output buffers, the exit
+ *   child_lock, cancel_lock   the watcher's; nothing else is taken inside
  */
 #ifndef RBR_CHANNEL_H
 #define RBR_CHANNEL_H
@@ -65,7 +67,7 @@ struct rbr_message {
 rbr_status rbr_message_read(rbr_message **out, rbr_channel *channel, const void *record,
                             uint32_t size, rbr_error *err);
 
-/* ---------------------------------------------------------------------------------- exchange.c */
+/* --------------------------------------------------------------------- exchange.c, waiters.c */
 
 enum rbr_want_kind { RBR_WANT_ANSWER, RBR_WANT_REQUEST, RBR_WANT_ROOM };
 
@@ -101,6 +103,28 @@ typedef struct rbr_exchange {
     rbr_message *inbox_first, *inbox_last;
     _Atomic uint64_t frames_received, bytes_received, dropped_answers;
 } rbr_exchange;
+
+/* What a thread waits for. */
+typedef struct rbr_want {
+    enum rbr_want_kind kind;
+    rbr_pending_call *call; /* ANSWER */
+    uint32_t bytes;         /* ROOM */
+    rbr_message *message;   /* out: ANSWER, REQUEST */
+} rbr_want;
+
+/* waiters.c; all under exchange.lock. */
+void rbr_sleeper_add(rbr_exchange *exchange, rbr_sleeper *sleeper);
+void rbr_sleeper_remove(rbr_exchange *exchange, rbr_sleeper *sleeper);
+/* Wakes one, or all, who wait for this kind of thing. */
+void rbr_sleepers_wake(rbr_exchange *exchange, enum rbr_want_kind kind, bool all);
+/* E1 of exchange.c: to be called by whoever leaves. */
+void rbr_sleepers_offer_role(rbr_exchange *exchange);
+/* Whether a message answers a call (it may not be one of ours). */
+bool rbr_message_answers(const rbr_message *message);
+/* Puts a message where it belongs; gives it back when nobody waits for it. */
+rbr_message *rbr_deliver(rbr_channel *channel, rbr_message *message);
+/* Whether the want is met already; takes the message out. */
+bool rbr_want_is_met(rbr_channel *channel, rbr_want *want);
 
 void rbr_exchange_init(rbr_channel *channel);
 void rbr_exchange_free(rbr_channel *channel);
@@ -181,9 +205,10 @@ typedef struct rbr_watch {
     bool started;
     int stop_event;   /* eventfd: stop, or look again at what to poll */
     int control;      /* the control socket */
-    int child_pid;    /* the process that we started; 0 in the worker */
-    int child_pidfd;  /* -1: none */
-    int peer_pidfd;   /* the peer itself, where it is not the child; in the worker: the host */
+    pthread_mutex_t child_lock; /* child_pid is ours to signal while it is held and not 0 */
+    int child_pid;              /* the process that we started; 0: none, or reaped */
+    int child_pidfd;            /* -1: none */
+    _Atomic int peer_pidfd;     /* the peer, where it is not the child; in the worker: the host */
     _Atomic bool stop, handshaken, goodbye, trim_soon;
     _Atomic uint64_t running_id;
     _Atomic uint64_t main_thread; /* pthread_t; 0: none yet */

@@ -24,237 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct rbr_want {
-    enum rbr_want_kind kind;
-    rbr_pending_call *call; /* ANSWER */
-    uint32_t bytes;         /* ROOM */
-    rbr_message *message;   /* out: ANSWER, REQUEST */
-} rbr_want;
-
-static_assert(sizeof(rbr_pending_call) <= sizeof(rbr_pending), "fits the public type");
-
-void
-rbr_exchange_init(rbr_channel *channel)
-{
-    pthread_mutex_init(&channel->exchange.send_lock, NULL);
-    pthread_mutex_init(&channel->exchange.lock, NULL);
-}
-
-void
-rbr_exchange_free(rbr_channel *channel)
-{
-    rbr_message *message = channel->exchange.inbox_first, *next;
-
-    for (; message != NULL; message = next) {
-        next = message->next;
-        rbr_message_free(message);
-    }
-    channel->exchange.inbox_first = NULL;
-    pthread_mutex_destroy(&channel->exchange.send_lock);
-    pthread_mutex_destroy(&channel->exchange.lock);
-}
-
-/* -------------------------------------------------------------- sleepers; all under exchange.lock */
-
-static void
-sleeper_add(rbr_exchange *exchange, rbr_sleeper *sleeper)
-{
-    sleeper->prev = NULL;
-    sleeper->next = exchange->sleepers;
-    if (sleeper->next != NULL)
-        sleeper->next->prev = sleeper;
-    exchange->sleepers = sleeper;
-    sleeper->queued = true;
-    if (sleeper->kind == RBR_WANT_ROOM)
-        atomic_fetch_add_explicit(&exchange->room_sleepers, 1, memory_order_relaxed);
-}
-
-static void
-sleeper_remove(rbr_exchange *exchange, rbr_sleeper *sleeper)
-{
-    if (!sleeper->queued)
-        return;
-    if (sleeper->prev != NULL)
-        sleeper->prev->next = sleeper->next;
-    else
-        exchange->sleepers = sleeper->next;
-    if (sleeper->next != NULL)
-        sleeper->next->prev = sleeper->prev;
-    sleeper->queued = false;
-    if (sleeper->kind == RBR_WANT_ROOM)
-        atomic_fetch_sub_explicit(&exchange->room_sleepers, 1, memory_order_relaxed);
-}
-
-static void
-sleeper_wake(rbr_exchange *exchange, rbr_sleeper *sleeper)
-{
-    sleeper_remove(exchange, sleeper);
-    sem_post(&sleeper->wake);
-}
-
-static void
-wake_kind(rbr_exchange *exchange, enum rbr_want_kind kind, bool all)
-{
-    rbr_sleeper *sleeper = exchange->sleepers, *next;
-
-    for (; sleeper != NULL; sleeper = next) {
-        next = sleeper->next;
-        if (sleeper->kind != kind)
-            continue;
-        sleeper_wake(exchange, sleeper);
-        if (!all)
-            return;
-    }
-}
-
-/* E1: to be called by whoever leaves. */
-static void
-offer_role(rbr_exchange *exchange)
-{
-    if (!exchange->reading && exchange->sleepers != NULL)
-        sleeper_wake(exchange, exchange->sleepers);
-}
-
-void
-rbr_exchange_wake_all(rbr_channel *channel)
-{
-    rbr_exchange *exchange = &channel->exchange;
-
-    pthread_mutex_lock(&exchange->lock);
-    while (exchange->sleepers != NULL)
-        sleeper_wake(exchange, exchange->sleepers);
-    pthread_mutex_unlock(&exchange->lock);
-    if (atomic_load(&channel->watch.handshaken)) /* before that nobody can sleep on it */
-        rbr_wake_self(&channel->wake);
-}
-
-/* --------------------------------------------------------------- pending calls; under the same lock */
-
-static rbr_pending_call **
-pending_bucket(rbr_exchange *exchange, uint64_t id)
-{
-    return &exchange->pending[id % RBR_PENDING_BUCKETS];
-}
-
-static rbr_pending_call *
-pending_find(rbr_exchange *exchange, uint64_t id)
-{
-    rbr_pending_call *call = *pending_bucket(exchange, id);
-
-    while (call != NULL && call->id != id)
-        call = call->next;
-    return call;
-}
-
-static void
-pending_remove(rbr_exchange *exchange, rbr_pending_call *call)
-{
-    rbr_pending_call **link = pending_bucket(exchange, call->id);
-
-    while (*link != NULL && *link != call)
-        link = &(*link)->next;
-    if (*link == call)
-        *link = call->next;
-}
-
-uint64_t
-rbr_pending_begin(rbr_pending *pending, rbr_channel *channel)
-{
-    rbr_exchange *exchange = &channel->exchange;
-    rbr_pending_call *call = (rbr_pending_call *)pending;
-    rbr_pending_call **bucket;
-
-    if (!rbr_os_fork_check(channel->fork_token)) { /* the lock may be held for ever */
-        *call = (rbr_pending_call){.channel = channel};
-        return 0;
-    }
-    pthread_mutex_lock(&exchange->lock);
-    *call = (rbr_pending_call){.channel = channel, .id = ++exchange->last_id};
-    bucket = pending_bucket(exchange, call->id);
-    call->next = *bucket;
-    *bucket = call;
-    pthread_mutex_unlock(&exchange->lock);
-    return call->id;
-}
-
-void
-rbr_pending_end(rbr_pending *pending)
-{
-    rbr_pending_call *call = (rbr_pending_call *)pending;
-    rbr_exchange *exchange = &call->channel->exchange;
-    rbr_message *late;
-
-    if (!rbr_os_fork_check(call->channel->fork_token))
-        return;
-    pthread_mutex_lock(&exchange->lock);
-    pending_remove(exchange, call);
-    late = call->answer;
-    pthread_mutex_unlock(&exchange->lock);
-    rbr_message_free(late);
-}
-
-/* ------------------------------------------------------------------------------------ delivering */
-
-static bool
-answers(const rbr_message *message)
-{
-    return message->body_type == RBR_BODY_RESULT || message->body_type == RBR_BODY_ERROR ||
-           message->body_type == RBR_BODY_LOADED;
-}
-
-/* Puts a message where it belongs; gives it back when nobody waits for it. Under the lock. */
-static rbr_message *
-deliver(rbr_channel *channel, rbr_message *message)
-{
-    rbr_exchange *exchange = &channel->exchange;
-    rbr_pending_call *call;
-
-    if (answers(message)) {
-        call = pending_find(exchange, message->id);
-        if (call == NULL || call->answer != NULL) {
-            atomic_fetch_add_explicit(&exchange->dropped_answers, 1, memory_order_relaxed);
-            return message;
-        }
-        call->answer = message;
-        if (call->sleeper != NULL)
-            sleeper_wake(exchange, call->sleeper);
-        return NULL;
-    }
-    if (channel->role == RBR_ROLE_HOST)
-        return message; /* this version of the host answers no requests */
-    if (exchange->inbox_last != NULL)
-        exchange->inbox_last->next = message;
-    else
-        exchange->inbox_first = message;
-    exchange->inbox_last = message;
-    wake_kind(exchange, RBR_WANT_REQUEST, false);
-    return NULL;
-}
-
-/* Whether the want is met already. Under the lock. */
-static bool
-is_met(rbr_channel *channel, rbr_want *want)
-{
-    rbr_exchange *exchange = &channel->exchange;
-
-    switch (want->kind) {
-    case RBR_WANT_ANSWER:
-        want->message = want->call->answer;
-        want->call->answer = NULL;
-        return want->message != NULL;
-    case RBR_WANT_REQUEST:
-        want->message = exchange->inbox_first;
-        if (want->message == NULL)
-            return false;
-        exchange->inbox_first = want->message->next;
-        if (exchange->inbox_first == NULL)
-            exchange->inbox_last = NULL;
-        return true;
-    case RBR_WANT_ROOM:
-        return rbr_producer_has_room(&exchange->producer, want->bytes);
-    }
-    return false;
-}
+/* A reader that finds only others' frames looks at the clock, and for room, this often. */
+enum { FRAMES_PER_LOOK = 64 };
 
 /* ------------------------------------------------------------------------------- the reader role */
 
@@ -287,14 +58,14 @@ read_one(rbr_channel *channel, rbr_want *want)
     atomic_fetch_add_explicit(&exchange->bytes_received, size, memory_order_relaxed);
     /* The common case needs no lock: what we read is what we wait for. (The inbox was empty when
      * we took the role, and only the reader fills it: no request overtakes another.) */
-    mine = want->kind == RBR_WANT_ANSWER ? answers(message) && message->id == want->call->id
-                                         : want->kind == RBR_WANT_REQUEST && !answers(message);
+    mine = want->kind == RBR_WANT_ANSWER ? rbr_message_answers(message) && message->id == want->call->id
+                                         : want->kind == RBR_WANT_REQUEST && !rbr_message_answers(message);
     if (mine) {
         want->message = message;
         return RBR_OK;
     }
     pthread_mutex_lock(&exchange->lock);
-    message = deliver(channel, message);
+    message = rbr_deliver(channel, message);
     pthread_mutex_unlock(&exchange->lock);
     rbr_message_free(message);
     return RBR_AGAIN;
@@ -318,7 +89,7 @@ look_for_room(rbr_channel *channel, const rbr_want *want)
         rbr_producer_has_room(&exchange->producer,
                               rbr_ring_record_max(exchange->producer.mask + 1))) {
         pthread_mutex_lock(&exchange->lock);
-        wake_kind(exchange, RBR_WANT_ROOM, true);
+        rbr_sleepers_wake(exchange, RBR_WANT_ROOM, true);
         pthread_mutex_unlock(&exchange->lock);
     }
     return RBR_AGAIN;
@@ -387,18 +158,24 @@ static rbr_status
 read_until(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t deadline_ns)
 {
     bool may_spin = spin_ns > 0;
+    uint32_t frames = 0;
     rbr_status status;
 
     for (;;) {
         const rbr_status over = is_over(channel, want);
 
         status = read_one(channel, want);
-        if (status == RBR_AGAIN)
+        if (status == RBR_AGAIN && ++frames % FRAMES_PER_LOOK != 0)
             continue;
-        if (status != RBR_TIMED_OUT)
+        if (status != RBR_AGAIN && status != RBR_TIMED_OUT)
             return status;
         if (look_for_room(channel, want) == RBR_OK)
             return RBR_OK;
+        if (status == RBR_AGAIN) { /* a flood for others must not outlast our deadline */
+            if (rbr_now_ns() >= deadline_ns)
+                return deadline_ns == 0 ? RBR_AGAIN : RBR_TIMED_OUT;
+            continue;
+        }
         if (over != RBR_OK)
             return over; /* E3: seen before the ring was found empty */
         if (may_spin) {
@@ -430,17 +207,26 @@ sleep_as_follower(rbr_channel *channel, const rbr_want *want, uint64_t deadline_
     rbr_status status;
 
     sem_init(&sleeper.wake, 0, 0);
-    sleeper_add(exchange, &sleeper);
+    rbr_sleeper_add(exchange, &sleeper);
     if (want->call != NULL)
         want->call->sleeper = &sleeper;
     pthread_mutex_unlock(&exchange->lock);
     if (want->kind == RBR_WANT_ROOM)
         rbr_wake_add_reason(&channel->wake, RBR_WAKE_ROOM);
-    status = rbr_os_sem_wait(&sleeper.wake, deadline_ns < look_ns ? deadline_ns : look_ns);
+    /* The reader may be asleep for data alone: room that came before the reason was added has been
+     * announced to nobody, so look once more. */
+    if (want->kind == RBR_WANT_ROOM && rbr_producer_has_room(&exchange->producer, want->bytes))
+        status = RBR_OK;
+    else
+        status = rbr_os_sem_wait(&sleeper.wake, deadline_ns < look_ns ? deadline_ns : look_ns);
     pthread_mutex_lock(&exchange->lock);
     if (want->call != NULL)
         want->call->sleeper = NULL;
-    sleeper_remove(exchange, &sleeper);
+    if (status == RBR_TIMED_OUT && sleeper.queued &&
+        (!exchange->reading || (want->kind == RBR_WANT_ROOM &&
+                                rbr_producer_has_room(&exchange->producer, want->bytes))))
+        atomic_fetch_add_explicit(&channel->wake.late_looks, 1, memory_order_relaxed); /* E1 */
+    rbr_sleeper_remove(exchange, &sleeper);
     sem_destroy(&sleeper.wake);
     if (status == RBR_TIMED_OUT && rbr_now_ns() < deadline_ns)
         return RBR_OK;
@@ -457,7 +243,7 @@ wait_for(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t deadli
         spin_ns = channel->wake.spin_ns;
     pthread_mutex_lock(&exchange->lock);
     for (;;) {
-        if (is_met(channel, want)) {
+        if (rbr_want_is_met(channel, want)) {
             status = RBR_OK;
             break;
         }
@@ -477,7 +263,7 @@ wait_for(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t deadli
             status = sleep_as_follower(channel, want, deadline_ns);
         }
     }
-    offer_role(exchange); /* E1 */
+    rbr_sleepers_offer_role(exchange); /* E1 */
     pthread_mutex_unlock(&exchange->lock);
     return status;
 }

@@ -135,6 +135,8 @@ on_welcome(rbr_channel *channel, rbr_table welcome, int fd, rbr_error *err)
                                 err);
     if (status != RBR_OK)
         return status;
+    if (rbr_os_shared_is_sealed(fd)) /* the host wants, or has, only this kind */
+        channel->options.memory = RBR_MEMORY_MEMFD;
     channel->blocks.limit = rbr_get_u64(welcome, RBR_WELCOME__ARENA_BYTES, 0);
     channel->peer.pid = rbr_get_i32(welcome, RBR_WELCOME__PID, 0);
     snprintf(channel->peer_text[2], sizeof channel->peer_text[2], "%s", version);
@@ -185,7 +187,7 @@ watch_sender(rbr_channel *channel, int pid)
 
     channel->peer.pid = pid != 0 ? pid : watch->child_pid;
     if (channel->peer.pid != watch->child_pid) {
-        watch->peer_pidfd = rbr_os_pidfd_open(channel->peer.pid);
+        atomic_store(&watch->peer_pidfd, rbr_os_pidfd_open(channel->peer.pid));
         rbr_watch_poke(channel);
     }
 }

@@ -62,8 +62,10 @@ rbr_status rbr_os_wait_child(int pidfd, int pid, bool keep, rbr_exit *out);
 /* memory: enum rbr_memory. *sealed: it can no longer shrink. */
 rbr_status rbr_os_shared_create(int *fd, bool *sealed, uint64_t bytes, enum rbr_memory memory,
                                 rbr_error *err);
-/* Refuses an fd that is smaller than `bytes` or not plain shared memory. */
+/* Refuses an fd that is smaller than `bytes`, has holes, or is not memory of this user. */
 rbr_status rbr_os_shared_check(int fd, uint64_t bytes, rbr_error *err);
+/* True when it can no longer shrink under a mapping. */
+bool rbr_os_shared_is_sealed(int fd);
 rbr_status rbr_os_map(void **base, int fd, uint64_t bytes, bool populate, rbr_error *err);
 /* Maps two windows of `bytes` at `offset` of fd, right behind each other. */
 rbr_status rbr_os_map_twice(void **base, int fd, uint64_t offset, uint64_t bytes, rbr_error *err);

@@ -430,7 +430,19 @@ rbr_os_shared_check(int fd, uint64_t bytes, rbr_error *err)
     if ((uint64_t)info.st_size < bytes)
         return rbr_fail(err, RBR_BROKEN, "a received segment has %lld bytes instead of %llu",
                         (long long)info.st_size, (unsigned long long)bytes);
+    /* A hole would be filled at our first touch, at the machine's expense, or kill us. */
+    if ((uint64_t)info.st_blocks * 512 < bytes)
+        return rbr_fail(err, RBR_BROKEN, "a received segment of %llu bytes has holes",
+                        (unsigned long long)bytes);
     return RBR_OK;
+}
+
+bool
+rbr_os_shared_is_sealed(int fd)
+{
+    const int seals = fcntl(fd, F_GET_SEALS);
+
+    return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
 }
 
 rbr_status

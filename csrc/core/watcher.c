@@ -113,6 +113,15 @@ read_control(rbr_channel *channel)
 
 /* --------------------------------------------------------------------------------------- death */
 
+static void
+await_child(const rbr_watch *watch)
+{
+    struct pollfd look = {.fd = watch->child_pidfd, .events = POLLIN};
+
+    if (watch->child_pidfd >= 0)
+        poll(&look, 1, PARENT_MS);
+}
+
 /* Sweeps the session that the child leads: its number is ours until we reap the child. */
 static rbr_exit
 reap_child(rbr_channel *channel)
@@ -122,21 +131,16 @@ reap_child(rbr_channel *channel)
 
     if (watch->child_pid == 0)
         return result;
-    if (watch->peer_pidfd >= 0 && watch->child_pidfd >= 0) { /* a wrapper waits for the peer */
-        struct pollfd look = {.fd = watch->child_pidfd, .events = POLLIN};
-
-        poll(&look, 1, PARENT_MS);
-    }
-    if (rbr_os_wait_child(watch->child_pidfd, watch->child_pid, true, &result) == RBR_DEAD)
-        return result; /* somebody else reaped it: the number may be a stranger's by now */
-    kill(-watch->child_pid, SIGKILL);
-    if (watch->child_pidfd >= 0) {
-        struct pollfd look = {.fd = watch->child_pidfd, .events = POLLIN};
-
-        poll(&look, 1, PARENT_MS);
-    }
-    if (rbr_os_wait_child(watch->child_pidfd, watch->child_pid, false, &result) == RBR_OK)
-        watch->child_pid = 0;
+    if (atomic_load(&watch->peer_pidfd) >= 0)
+        await_child(watch); /* it is a wrapper, which waits for the peer */
+    pthread_mutex_lock(&watch->child_lock);
+    if (rbr_os_wait_child(watch->child_pidfd, watch->child_pid, true, &result) != RBR_DEAD) {
+        kill(-watch->child_pid, SIGKILL);
+        await_child(watch);
+        rbr_os_wait_child(watch->child_pidfd, watch->child_pid, false, &result);
+    } /* else somebody reaped it, and the number may be a stranger's by now */
+    watch->child_pid = 0;
+    pthread_mutex_unlock(&watch->child_lock);
     return result;
 }
 
@@ -207,7 +211,8 @@ fill_slots(watch_loop *loop)
 {
     rbr_watch *watch = &loop->channel->watch;
     const rbr_output *output = &loop->channel->output;
-    const int truth = watch->peer_pidfd >= 0 ? watch->peer_pidfd : watch->child_pidfd;
+    const int peer = atomic_load(&watch->peer_pidfd);
+    const int truth = peer >= 0 ? peer : watch->child_pidfd;
     const bool control = loop->control_open && atomic_load(&watch->handshaken);
     const int fds[SLOTS] = {
         watch->stop_event,

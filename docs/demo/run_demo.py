@@ -1,0 +1,403 @@
+# SPDX-License-Identifier: MIT
+"""The main job on real data, from the host's side: `make demo`.
+
+This interpreter has numpy and matplotlib, the worker's has another numpy and numba. A real
+elevation model goes there in shared memory, shaded relief and a viewshed come back in shared
+memory, and become build/demo/demo.png; then the way across is measured. See setup_demo.py for the
+environments, terrain.py for the computations.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bench_python as bench
+import far_side
+import ringbridge as rb
+
+HERE = Path(__file__).resolve().parent
+OUT = HERE.parents[1] / "build" / "demo"
+PICTURE = OUT / "demo.png"
+
+EYE_M = 10.0  # a small look-out tower on the highest summit
+AZIMUTH, ALTITUDE = 315.0, 45.0
+LARGE_CELLS = 25_000_000  # of float32: 100 MB
+
+#: For orientation on the map: name, latitude, longitude.
+PLACES = (
+    ("Jacksboro", 36.330, -84.184),
+    ("LaFollette", 36.383, -84.119),
+    ("Rocky Top", 36.220, -84.154),
+)
+
+_start = time.monotonic()
+
+
+def say(text: str) -> None:
+    print(f"  [{time.monotonic() - _start:6.1f} s] {text}", flush=True)
+
+
+# ------------------------------------------------------------------------------------------ data
+
+
+@dataclass(frozen=True)
+class Model:
+    """An elevation model, north up: metres, and where it lies."""
+
+    elevation: Any
+    west: float
+    north: float
+    step: float  # of both axes, degrees
+    cell_x: float  # metres
+    cell_y: float
+
+    @property
+    def extent_km(self) -> tuple[float, float, float, float]:
+        """Left, right, bottom, top, as matplotlib wants it; the south-west corner is (0, 0)."""
+        rows, columns = self.elevation.shape
+        return 0.0, columns * self.cell_x / 1000, 0.0, rows * self.cell_y / 1000
+
+    def cell_km(self, row: float, column: float) -> tuple[float, float]:
+        """The middle of a cell, in the same kilometres."""
+        rows = self.elevation.shape[0]
+        return (column + 0.5) * self.cell_x / 1000, (rows - row - 0.5) * self.cell_y / 1000
+
+    def place_km(self, latitude: float, longitude: float) -> tuple[float, float]:
+        row, column = (self.north - latitude) / self.step, (longitude - self.west) / self.step
+        return self.cell_km(row - 0.5, column - 0.5)
+
+
+def jacksboro() -> Model:
+    """The USGS model of the Jacksboro fault, Tennessee: matplotlib's sample data, 3 arc seconds.
+
+    The first row is the northern one. The file calls the edges ymin = 36.733 and ymax = 36.446,
+    which cannot both be: with 36.446 N as the *northern* edge the towns, the level of Norris Lake
+    and Cross Mountain (1077 m) are where they should be, so that edge is taken, and the southern
+    one is counted from it.
+    """
+    from matplotlib.cbook import get_sample_data
+
+    with get_sample_data("jacksboro_fault_dem.npz") as data:
+        elevation = data["elevation"]
+        west, north = float(data["xmin"]), float(data["ymax"])
+        dx, dy = float(data["dx"]), float(data["dy"])
+    assert dx == dy, (dx, dy)
+    middle = north - dy * elevation.shape[0] / 2
+    per_x, per_y = metres_per_degree(middle)
+    return Model(elevation, west, north, dy, dx * per_x, dy * per_y)
+
+
+def metres_per_degree(latitude: float) -> tuple[float, float]:
+    """Of longitude and of latitude, there: the usual series for the ellipsoid of WGS 84."""
+    phi = math.radians(latitude)
+    longitude = 111412.84 * math.cos(phi) - 93.5 * math.cos(3 * phi) + 0.118 * math.cos(5 * phi)
+    along = 111132.92 - 559.82 * math.cos(2 * phi) + 1.175 * math.cos(4 * phi)
+    return longitude, along
+
+
+# ------------------------------------------------------------------------------------------- job
+
+
+@dataclass
+class Results:
+    """What the worker made, and how long each part took here, waiting included."""
+
+    summit: tuple[int, int]
+    shade: Any
+    seen: Any
+    large_shape: tuple[int, int]
+    seconds: dict[str, float]
+
+
+@contextmanager
+def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - began
+
+
+def compute(worker: rb.Worker, model: Model) -> Results:
+    terrain = worker.load("terrain")
+    cell = (model.cell_x, model.cell_y)
+    dem = worker.empty(model.elevation.shape, "float32")  # in shared memory: there without a copy
+    dem[:] = model.elevation
+
+    say("numba compiles in the worker (kept for the next run) ...")
+    began = time.perf_counter()
+    row, column = terrain.summit(dem)
+    terrain.hillshade(dem, *cell)
+    terrain.viewshed(dem, *cell, row, column)
+    say(f"compiled and first run: {time.perf_counter() - began:.1f} s")
+
+    seconds: dict[str, float] = {}
+    with timed(seconds, "relief"):
+        shade = terrain.hillshade(dem, *cell, azimuth=AZIMUTH, altitude=ALTITUDE)
+    with timed(seconds, "viewshed"):
+        seen = terrain.viewshed(dem, *cell, row, column, height=EYE_M)
+    say(f"shaded relief {seconds['relief'] * 1e3:.1f} ms, viewshed {_ms(seconds['viewshed'])}")
+
+    shape = large_shape(dem.shape)
+    finer = cell[0] * dem.shape[1] / shape[1], cell[1] * dem.shape[0] / shape[0]
+    large = worker.empty(shape, "float32")
+    large[:] = terrain.resampled(dem, *shape)
+    terrain.hillshade(large, *finer)  # makes the worker's block for the result
+    with timed(seconds, "large relief"):
+        result = terrain.hillshade(large, *finer)
+    assert result.shape == shape
+    say(f"shaded relief of {megabytes(large)}: {_ms(seconds['large relief'])}, nothing copied")
+    return Results((row, column), shade, seen, shape, seconds)
+
+
+def large_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    """The same proportions with LARGE_CELLS cells."""
+    factor = math.sqrt(LARGE_CELLS / (shape[0] * shape[1]))
+    rows = round(shape[0] * factor)
+    return rows, LARGE_CELLS // rows
+
+
+def is_shared(worker: rb.Worker, array: Any) -> bool:
+    """True when the worker writes into this very array: then nothing was copied."""
+    first = (0,) * array.ndim
+    before = array[first]
+    worker.load("far_side").write_first(array, -12345.0)
+    shared = bool(array[first] == -12345.0)
+    array[first] = before
+    return shared
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f} ms"
+
+
+def megabytes(array: Any) -> str:
+    return f"{array.nbytes / 1e6:.0f} MB"
+
+
+# --------------------------------------------------------------------------------------- picture
+
+
+def draw(model: Model, results: Results, caption: str) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import numpy as np
+    from matplotlib import patheffects
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    tints = LinearSegmentedColormap.from_list(
+        "tints",
+        ["#5f8f73", "#8fb07f", "#c4cb98", "#e3d7ac", "#cfb08a", "#b08d72", "#e9e2dc"],
+    )
+    low, high = float(model.elevation.min()), float(model.elevation.max())
+    norm = Normalize(low, high)
+    colour = tints(norm(model.elevation))[..., :3]
+    # Level ground is at sin(45 degrees): 1 there, so that it keeps its colour.
+    light = (results.shade / math.sin(math.radians(ALTITUDE)))[..., None]
+    relief = np.clip(colour * light**1.6, 0, 1)
+
+    figure, axes = plt.subplots(figsize=(10.4, 10.6), dpi=150)
+    figure.subplots_adjust(left=0.065, right=0.9, top=0.915, bottom=0.105)
+    extent = model.extent_km
+    axes.imshow(relief, extent=extent, interpolation="bicubic")
+
+    seen = np.zeros((*results.seen.shape, 4))
+    seen[..., :3] = (1.0, 0.62, 0.05)
+    seen[..., 3] = 0.62 * results.seen
+    axes.imshow(seen, extent=extent, interpolation="bilinear")
+
+    halo = [patheffects.withStroke(linewidth=3, foreground="white", alpha=0.85)]
+    row, column = results.summit
+    x, y = model.cell_km(row, column)
+    axes.plot(x, y, marker="*", markersize=20, color="#b3001b", markeredgecolor="white")
+    axes.annotate(
+        f"Cross Mountain\n{model.elevation[row, column]} m",
+        (x, y),
+        xytext=(-14, -4),
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        fontsize=11,
+        fontweight="bold",
+        path_effects=halo,
+    )
+    for name, latitude, longitude in PLACES:
+        x, y = model.place_km(latitude, longitude)
+        axes.plot(x, y, "o", markersize=6, color="black", markeredgecolor="white")
+        axes.annotate(
+            name, (x, y), xytext=(7, 5), textcoords="offset points", fontsize=11, path_effects=halo
+        )
+    axes.annotate(
+        "N",
+        (0.955, 0.965),
+        xytext=(0.955, 0.895),
+        xycoords="axes fraction",
+        ha="center",
+        va="center",
+        fontsize=15,
+        fontweight="bold",
+        arrowprops={"arrowstyle": "-|>", "lw": 2, "color": "black"},
+        path_effects=halo,
+    )
+    left, bottom = extent[1] * 0.04, extent[3] * 0.04
+    axes.plot([left, left + 5], [bottom, bottom], color="white", lw=7, solid_capstyle="butt")
+    axes.plot([left, left + 5], [bottom, bottom], color="black", lw=4, solid_capstyle="butt")
+    axes.text(left + 2.5, bottom + 0.35, "5 km", ha="center", fontsize=11, path_effects=halo)
+
+    axes.set(
+        xlim=extent[:2], ylim=extent[2:], xlabel="km from the west", ylabel="km from the south"
+    )
+    figure.text(
+        0.065, 0.955, "What is seen from the summit of Cross Mountain", fontsize=17, weight="bold"
+    )
+    part = 100 * float(results.seen.mean())
+    figure.text(
+        0.065,
+        0.93,
+        f"Jacksboro fault, Tennessee: {part:.0f} % of the ground (orange) is in sight of a tower "
+        f"of {EYE_M:.0f} m; relief lit from the north-west",
+        fontsize=11,
+    )
+    bar_axes = figure.add_axes((0.915, 0.105, 0.018, 0.81))
+    bar = figure.colorbar(plt.cm.ScalarMappable(norm, tints), cax=bar_axes)
+    bar.set_label("metres above the sea")
+    figure.text(0.065, 0.018, caption, fontsize=9, color="#444444", linespacing=1.5)
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PICTURE)
+    plt.close(figure)
+
+
+def caption_of(model: Model, results: Results, here: dict[str, str], there: dict[str, str]) -> str:
+    rows, columns = model.elevation.shape
+    seconds = results.seconds
+    return (
+        f"Elevation: USGS, {rows} x {columns} cells of {model.cell_x:.1f} x {model.cell_y:.1f} m "
+        "(matplotlib's sample data). "
+        f"Relief (Horn 1981, {_ms(seconds['relief'])}) and viewshed (Franklin and Ray 1994, "
+        f"{_ms(seconds['viewshed'])})\n"
+        f"computed by numba in Python {there['Python']} with numpy {there['numpy']}, drawn by "
+        f"matplotlib in Python {here['Python']} with numpy {here['numpy']}; ringbridge carried the "
+        "arrays in shared memory."
+    )
+
+
+# ----------------------------------------------------------------------------------------- table
+
+
+def heading(text: str) -> None:
+    print(f"\n{text}\n{'-' * len(text)}")
+
+
+def print_sides(here: dict[str, str], there: dict[str, str]) -> None:
+    heading("Two interpreters")
+    width = max(len(here[key]) for key in here) + 3
+    print(f"  {'':<12}{'host':<{width}}worker")
+    for key in here:
+        print(f"  {key:<12}{here[key]:<{width}}{there[key]}")
+
+
+def print_job(model: Model, results: Results, shared: bool, memory_is_ours: bool) -> None:
+    heading("The job")
+    rows, columns = model.elevation.shape
+    large = f"{results.large_shape[0]} x {results.large_shape[1]}"
+    seconds = results.seconds
+    size = rows * columns * 4
+    lines = (
+        (
+            f"elevation model {rows} x {columns}, float32",
+            f"{size / 1e6:.2f} MB",
+            "in shared memory",
+        ),
+        ("shaded relief", _ms(seconds["relief"]), "call there and back, computing included"),
+        ("viewshed", _ms(seconds["viewshed"]), f"{rows * columns:,} lines of sight"),
+        (f"shaded relief of {large}", _ms(seconds["large relief"]), "100 MB there, 100 MB back"),
+        (
+            "the worker writes into the host's array",
+            "yes" if shared else "NO",
+            "so the argument was not copied",
+        ),
+        (
+            "the host's result lies in shared memory",
+            "yes" if memory_is_ours else "NO",
+            "so the result was not copied",
+        ),
+    )
+    for what, value, meaning in lines:
+        print(f"  {what:<42}{value:>10}   {meaning}")
+
+
+def print_crossing(compute_python: str) -> None:
+    heading("The way across")
+    with closing(bench.Rig(compute_python)) as rig, bench.pinned([rig.host_cpu]):
+        call, pipe = rig.small_call(10)
+        argument, copy = rig.argument(9)
+        large, small = rig.shared_argument(10)
+        back, little = rig.shared_result(10)
+        where = f"host on CPU {rig.host_cpu}, the other side on CPU {rig.far_cpu}"
+    rate = bench.LARGE_BYTES / 1e9
+    lines = (
+        ("f(1) -> 2, ringbridge", f"{call / 1e3:.2f} us", "a whole Python call, there and back"),
+        (
+            "f(1) -> 2, multiprocessing.Pipe",
+            f"{pipe / 1e3:.1f} us",
+            f"the usual way takes {pipe / call:.0f} times as long",
+        ),
+        (
+            "100 MB ordinary numpy argument",
+            f"{argument / 1e6:.1f} ms",
+            f"{rate / argument * 1e9:.1f} GB/s: copied once, {argument / copy:.2f} of a plain copy",
+        ),
+        (
+            "numpy.copyto of 100 MB, memory warm",
+            f"{copy / 1e6:.1f} ms",
+            f"{rate / copy * 1e9:.1f} GB/s: what one copy costs here",
+        ),
+        ("1 KB of Worker.empty as argument", f"{small / 1e3:.2f} us", "only its address crosses"),
+        (
+            "100 MB of Worker.empty as argument",
+            f"{large / 1e3:.2f} us",
+            f"the same: {large / small:.2f} of it for 100,000 times the size",
+        ),
+        ("1 KB of rb.empty as result", f"{little / 1e3:.2f} us", "the other direction"),
+        ("100 MB of rb.empty as result", f"{back / 1e3:.2f} us", f"{back / little:.2f} of it"),
+    )
+    for what, value, meaning in lines:
+        print(f"  {what:<42}{value:>10}   {meaning}")
+    print(f"  medians, taken in turns; {where}")
+
+
+def main() -> int:
+    compute_python = bench.environments()["compute"]
+    print(f"\nringbridge {rb.__version__}: the main job on real data")
+    say("loading the elevation model ...")
+    model = jacksboro()
+    began = time.perf_counter()
+    cache = {"NUMBA_CACHE_DIR": str(OUT / "numba-cache")}
+    with rb.Worker(compute_python, name="demo", paths=[HERE], environ=cache) as worker:
+        say(f"worker {worker.pid} started in {_ms(time.perf_counter() - began)}")
+        here, there = far_side.versions(), worker.load("far_side").versions()
+        results = compute(worker, model)
+        caption = caption_of(model, results, here, there)
+        say("drawing ...")
+        draw(model, results, caption)
+        probe = worker.empty(model.elevation.shape, "float32")
+        shared = is_shared(worker, probe)
+        memory_is_ours = not results.shade.flags.owndata
+    say("measuring the way across ...")
+    print_sides(here, there)
+    print_job(model, results, shared, memory_is_ours)
+    print_crossing(compute_python)
+    print(f"\nThe picture: {os.path.relpath(PICTURE)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
