@@ -333,8 +333,10 @@ def test_records_come_back(echo: Any) -> None:
     for each in (dtype, aligned):
         value = np.zeros((4, 5), each)
         value["a"] = np.arange(20).reshape(4, 5)
-        assert same_array(value, echo(value))
-        assert same_array(value[::2], echo(value[::2]))
+        for sent in (value, value[::2]):
+            back = echo(sent)
+            # Not same_array: numpy leaves the padding of an aligned record undefined.
+            assert back.dtype == sent.dtype and (back == sent).all()
 
 
 @needs_numpy
