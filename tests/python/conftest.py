@@ -27,16 +27,22 @@ ALARM_S = 60
 SETTLE_S = 2.0
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "seconds(limit): this test's alarm, where 60 s is too short")
+
+
 @pytest.fixture(autouse=True)
-def alarm() -> Iterator[None]:
+def alarm(request: pytest.FixtureRequest) -> Iterator[None]:
     """SIGALRM runs between two bytecodes; the dump is for what hangs in C."""
+    marker = request.node.get_closest_marker("seconds")
+    seconds = int(marker.args[0]) if marker else ALARM_S
 
     def too_long(_signum: int, _frame: object) -> None:
-        raise TimeoutError(f"the test took longer than {ALARM_S} s")
+        raise TimeoutError(f"the test took longer than {seconds} s")
 
     previous = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(ALARM_S)
-    faulthandler.dump_traceback_later(ALARM_S + 15, exit=True)
+    signal.alarm(seconds)
+    faulthandler.dump_traceback_later(seconds + 15, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
     signal.alarm(0)
@@ -106,7 +112,7 @@ def nothing_left() -> Iterator[None]:
 
 
 def _possessions() -> set[tuple[str, ...]]:
-    found = {("shm", name) for name in os.listdir("/dev/shm")}
+    found: set[tuple[str, ...]] = {("shm", name) for name in os.listdir("/dev/shm")}
     found |= {("fd", fd, _read_link(f"/proc/self/fd/{fd}")) for fd in os.listdir("/proc/self/fd")}
     for task in os.listdir("/proc/self/task"):
         found.add(("thread", task))

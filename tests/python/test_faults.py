@@ -67,14 +67,13 @@ def _wait_until_gone(pid: int, within_s: float) -> bool:
     return False
 
 
-@pytest.mark.timeout(60 + 2 * ROUNDS)
+@pytest.mark.seconds(60 + 2 * ROUNDS)
 @pytest.mark.parametrize("grandchild", [False, True], ids=["alone", "with a grandchild"])
 def test_a_kill_during_calls_from_eight_threads_is_noticed_by_all(
     nothing_left: None, grandchild: bool
 ) -> None:
     print(f"seed {SEED}, {ROUNDS} rounds")
     rng = random.Random(SEED)
-    signal.alarm(0)  # pytest-timeout watches this one: it may be long
     noticed: list[float] = []
     for round_ in range(ROUNDS):
         worker = ringbridge.Worker(sys.executable, name=f"victim{round_}", paths=[HERE])
@@ -164,9 +163,8 @@ def _in_threads(count: int, work: Callable[[int], None]) -> None:
         raise errors[0]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.seconds(240)
 def test_a_flood_of_small_calls_from_eight_threads_loses_nothing(make_worker: MakeWorker) -> None:
-    signal.alarm(200)
     each = 100_000 // THREADS
     worker = make_worker()
     module = worker.load("rbr_testing.faults")

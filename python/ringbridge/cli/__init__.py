@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The command `ringbridge`: one file a verb. Nobody in the package imports it."""

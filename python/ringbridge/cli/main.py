@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+"""Entry point of the command `ringbridge`: finds the verb, and runs it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from ringbridge import __version__
+from ringbridge.cli import doctor, run
+
+_VERBS = (doctor, run)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; the result is the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="ringbridge", description="Calls between two Python interpreters."
+    )
+    parser.add_argument("--version", action="version", version=f"ringbridge {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for verb in _VERBS:
+        verb.add_to(verbs)
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.verb(options))
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: MIT
+"""Starts a worker's process, meets it, and ends it.
+
+Everything about the process and nothing about what is called in it. Whatever fails, no process, no
+file descriptor and no thread is left behind, and WorkerStartFailed says what to do about it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ringbridge import _core, diagnosis
+from ringbridge.environment import Environment
+from ringbridge.errors import CallTimeout, RingbridgeError, WorkerDied, WorkerStartFailed
+
+GRACE_S = 1.0  # to finish the call that the worker is in, and to run its exit handlers
+TERM_S = 0.5  # for the `finally` of a call that SIGTERM has interrupted
+KILL_S = 5.0  # SIGKILL needs no time, unless the process is stuck in the kernel
+
+_BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_bootstrap.py")
+_MEMORY = {"auto": 0, "shm": 1, "memfd": 2}
+_RING_BYTES = (64 << 10, 1 << 30)
+_BYTES_MAX = (1 << 63) - 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What `Worker(limits=...)` may set; 0 is the core's default."""
+
+    arena_bytes: int = 0
+    ring_bytes: int = 0
+    memory: int = 0
+
+    @classmethod
+    def of(cls, limits: Mapping[str, object] | None) -> Limits:
+        """Checks what a user wrote; refuses an unknown key by its name."""
+        given = dict(limits or {})
+        memory = given.pop("memory", "auto")
+        if memory not in _MEMORY:
+            raise ValueError(f"limits['memory'] must be one of {list(_MEMORY)}, not {memory!r}")
+        arena_bytes = _positive("arena_bytes", given.pop("arena_bytes", None))
+        ring_bytes = _positive("ring_bytes", given.pop("ring_bytes", None))
+        low, high = _RING_BYTES
+        if ring_bytes and not (low <= ring_bytes <= high and ring_bytes & (ring_bytes - 1) == 0):
+            raise ValueError(
+                f"limits['ring_bytes'] must be a power of two from {low} to {high}, "
+                f"not {ring_bytes}"
+            )
+        if given:
+            names = ", ".join(repr(name) for name in sorted(given, key=str))
+            raise ValueError(f"limits has no {names}; it has arena_bytes, ring_bytes, memory")
+        return cls(arena_bytes, ring_bytes, _MEMORY[str(memory)])
+
+
+def _positive(name: str, value: object) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"limits[{name!r}] must be an int, not {type(value).__name__}")
+    if not 1 <= value <= _BYTES_MAX:
+        raise ValueError(f"limits[{name!r}] must be 1 or more bytes, not {value}")
+    return value
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides how a worker is started."""
+
+    name: str
+    environment: Environment
+    environ: Mapping[str, str]
+    cwd: str | None = None
+    paths: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    start_timeout_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Child:
+    """A started worker: its process, and the channel to it. Ended by `end`, then `close`."""
+
+    plan: Plan
+    pid: int
+    channel: _core.Channel
+
+    def end(self, *, grace_s: float = GRACE_S, term_s: float = TERM_S) -> None:
+        """Ends the process: asks, insists, kills. Its last output can still be read then."""
+        try:
+            with contextlib.suppress(RingbridgeError):  # dead already, or the protocol is broken
+                self.channel.say_goodbye()
+            if self.channel.wait_end(grace_s) is None:
+                self.channel.kill(signal.SIGTERM, False)
+                if self.channel.wait_end(term_s) is None:
+                    self.kill()
+        except BaseException:  # Ctrl-C while we wait: it wants an end, and gets one
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """Ends the process and its whole session at once."""
+        self.channel.kill(signal.SIGKILL, True)
+        self.channel.wait_end(KILL_S)
+
+    def close(self) -> None:
+        self.channel.close()
+
+
+def start(plan: Plan) -> Child:
+    """Starts the worker and meets it. Raises WorkerStartFailed."""
+    deadline = time.monotonic() + plan.start_timeout_s
+    child = _spawn(plan)
+    try:
+        child.channel.handshake(max(deadline - time.monotonic(), 0.0))
+    except RingbridgeError as error:
+        message = _diagnosed(child, error)
+        child.close()
+        raise WorkerStartFailed(message) from None
+    except BaseException:
+        child.kill()
+        child.close()
+        raise
+    return child
+
+
+def _spawn(plan: Plan) -> Child:
+    with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+        try:
+            host_end, worker_end = _socket_pair(ours, theirs)
+            out_read, out_write = _pipe(ours, theirs)
+            err_read, err_write = _pipe(ours, theirs)
+            settings = {"paths": plan.paths, "start_timeout": plan.start_timeout_s}
+            popen = subprocess.Popen(
+                [plan.environment.python, _BOOTSTRAP, str(worker_end), json.dumps(settings)],
+                stdin=subprocess.DEVNULL,
+                stdout=out_write,
+                stderr=err_write,
+                pass_fds=(worker_end,),
+                env=plan.environ,
+                cwd=plan.cwd,
+                start_new_session=True,  # so that the terminal's Ctrl-C reaches only the host
+            )
+        except OSError as error:
+            raise WorkerStartFailed(_not_run(plan, error)) from error
+        ours.pop_all()  # the channel owns them from here on, also when it raises
+        try:
+            channel = _core.Channel(
+                host_end,
+                popen.pid,
+                out_read,
+                err_read,
+                name=plan.name,
+                ring_bytes=plan.limits.ring_bytes,
+                arena_bytes=plan.limits.arena_bytes,
+                memory=plan.limits.memory,
+            )
+        except BaseException:
+            popen.kill()  # polls first: a child that the channel has reaped is not signalled
+            popen.wait()
+            raise
+        # The channel reaps the child, by its pidfd. subprocess must believe that this has happened:
+        # a Popen that is dropped without a returncode warns, and is waited for by pid at the next
+        # Popen, when that pid may be somebody else's.
+        popen.returncode = 0
+        return Child(plan, popen.pid, channel)
+
+
+def _socket_pair(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int, int]:
+    pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    host_end, worker_end = (end.detach() for end in pair)
+    ours.callback(os.close, host_end)
+    # In a host whose own stdio is closed it may be 0, 1 or 2, which the child's stdio replaces.
+    if worker_end <= 2:
+        import fcntl
+
+        low, worker_end = worker_end, fcntl.fcntl(worker_end, fcntl.F_DUPFD_CLOEXEC, 3)
+        os.close(low)
+    theirs.callback(os.close, worker_end)
+    return host_end, worker_end
+
+
+def _pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int, int]:
+    read_end, write_end = os.pipe()
+    ours.callback(os.close, read_end)
+    theirs.callback(os.close, write_end)
+    return read_end, write_end
+
+
+def _not_run(plan: Plan, error: OSError) -> str:
+    """Why the program could not even be started."""
+    python = plan.environment.python
+    if plan.cwd is not None and error.filename == plan.cwd:
+        reason = f"its working folder cwd={plan.cwd!r}: {error.strerror}"
+    elif error.errno == errno.ENOENT and os.path.exists(python):
+        reason = (
+            f"{python} is there, but the program that it needs to run is not (the one that its "
+            "first line names, or its loader): was the environment moved or built elsewhere?"
+        )
+    elif error.errno == errno.ENOEXEC:
+        reason = f"{python} is not a program that this machine can run, so it is not a Python"
+    elif error.errno == errno.EACCES:
+        reason = f"{python} may not be run: {error.strerror} (mode, or a file system with noexec)"
+    else:
+        reason = f"{python}: {error.strerror or error}"
+    return f"worker {plan.name!r} did not start: {reason}"
+
+
+def _diagnosed(child: Child, error: RingbridgeError) -> str:
+    """Ends the child and says why it did not become a worker."""
+    plan, channel = child.plan, child.channel
+    if isinstance(error, CallTimeout):
+        reason = f"no answer within {plan.start_timeout_s:g} s"
+    elif isinstance(error, WorkerDied):
+        reason = "the program ended before it answered"
+    else:  # what its bootstrap or the handshake said
+        reason = str(error)
+    # One that has said why it refuses is about to end by itself; its exit code is worth a moment.
+    grace_s = 0.0 if isinstance(error, CallTimeout) else 0.5
+    ended = channel.wait_end(grace_s)
+    if ended is None:
+        child.kill()
+    output = diagnosis.last_output(channel)
+    said_why = isinstance(error, WorkerStartFailed)
+    return "\n".join(
+        [
+            f"worker {plan.name!r} did not start: {reason}",
+            f"  it ran {plan.environment.python} {_BOOTSTRAP}",
+            f"  it {diagnosis.ending(ended)}",
+            *diagnosis.quoted(output),
+            *([] if said_why else diagnosis.hints(plan.environment.python, output)),
+        ]
+    )

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""RemoteModule: what a module that is loaded in a worker looks like in the host.
+
+Knows neither processes nor channels' inner life: it is handed a `fetch` that gives the module's
+contents, and the contents are functions of the C extension and plain values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from ringbridge._core import Channel, Function
+
+_Loaded = tuple[int, "list[tuple[int, str, str | None, str | None, int]]", "dict[str, Any]", Any]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a worker said about one of its modules."""
+
+    functions: Mapping[str, Function]
+    values: Mapping[str, Any]
+    doc: str | None
+
+    @classmethod
+    def of(cls, channel: Channel, module: str, loaded: _Loaded, timeout: float | None) -> Contents:
+        """From the answer of Channel.load; timeout is what each call may take."""
+        _generation, described, values, doc = loaded
+        functions = {
+            name: Function(
+                channel, number, f"{module}.{name}", doc=text, signature=signature, timeout=timeout
+            )
+            for number, name, signature, text, _kind in described
+        }
+        return cls(functions, values, doc)
+
+
+class RemoteModule(ModuleType):
+    """A module of a worker. Its functions are called there; its plain values were read at load.
+
+    A module, so that help() and editors take it for one; it is never in sys.modules. What the
+    worker's module calls `refresh` hides the method of that name: load it again instead.
+    """
+
+    __slots__ = ("_RemoteModule__fetch", "_RemoteModule__worker_name")
+
+    def __init__(
+        self,
+        name: str,
+        worker_name: str,
+        fetch: Callable[[str, bool], Contents],
+        reload: bool = False,
+    ) -> None:
+        super().__init__(name)
+        object.__setattr__(self, "_RemoteModule__fetch", fetch)
+        object.__setattr__(self, "_RemoteModule__worker_name", worker_name)
+        _fill(self, fetch(name, reload))
+
+    def refresh(self) -> None:
+        """Reads the functions and the plain values again, without running the module again."""
+        _fill(self, self.__fetch(self.__name__, False))
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached only for what is missing: functions and values are in the instance's __dict__.
+        import difflib
+
+        message = f"remote module {self.__name__!r} has no function or plain value {name!r}"
+        close = difflib.get_close_matches(name, _names(self)) if name[:2] != "__" else []
+        if close:
+            message += f"; it has {', '.join(close)}"
+        raise AttributeError(message)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(
+            f"cannot set {name!r}: what remote module {self.__name__!r} shows here are copies; "
+            "call a function that sets it over there, then refresh()"
+        )
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"cannot delete {name!r} of remote module {self.__name__!r}")
+
+    def __dir__(self) -> list[str]:
+        return sorted({"__doc__", "__name__", "refresh", *_names(self)})
+
+    def __repr__(self) -> str:
+        return f"<remote module {self.__name__!r} of worker {self.__worker_name!r}>"
+
+
+# What ModuleType itself puts into a module, and what _fill adds.
+_NOT_REMOTE = frozenset(vars(ModuleType("m"))) | {"__all__"}
+
+
+def _names(module: RemoteModule) -> list[str]:
+    return [name for name in vars(module) if name not in _NOT_REMOTE]
+
+
+def _fill(module: RemoteModule, contents: Contents) -> None:
+    new = {**contents.values, **contents.functions}
+    kept = vars(module)
+    for name in set(_names(module)) - set(new):
+        del kept[name]
+    kept.update(new)
+    kept["__doc__"] = contents.doc
+    kept["__all__"] = sorted(new)  # without it, help() leaves out functions of other modules

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: MIT
+"""Worker: the host's handle on a process in another environment.
+
+Holds the pieces together; how a process is started, what a module looks like and where output
+goes stands in launch, remote and output.
+
+    a Worker is  new --first use--> running --close()--> closed     (wait=True: the constructor
+                  \\---------------close()----------------/           is the first use)
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ringbridge import activation, launch
+from ringbridge.environment import Environment, EnvironmentLike, find
+from ringbridge.errors import RingbridgeError
+from ringbridge.output import OutputPump
+from ringbridge.remote import Contents, RemoteModule
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ringbridge._core import Channel
+
+_OUTPUT_JOIN_S = 1.0
+
+
+class Worker:
+    """A process in another environment, whose modules are called from here.
+
+    env           an interpreter's path, or the prefix of an environment
+    name          for messages and for the logger `ringbridge.worker.<name>`
+    paths         folders for the worker's sys.path
+    environ       variables on top of the environment's own
+    keep_environ  names of this process's variables that the worker shall keep
+    cwd           the worker's working folder
+    wait          False: start on first use, not now
+    start_timeout seconds until WorkerStartFailed
+    call_timeout  seconds for each call; None: no limit
+    threads       sets the usual thread-count variables
+    limits        arena_bytes, ring_bytes, memory ("auto", "shm" or "memfd")
+
+    Safe to use from several threads. Ends by close(), at the end of a `with`, when it is garbage
+    collected, and at exit; the worker ends with this process, however that ends.
+    """
+
+    def __init__(
+        self,
+        env: EnvironmentLike,
+        *,
+        name: str | None = None,
+        paths: Iterable[str | os.PathLike[str]] = (),
+        environ: Mapping[str, str] | None = None,
+        keep_environ: Collection[str] = (),
+        cwd: str | os.PathLike[str] | None = None,
+        wait: bool = True,
+        start_timeout: float = 30.0,
+        call_timeout: float | None = None,
+        pickle: bool = False,
+        restart: str = "never",
+        threads: int | None = None,
+        limits: Mapping[str, object] | None = None,
+    ) -> None:
+        if pickle:
+            raise ValueError("pickle=True is not built yet: pass plain values and arrays")
+        if restart != "never":
+            raise ValueError(f"restart={restart!r} is not built yet: use restart='never'")
+        self._call_timeout = _seconds("call_timeout", call_timeout)
+        environment = find(env)
+        plan = launch.Plan(
+            name=_checked_name(name, environment),
+            environment=environment,
+            environ=activation.environ_for(
+                environment,
+                base=os.environ,
+                environ=environ,
+                keep_environ=keep_environ,
+                threads=threads,
+            ),
+            cwd=None if cwd is None else os.path.abspath(os.fspath(cwd)),
+            paths=_folders(paths),
+            limits=launch.Limits.of(limits),
+            start_timeout_s=_seconds("start_timeout", start_timeout) or 0.0,
+        )
+        self._process = _Process(plan)
+        # Runs when this object is collected, or else at exit; what it calls must not know us.
+        self._finalizer = weakref.finalize(self, _Process.close, self._process)
+        if wait:
+            self._process.channel()
+
+    # ------------------------------------------------------------------------------------- calls
+
+    def load(self, module: str, *, reload: bool = False) -> RemoteModule:
+        """Imports a module over there, and gives it as it can be used from here.
+
+        Raises what the import raised. reload=True executes it again, as importlib.reload does.
+        """
+        if not isinstance(module, str):
+            raise TypeError(f"module must be a str, not {type(module).__name__}")
+        return RemoteModule(module, self.name, self._fetch, reload)
+
+    def empty(self, shape: int | tuple[int, ...], dtype: Any = "float64") -> Any:
+        """A new array in shared memory, its content undefined: passed to a call it is not copied.
+
+        numpy.ndarray, or a memoryview where there is no numpy.
+        """
+        return self._process.channel().empty(shape, dtype)
+
+    def _fetch(self, module: str, reload: bool) -> Contents:
+        channel = self._process.channel()
+        loaded = channel.load(module, reload, None)
+        return Contents.of(channel, module, loaded, self._call_timeout)
+
+    # ------------------------------------------------------------------------------------- state
+
+    @property
+    def name(self) -> str:
+        return self._process.plan.name
+
+    @property
+    def environment(self) -> Environment:
+        return self._process.plan.environment
+
+    @property
+    def pid(self) -> int | None:
+        """The process's number; None as long as it has not been started."""
+        child = self._process.child
+        return None if child is None else child.pid
+
+    @property
+    def alive(self) -> bool:
+        """True while calls can be made: started, not closed, not dead."""
+        process = self._process
+        return process.child is not None and not process.closed and process.child.channel.alive
+
+    def stats(self) -> dict[str, int]:
+        """Counters of the channel; empty as long as the worker has not been started."""
+        if self._process.child is None and not self._process.closed:
+            return {}
+        return self._process.channel().stats()
+
+    def __repr__(self) -> str:
+        process = self._process
+        state = "closed" if process.closed else f"pid {self.pid}" if self.pid else "not started"
+        return f"<ringbridge.Worker {self.name!r} ({self.environment.python}, {state})>"
+
+    # --------------------------------------------------------------------------------------- end
+
+    def close(self) -> None:
+        """Ends the worker: it may finish its call within a second, then it is killed. Idempotent.
+
+        Calls that still run in other threads raise.
+        """
+        self._process.close(join_output=True)
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Process:
+    """What is behind a Worker, apart from it: it can be ended when the Worker is no more."""
+
+    def __init__(self, plan: launch.Plan) -> None:
+        self.plan = plan
+        self.child: launch.Child | None = None
+        self.closed = False
+        self._pump: OutputPump | None = None
+        self._owner_pid = os.getpid()
+        # Reentrant, since a signal handler or a finaliser may close while this thread starts.
+        self._lock = threading.RLock()
+
+    def channel(self) -> Channel:
+        """The channel, of a process that is started now if it has not been."""
+        child = self.child
+        if child is None or self.closed:
+            child = self._started()
+        return child.channel
+
+    def _started(self) -> launch.Child:
+        with self._lock:
+            self._check_open()
+            if self.child is None:
+                child = launch.start(self.plan)
+                self.child = child
+                self._pump = OutputPump(child.channel, self.plan.name)
+                if self.closed:  # meanwhile, by a signal handler
+                    self._end(join_output=True)
+            self._check_open()
+            return self.child
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise RingbridgeError(f"worker {self.plan.name!r} is closed")
+
+    def close(self, *, join_output: bool = False) -> None:
+        """join_output: until the last line is logged; not in a finaliser, which may run inside of
+        a log handler, whose lock the last line waits for."""
+        if os.getpid() != self._owner_pid:
+            return  # a forked child: the worker is its parent's
+        with self._lock:
+            if not self.closed:
+                self.closed = True
+                self._end(join_output)
+
+    def _end(self, join_output: bool) -> None:
+        child, pump = self.child, self._pump
+        if child is None:
+            return
+        try:
+            child.end()
+            if join_output and pump is not None:
+                pump.join(_OUTPUT_JOIN_S)
+        finally:
+            child.close()
+
+
+def _checked_name(name: str | None, environment: Environment) -> str:
+    if name is None:
+        name = environment.name
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a str, not {type(name).__name__}")
+    if not name or "\0" in name:
+        raise ValueError(f"name must be a text that is not empty, not {name!r}")
+    return name.encode("utf-8", "backslashreplace").decode()  # a folder's name need not be UTF-8
+
+
+def _seconds(option: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{option} must be a number of seconds, not {type(value).__name__}")
+    if not value > 0:
+        raise ValueError(f"{option} must be more than 0 seconds, not {value}")
+    return float(value)
+
+
+def _folders(paths: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
+    if isinstance(paths, (str, os.PathLike)):
+        raise TypeError(f"paths must be a list of folders: write [{os.fspath(paths)!r}]")
+    folders = tuple(os.path.abspath(os.path.expanduser(os.fspath(path))) for path in paths)
+    for folder in folders:
+        if not os.path.exists(folder):
+            raise ValueError(f"paths: there is no {folder}")
+    return folders
