@@ -2,9 +2,6 @@
 /*
  * channel_type.c - Channel: one end of a channel, as a Python object.
  *
- * Waiting is done without the GIL and in slices, so that Ctrl-C is heard; every status of the core
- * becomes one of ringbridge.errors here, and nowhere else.
- *
  * close() while other threads are inside marks the object, wakes them, and the last one out lets go
  * of the memory.
  */
@@ -43,268 +40,6 @@ channel_leave(ChannelObject *self)
 {
     if (--self->users == 0 && self->closing && self->channel != NULL)
         let_go(self);
-}
-
-bool
-deadline_from_timeout(PyObject *timeout, uint64_t *deadline_ns)
-{
-    double seconds;
-
-    *deadline_ns = RBR_FOREVER;
-    if (timeout == NULL || timeout == Py_None)
-        return true;
-    seconds = PyFloat_AsDouble(timeout);
-    if (seconds == -1.0 && PyErr_Occurred())
-        return false;
-    if (!(seconds >= 0)) {
-        PyErr_Format(PyExc_ValueError, "a timeout must be 0 or more seconds, not %R", timeout);
-        return false;
-    }
-    if (seconds < 1e9) /* longer is for ever */
-        *deadline_ns = rbr_now_ns() + (uint64_t)(seconds * 1e9);
-    return true;
-}
-
-/* --------------------------------------------------------------------------------------- errors */
-
-static void *
-raise_died(ChannelObject *self, const char *text, const char *doing)
-{
-    char tail[2048];
-    size_t size = 0;
-    rbr_exit result = {.known = false};
-    PyObject *message, *error = NULL, *lines;
-
-    if (self->channel != NULL) {
-        size = rbr_channel_error_tail(self->channel, tail, sizeof tail);
-        rbr_channel_wait_end(self->channel, &result, 0);
-    }
-    lines = PyUnicode_DecodeUTF8(tail, (Py_ssize_t)size, "backslashreplace");
-    if (lines == NULL)
-        return NULL;
-    message = PyUnicode_FromFormat("%s%s%s%s%U", text, doing != NULL ? ", while in " : "",
-                                   doing != NULL ? doing : "",
-                                   size > 0 ? "; its last output on stderr:\n" : "", lines);
-    Py_DECREF(lines);
-    if (message == NULL)
-        return NULL;
-    if (!result.known)
-        error = PyObject_CallFunction(self->state->worker_died, "OOO", message, Py_None, Py_None);
-    else if (result.signalled)
-        error = PyObject_CallFunction(self->state->worker_died, "OiO", message, result.code,
-                                      Py_None);
-    else
-        error = PyObject_CallFunction(self->state->worker_died, "OOi", message, Py_None,
-                                      result.code);
-    Py_DECREF(message);
-    if (error != NULL) {
-        PyErr_SetObject(self->state->worker_died, error);
-        Py_DECREF(error);
-    }
-    return NULL;
-}
-
-static void *
-raise_system(const rbr_error *err)
-{
-    PyObject *arguments = Py_BuildValue("(is)", err->sys_errno, err->text);
-
-    if (arguments != NULL) {
-        PyErr_SetObject(PyExc_OSError, arguments); /* picks the subclass by errno */
-        Py_DECREF(arguments);
-    }
-    return NULL;
-}
-
-void *
-channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err, const char *doing)
-{
-    core_state *state = self->state;
-    const char *what = doing != NULL ? doing : "the call";
-    rbr_error final = {.status = RBR_OK};
-
-    if (PyErr_Occurred()) /* a signal's handler has raised */
-        return NULL;
-    if (err == NULL && self->channel != NULL && rbr_channel_state(self->channel, &final) != RBR_OK)
-        err = &final;
-    switch (status) {
-    case RBR_DEAD:
-        return raise_died(self, err != NULL ? err->text : "the worker has ended", doing);
-    case RBR_CLOSED:
-        PyErr_Format(state->ringbridge_error, "worker %U is closed (while in %s)", self->name,
-                     what);
-        break;
-    case RBR_TIMED_OUT:
-        PyErr_Format(state->call_timeout,
-                     "%s did not finish within its timeout (worker %U); it was asked to stop",
-                     what, self->name);
-        break;
-    case RBR_ARENA_FULL:
-        PyErr_SetString(state->arena_full, err != NULL ? err->text : "the arena is full");
-        break;
-    case RBR_NO_MEMORY:
-        PyErr_NoMemory();
-        break;
-    case RBR_REFUSED:
-        PyErr_SetString(state->worker_start_failed, err != NULL ? err->text : "refused");
-        break;
-    case RBR_SYSTEM:
-        if (err != NULL)
-            return raise_system(err);
-        PyErr_SetString(PyExc_OSError, what);
-        break;
-    case RBR_TOO_BIG:
-        PyErr_Format(state->cannot_cross, "%s: %s", what,
-                     err != NULL ? err->text : "the message is too large");
-        break;
-    case RBR_FORKED:
-        PyErr_SetString(state->ringbridge_error,
-                        err != NULL ? err->text : "a forked child cannot use its parent's worker");
-        break;
-    default:
-        PyErr_SetString(state->protocol_error,
-                        err != NULL ? err->text : "the other process broke the protocol");
-        break;
-    }
-    return NULL;
-}
-
-static PyObject *
-text_or_empty(rbr_table table, uint32_t field)
-{
-    uint32_t size;
-    const char *text = rbr_get_string(table, field, &size);
-
-    return PyUnicode_DecodeUTF8(text != NULL ? text : "", text != NULL ? (Py_ssize_t)size : 0,
-                                "backslashreplace");
-}
-
-void *
-channel_raise_remote(ChannelObject *self, const rbr_message *message, rbr_table body)
-{
-    value_decoder decoder = {.state = self->state, .message = message};
-    const rbr_table value = rbr_get_table(body, RBR_ERROR__VALUE);
-    PyObject *type = text_or_empty(body, RBR_ERROR__TYPE);
-    PyObject *text = text_or_empty(body, RBR_ERROR__MESSAGE);
-    PyObject *traceback = text_or_empty(body, RBR_ERROR__TRACEBACK);
-    PyObject *arguments = NULL, *error = NULL;
-
-    if (value.at != NULL)
-        arguments = value_decode(&decoder, value);
-    if (value.at == NULL || arguments == NULL) {
-        PyErr_Clear(); /* the message will do */
-        arguments = Py_NewRef(Py_None);
-    }
-    if (type != NULL && text != NULL && traceback != NULL)
-        error = PyObject_CallFunction(self->state->error_from_wire, "iOOOO",
-                                      (int)rbr_get_u16(body, RBR_ERROR__CODE, 0), type, text,
-                                      traceback, arguments);
-    if (error != NULL && PyExceptionInstance_Check(error))
-        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-    else if (!PyErr_Occurred())
-        PyErr_SetString(self->state->protocol_error, "the remote error could not be rebuilt");
-    Py_XDECREF(type);
-    Py_XDECREF(text);
-    Py_XDECREF(traceback);
-    Py_XDECREF(arguments);
-    Py_XDECREF(error);
-    return NULL;
-}
-
-/* ----------------------------------------------------------------------------- sending, waiting */
-
-/* The next moment to let Python's signal handlers run. */
-static uint64_t
-slice_end(uint64_t deadline_ns)
-{
-    const uint64_t look_ns = rbr_now_ns() + SIGNAL_LOOK_NS;
-
-    return deadline_ns < look_ns ? deadline_ns : look_ns;
-}
-
-/* After a slice: 1 to go on waiting, 0 when status is what counts, -1 when a handler raised. */
-static int
-slice_over(rbr_status status, uint64_t deadline_ns)
-{
-    if (status != RBR_INTERRUPTED && status != RBR_TIMED_OUT && status != RBR_AGAIN)
-        return 0;
-    if (PyErr_CheckSignals() < 0)
-        return -1;
-    return status == RBR_TIMED_OUT && rbr_now_ns() >= deadline_ns ? 0 : 1;
-}
-
-int
-channel_send(ChannelObject *self, value_encoder *encoder, uint32_t size, uint64_t deadline_ns,
-             const char *doing)
-{
-    rbr_channel *channel = self->channel;
-    rbr_status status = rbr_channel_send(channel, encoder->build.base, size, encoder->blocks,
-                                         encoder->block_count, 0);
-    int more = 1;
-
-    if (status == RBR_OK)
-        return 0;
-    while (more == 1 && (more = slice_over(status, deadline_ns)) == 1) {
-        const uint64_t until = slice_end(deadline_ns);
-
-        Py_BEGIN_ALLOW_THREADS
-        status = rbr_channel_send(channel, encoder->build.base, size, encoder->blocks,
-                                  encoder->block_count, until);
-        Py_END_ALLOW_THREADS
-    }
-    if (more == 0 && status == RBR_OK)
-        return 0;
-    channel_raise(self, status, NULL, doing);
-    return -1;
-}
-
-rbr_message *
-channel_wait(ChannelObject *self, rbr_pending *pending, uint64_t id, uint64_t deadline_ns,
-             const char *doing)
-{
-    rbr_message *message = NULL;
-    rbr_status status = rbr_pending_wait(pending, &message, GIL_SPIN_NS, 0);
-    int more = 1;
-
-    if (status == RBR_OK)
-        return message;
-    while (more == 1 && (more = slice_over(status, deadline_ns)) == 1) {
-        const uint64_t until = slice_end(deadline_ns);
-
-        Py_BEGIN_ALLOW_THREADS
-        status = rbr_pending_wait(pending, &message, RBR_FOREVER, until);
-        Py_END_ALLOW_THREADS
-    }
-    if (more == 0 && status == RBR_OK)
-        return message;
-    if (more < 0 || status == RBR_TIMED_OUT) /* nobody waits for it any more */
-        rbr_channel_cancel(self->channel, id, true);
-    return channel_raise(self, status, NULL, doing);
-}
-
-rbr_block *
-channel_allocate(ChannelObject *self, uint64_t bytes)
-{
-    rbr_channel *channel = channel_enter(self);
-    rbr_error error = {.status = RBR_OK};
-    rbr_block *block = NULL;
-    rbr_status status;
-    int more = 1;
-
-    if (channel == NULL)
-        return NULL;
-    status = rbr_block_allocate(&block, channel, bytes, 0, &error);
-    while (status != RBR_OK && more == 1 && (more = slice_over(status, RBR_FOREVER)) == 1) {
-        const uint64_t until = slice_end(RBR_FOREVER);
-
-        Py_BEGIN_ALLOW_THREADS
-        status = rbr_block_allocate(&block, channel, bytes, until, &error);
-        Py_END_ALLOW_THREADS
-    }
-    if (status != RBR_OK)
-        channel_raise(self, status, error.status != RBR_OK ? &error : NULL, "an allocation");
-    channel_leave(self);
-    return status == RBR_OK ? block : NULL;
 }
 
 /* -------------------------------------------------------------------------------- making, ending */
@@ -464,12 +199,12 @@ channel_handshake(ChannelObject *self, PyObject *timeout)
     if (!deadline_from_timeout(timeout, &deadline_ns) || (channel = channel_enter(self)) == NULL)
         return NULL;
     do {
-        const uint64_t until = slice_end(deadline_ns);
+        const uint64_t until = channel_slice_end(deadline_ns);
 
         Py_BEGIN_ALLOW_THREADS
         status = rbr_channel_handshake(channel, until, &error);
         Py_END_ALLOW_THREADS
-    } while (status != RBR_OK && (more = slice_over(status, deadline_ns)) == 1);
+    } while (status != RBR_OK && (more = channel_slice_over(status, deadline_ns)) == 1);
     if (status != RBR_OK || more < 0)
         channel_raise(self, status, &error, status == RBR_TIMED_OUT ? "the handshake" : NULL);
     channel_leave(self);
@@ -586,12 +321,12 @@ channel_wait_end(ChannelObject *self, PyObject *timeout)
     if (!deadline_from_timeout(timeout, &deadline_ns) || channel_enter(self) == NULL)
         return NULL;
     do {
-        const uint64_t until = slice_end(deadline_ns);
+        const uint64_t until = channel_slice_end(deadline_ns);
 
         Py_BEGIN_ALLOW_THREADS
         status = rbr_channel_wait_end(self->channel, &result, until);
         Py_END_ALLOW_THREADS
-    } while (status != RBR_OK && (more = slice_over(status, deadline_ns)) == 1);
+    } while (status != RBR_OK && (more = channel_slice_over(status, deadline_ns)) == 1);
     channel_leave(self);
     if (more < 0)
         return NULL;

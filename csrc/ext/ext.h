@@ -3,9 +3,14 @@
  * ext.h - what the files of the extension `_core` share.
  *
  *   module.c          the module: its state, its types, its few functions
- *   channel_type.c    Channel: one end of a channel; waiting without the GIL, errors as exceptions
+ *   channel_type.c    Channel: one end of a channel
+ *   channel_wait.c    waiting without the GIL, so that Ctrl-C is heard
+ *   channel_errors.c  statuses and Error frames become exceptions
  *   function_type.c   Function: a remote function; its call is the hot path of the host
+ *   call_frame.c      what a call and a load have in common
+ *   load.c            the host's side of loading a module
  *   serve_loop.c      serve(): the hot path of the worker
+ *   serve_answer.c    what the worker sends back
  *   array_type.c      Array: memory of a block (or of its own) with shape, strides and format
  *   numpy_bridge.c    the few things that we ask of numpy, without its headers; it may be absent
  *   value_encode.c    Python values -> table Value
@@ -85,7 +90,27 @@ rbr_message *channel_wait(ChannelObject *self, rbr_pending *pending, uint64_t id
 /* Raises what an Error body says; always NULL. */
 void *channel_raise_remote(ChannelObject *self, const rbr_message *message, rbr_table body);
 
-/* channel.load(module, reload, timeout): in function_type.c, beside the call. */
+/* The next moment to let Python's signal handlers run; then, 1 to go on waiting, 0 when the status is
+ * what counts, -1 when a handler raised. */
+uint64_t channel_slice_end(uint64_t deadline_ns);
+int channel_slice_over(rbr_status status, uint64_t deadline_ns);
+
+/* call_frame.c: the Frame table with its body's type set; gives the body's slot. 0 with an
+ * exception. */
+uint32_t call_start_frame(value_encoder *encoder, uint8_t body, uint32_t *slot);
+/* Writes a str into a slot. -1 with an exception. */
+int call_encode_text(value_encoder *encoder, uint32_t slot, PyObject *text);
+/* Sends the finished frame whose table stands at `root` and waits for the answer. */
+rbr_message *call_exchange(ChannelObject *channel, value_encoder *encoder, uint32_t root,
+                           uint64_t deadline_ns, const char *doing);
+
+/* Answers to the request `id`. -1: not sent, with an exception. The error is the current exception,
+ * which is taken; loaded is what serve's `load` returned. */
+int serve_answer_result(ChannelObject *channel, uint64_t id, PyObject *value);
+int serve_answer_error(ChannelObject *channel, uint64_t id);
+int serve_answer_loaded(ChannelObject *channel, uint64_t id, PyObject *loaded);
+
+/* channel.load(module, reload, timeout). */
 PyObject *channel_load(ChannelObject *self, PyObject *const *args, Py_ssize_t count);
 
 /* The module's functions for the worker; serve_loop.c. */

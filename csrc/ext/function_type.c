@@ -79,21 +79,6 @@ encode_args(value_encoder *encoder, uint32_t slot, PyObject *const *args, Py_ssi
 }
 
 static int
-encode_text(value_encoder *encoder, uint32_t slot, PyObject *text)
-{
-    Py_ssize_t size;
-    const char *bytes = PyUnicode_AsUTF8AndSize(text, &size);
-
-    if (bytes == NULL)
-        return -1;
-    if (rbr_build_string(&encoder->build, slot, bytes, (uint32_t)size) == 0) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    return 0;
-}
-
-static int
 encode_kwargs(value_encoder *encoder, uint32_t slot, PyObject *names, PyObject *const *values)
 {
     const value_path root = {.root = "kwargs", .index = -1};
@@ -116,27 +101,12 @@ encode_kwargs(value_encoder *encoder, uint32_t slot, PyObject *names, PyObject *
             PyErr_NoMemory();
             return -1;
         }
-        if (encode_text(encoder, rbr_build_slot(pair, &rbr_shape_keyval, RBR_KEY_VAL__K), name) < 0 ||
+        if (call_encode_text(encoder, rbr_build_slot(pair, &rbr_shape_keyval, RBR_KEY_VAL__K), name) < 0 ||
             value_encode(encoder, values[i],
                          rbr_build_slot(pair, &rbr_shape_keyval, RBR_KEY_VAL__V), &path) < 0)
             return -1;
     }
     return 0;
-}
-
-/* The Frame table with its body's type set; gives the body's slot. 0 with an exception. */
-static uint32_t
-start_frame(value_encoder *encoder, uint8_t body, uint32_t *slot)
-{
-    const uint32_t root = rbr_build_table(&encoder->build, 0, &rbr_shape_frame);
-
-    if (root == 0) {
-        PyErr_NoMemory();
-        return 0;
-    }
-    rbr_build_u8(&encoder->build, root, &rbr_shape_frame, RBR_FRAME__BODY_TYPE, body);
-    *slot = rbr_build_slot(root, &rbr_shape_frame, RBR_FRAME__BODY);
-    return root;
 }
 
 /* Returns the Frame table's position, 0 with an exception. */
@@ -149,7 +119,7 @@ encode_call(FunctionObject *self, value_encoder *encoder, PyObject *const *args,
     rbr_shape made;
     const rbr_shape *shape = call_shape(self, keywords, deadline_ns, &made);
     uint32_t slot, call;
-    const uint32_t root = start_frame(encoder, RBR_BODY_CALL, &slot);
+    const uint32_t root = call_start_frame(encoder, RBR_BODY_CALL, &slot);
 
     if (root == 0)
         return 0;
@@ -168,7 +138,7 @@ encode_call(FunctionObject *self, value_encoder *encoder, PyObject *const *args,
                       left_ms < UINT32_MAX ? (uint32_t)left_ms : UINT32_MAX);
     }
     if (self->label != Py_None &&
-        encode_text(encoder, rbr_build_slot(call, shape, RBR_CALL__LABEL), self->label) < 0)
+        call_encode_text(encoder, rbr_build_slot(call, shape, RBR_CALL__LABEL), self->label) < 0)
         return 0;
     if (encode_args(encoder, rbr_build_slot(call, shape, RBR_CALL__ARGS), args, count) < 0)
         return 0;
@@ -195,30 +165,6 @@ decode_answer(ChannelObject *channel, const rbr_message *message, bool copy)
     return NULL;
 }
 
-/* Sends the finished frame whose table stands at `root` and waits for the answer. */
-static rbr_message *
-exchange(ChannelObject *channel, value_encoder *encoder, uint32_t root, uint64_t deadline_ns,
-         const char *doing)
-{
-    const uint32_t size = rbr_build_finish(&encoder->build);
-    rbr_message *answer = NULL;
-    rbr_pending pending;
-    uint64_t id;
-
-    if (size == 0) {
-        PyErr_NoMemory();
-        return NULL;
-    }
-    id = rbr_pending_begin(&pending, channel->channel);
-    rbr_build_u64(&encoder->build, root, &rbr_shape_frame, RBR_FRAME__ID, id);
-    if (channel_send(channel, encoder, size, deadline_ns, doing) == 0) {
-        value_encoder_stop(encoder); /* the buffer is free for the next call */
-        answer = channel_wait(channel, &pending, id, deadline_ns, doing);
-    }
-    rbr_pending_end(&pending);
-    return answer;
-}
-
 static PyObject *
 function_call(FunctionObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
@@ -234,7 +180,7 @@ function_call(FunctionObject *self, PyObject *const *args, Py_ssize_t count, PyO
     if (value_encoder_start(&encoder, channel) == 0) {
         root = encode_call(self, &encoder, args, count, names, deadline_ns);
         if (root != 0)
-            answer = exchange(channel, &encoder, root, deadline_ns, function_name(self));
+            answer = call_exchange(channel, &encoder, root, deadline_ns, function_name(self));
         value_encoder_stop(&encoder);
     }
     if (answer != NULL) {
@@ -279,138 +225,6 @@ done:
     return result;
 }
 #endif
-
-/* --------------------------------------------------------------------------------------- loading */
-
-static PyObject *
-decode_function(rbr_table function)
-{
-    uint32_t name_size, signature_size, doc_size;
-    const char *name = rbr_get_string(function, RBR_FUNCTION__NAME, &name_size);
-    const char *signature = rbr_get_string(function, RBR_FUNCTION__SIGNATURE, &signature_size);
-    const char *doc = rbr_get_string(function, RBR_FUNCTION__DOC, &doc_size);
-
-    return Py_BuildValue("(Is#z#z#i)", rbr_get_u32(function, RBR_FUNCTION__ID, 0), name,
-                         (Py_ssize_t)name_size, signature, (Py_ssize_t)signature_size, doc,
-                         (Py_ssize_t)doc_size, (int)rbr_get_u8(function, RBR_FUNCTION__KIND, 0));
-}
-
-static PyObject *
-decode_functions(rbr_table body)
-{
-    uint32_t count, i;
-    const uint8_t *first = rbr_get_vector(body, RBR_LOADED__FUNCTIONS, &count);
-    PyObject *list = PyList_New(0);
-
-    for (i = 0; list != NULL && i < count; i++) {
-        PyObject *item = decode_function(rbr_vector_table(first, i));
-
-        if (item == NULL || PyList_Append(list, item) < 0)
-            Py_CLEAR(list);
-        Py_XDECREF(item);
-    }
-    return list;
-}
-
-static PyObject *
-decode_values(value_decoder *decoder, rbr_table body)
-{
-    uint32_t count, i;
-    const uint8_t *first = rbr_get_vector(body, RBR_LOADED__VALUES, &count);
-    PyObject *dict = PyDict_New();
-
-    for (i = 0; dict != NULL && i < count; i++) {
-        const rbr_table pair = rbr_vector_table(first, i);
-        uint32_t size;
-        const char *key = rbr_get_string(pair, RBR_KEY_VAL__K, &size);
-        PyObject *name = PyUnicode_DecodeUTF8(key, (Py_ssize_t)size, "backslashreplace");
-        PyObject *value = name != NULL ? value_decode_field(decoder, pair, RBR_KEY_VAL__V) : NULL;
-
-        if (value == NULL || PyDict_SetItem(dict, name, value) < 0)
-            Py_CLEAR(dict);
-        Py_XDECREF(name);
-        Py_XDECREF(value);
-    }
-    return dict;
-}
-
-static PyObject *
-decode_loaded(ChannelObject *channel, const rbr_message *message)
-{
-    value_decoder decoder = {.state = channel->state, .message = message};
-    uint8_t type;
-    const rbr_table body = rbr_message_body(message, &type);
-    PyObject *functions, *values;
-    const char *doc;
-    uint32_t size;
-
-    if (type == RBR_BODY_ERROR)
-        return channel_raise_remote(channel, message, body);
-    if (type != RBR_BODY_LOADED) {
-        PyErr_Format(channel->state->protocol_error, "an answer to load is of kind %d", (int)type);
-        return NULL;
-    }
-    doc = rbr_get_string(body, RBR_LOADED__DOC, &size);
-    functions = decode_functions(body);
-    values = functions != NULL ? decode_values(&decoder, body) : NULL;
-    if (values == NULL) {
-        Py_XDECREF(functions);
-        return NULL;
-    }
-    return Py_BuildValue("(INNz#)", rbr_get_u32(body, RBR_LOADED__GENERATION, 0), functions, values,
-                         doc, (Py_ssize_t)size);
-}
-
-static uint32_t
-encode_load(value_encoder *encoder, PyObject *module, bool reload)
-{
-    rbr_shape shape;
-    uint32_t slot, load;
-    const uint32_t root = start_frame(encoder, RBR_BODY_LOAD, &slot);
-
-    if (root == 0)
-        return 0;
-    rbr_shape_make(&shape, &rbr_desc_load, RBR_BIT(RBR_LOAD__MODULE) | RBR_BIT(RBR_LOAD__RELOAD));
-    load = rbr_build_table_once(&encoder->build, slot, &shape);
-    rbr_build_u8(&encoder->build, load, &shape, RBR_LOAD__RELOAD, reload);
-    if (load == 0) {
-        PyErr_NoMemory();
-        return 0;
-    }
-    return encode_text(encoder, rbr_build_slot(load, &shape, RBR_LOAD__MODULE), module) < 0 ? 0
-                                                                                          : root;
-}
-
-PyObject *
-channel_load(ChannelObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    value_encoder encoder;
-    rbr_message *answer = NULL;
-    PyObject *result = NULL;
-    uint64_t deadline_ns;
-    uint32_t root;
-    int reload;
-
-    if (count != 3 || !PyUnicode_Check(args[0])) {
-        PyErr_SetString(PyExc_TypeError, "load(module: str, reload: bool, timeout: float | None)");
-        return NULL;
-    }
-    reload = PyObject_IsTrue(args[1]);
-    if (reload < 0 || !deadline_from_timeout(args[2], &deadline_ns) || channel_enter(self) == NULL)
-        return NULL;
-    if (value_encoder_start(&encoder, self) == 0) {
-        root = encode_load(&encoder, args[0], reload != 0);
-        if (root != 0)
-            answer = exchange(self, &encoder, root, deadline_ns, "load");
-        value_encoder_stop(&encoder);
-    }
-    if (answer != NULL) {
-        result = decode_loaded(self, answer);
-        rbr_message_free(answer);
-    }
-    channel_leave(self);
-    return result;
-}
 
 /* ---------------------------------------------------------------------------------- the object */
 
@@ -584,7 +398,36 @@ get_signature(FunctionObject *self, void *unused)
     return Py_NewRef(self->signature);
 }
 
+/* What inspect.signature asks for first. Parsed in Python, on demand: nobody calls this often. */
+static PyObject *
+get_parsed_signature(FunctionObject *self, void *unused)
+{
+    PyObject *module, *result = NULL;
+
+    (void)unused;
+    if (!PyUnicode_Check(self->signature)) {
+        PyErr_SetString(PyExc_AttributeError, "__signature__");
+        return NULL;
+    }
+    module = PyImport_ImportModule("ringbridge.signatures");
+    if (module != NULL)
+        result = PyObject_CallMethod(module, "parse", "O", self->signature);
+    Py_XDECREF(module);
+    return result;
+}
+
+/* A descriptor that binds nothing: it makes inspect.isroutine true, so that help() and IDEs show a
+ * remote function as a function. */
+static PyObject *
+function_descr_get(PyObject *self, PyObject *object, PyObject *type)
+{
+    (void)object;
+    (void)type;
+    return Py_NewRef(self);
+}
+
 static PyGetSetDef function_getset[] = {
+    {"__signature__", (getter)get_parsed_signature, NULL, NULL, NULL},
     {"__name__", (getter)get_name_part, NULL, NULL, (void *)1},
     {"__module__", (getter)get_name_part, NULL, NULL, NULL},
     {"__qualname__", (getter)get_qualname, NULL, NULL, NULL},
@@ -614,6 +457,7 @@ static PyType_Slot function_slots[] = {
     {Py_tp_dealloc, (void *)function_dealloc},
     {Py_tp_traverse, (void *)function_traverse},
     {Py_tp_repr, (void *)function_repr},
+    {Py_tp_descr_get, (void *)function_descr_get},
 #ifndef Py_LIMITED_API
     {Py_tp_call, (void *)PyVectorcall_Call},
 #else

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * channel_errors.c - every status of the core, and every Error frame, becomes one of
+ * ringbridge.errors here and nowhere else.
+ */
+#include "ext.h"
+
+static void *
+raise_died(ChannelObject *self, const char *text, const char *doing)
+{
+    char tail[2048];
+    size_t size = 0;
+    rbr_exit result = {.known = false};
+    PyObject *message, *error = NULL, *lines;
+
+    if (self->channel != NULL) {
+        size = rbr_channel_error_tail(self->channel, tail, sizeof tail);
+        rbr_channel_wait_end(self->channel, &result, 0);
+    }
+    lines = PyUnicode_DecodeUTF8(tail, (Py_ssize_t)size, "backslashreplace");
+    if (lines == NULL)
+        return NULL;
+    message = PyUnicode_FromFormat("%s%s%s%s%U", text, doing != NULL ? "; the call was " : "",
+                                   doing != NULL ? doing : "",
+                                   size > 0 ? "; its last output on stderr:\n" : "", lines);
+    Py_DECREF(lines);
+    if (message == NULL)
+        return NULL;
+    if (!result.known)
+        error = PyObject_CallFunction(self->state->worker_died, "OOO", message, Py_None, Py_None);
+    else if (result.signalled)
+        error = PyObject_CallFunction(self->state->worker_died, "OiO", message, result.code,
+                                      Py_None);
+    else
+        error = PyObject_CallFunction(self->state->worker_died, "OOi", message, Py_None,
+                                      result.code);
+    Py_DECREF(message);
+    if (error != NULL) {
+        PyErr_SetObject(self->state->worker_died, error);
+        Py_DECREF(error);
+    }
+    return NULL;
+}
+
+static void *
+raise_system(const rbr_error *err)
+{
+    PyObject *arguments = Py_BuildValue("(is)", err->sys_errno, err->text);
+
+    if (arguments != NULL) {
+        PyErr_SetObject(PyExc_OSError, arguments); /* picks the subclass by errno */
+        Py_DECREF(arguments);
+    }
+    return NULL;
+}
+
+void *
+channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err, const char *doing)
+{
+    core_state *state = self->state;
+    const char *what = doing != NULL ? doing : "the call";
+    rbr_error final = {.status = RBR_OK};
+
+    if (PyErr_Occurred()) /* a signal's handler has raised */
+        return NULL;
+    if (err == NULL && self->channel != NULL && rbr_channel_state(self->channel, &final) != RBR_OK)
+        err = &final;
+    switch (status) {
+    case RBR_DEAD:
+        return raise_died(self, err != NULL ? err->text : "the worker has ended", doing);
+    case RBR_CLOSED:
+        PyErr_Format(state->ringbridge_error, "worker %U is closed; the call was %s", self->name,
+                     what);
+        break;
+    case RBR_TIMED_OUT:
+        PyErr_Format(state->call_timeout,
+                     "%s did not finish within its timeout (worker %U); it was asked to stop",
+                     what, self->name);
+        break;
+    case RBR_ARENA_FULL:
+        PyErr_SetString(state->arena_full, err != NULL ? err->text : "the arena is full");
+        break;
+    case RBR_NO_MEMORY:
+        PyErr_NoMemory();
+        break;
+    case RBR_REFUSED:
+        PyErr_SetString(state->worker_start_failed, err != NULL ? err->text : "refused");
+        break;
+    case RBR_SYSTEM:
+        if (err != NULL)
+            return raise_system(err);
+        PyErr_SetString(PyExc_OSError, what);
+        break;
+    case RBR_TOO_BIG:
+        PyErr_Format(state->cannot_cross, "%s: %s", what,
+                     err != NULL ? err->text : "the message is too large");
+        break;
+    case RBR_FORKED:
+        PyErr_SetString(state->ringbridge_error,
+                        err != NULL ? err->text : "a forked child cannot use its parent's worker");
+        break;
+    default:
+        PyErr_SetString(state->protocol_error,
+                        err != NULL ? err->text : "the other process broke the protocol");
+        break;
+    }
+    return NULL;
+}
+
+static PyObject *
+text_or_empty(rbr_table table, uint32_t field)
+{
+    uint32_t size;
+    const char *text = rbr_get_string(table, field, &size);
+
+    return PyUnicode_DecodeUTF8(text != NULL ? text : "", text != NULL ? (Py_ssize_t)size : 0,
+                                "backslashreplace");
+}
+
+void *
+channel_raise_remote(ChannelObject *self, const rbr_message *message, rbr_table body)
+{
+    value_decoder decoder = {.state = self->state, .message = message};
+    const rbr_table value = rbr_get_table(body, RBR_ERROR__VALUE);
+    PyObject *type = text_or_empty(body, RBR_ERROR__TYPE);
+    PyObject *text = text_or_empty(body, RBR_ERROR__MESSAGE);
+    PyObject *traceback = text_or_empty(body, RBR_ERROR__TRACEBACK);
+    PyObject *arguments = NULL, *error = NULL;
+
+    if (value.at != NULL)
+        arguments = value_decode(&decoder, value);
+    if (value.at == NULL || arguments == NULL) {
+        PyErr_Clear(); /* the message will do */
+        arguments = Py_NewRef(Py_None);
+    }
+    if (type != NULL && text != NULL && traceback != NULL)
+        error = PyObject_CallFunction(self->state->error_from_wire, "iOOOO",
+                                      (int)rbr_get_u16(body, RBR_ERROR__CODE, 0), type, text,
+                                      traceback, arguments);
+    if (error != NULL && PyExceptionInstance_Check(error))
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    else if (!PyErr_Occurred())
+        PyErr_SetString(self->state->protocol_error, "the remote error could not be rebuilt");
+    Py_XDECREF(type);
+    Py_XDECREF(text);
+    Py_XDECREF(traceback);
+    Py_XDECREF(arguments);
+    Py_XDECREF(error);
+    return NULL;
+}

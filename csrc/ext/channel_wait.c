@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * channel_wait.c - waiting without the GIL, in slices, so that Ctrl-C is heard.
+ *
+ * Each wait tries first with the GIL, for as long as a quick answer takes; then it lets go of it.
+ */
+#include "ext.h"
+
+bool
+deadline_from_timeout(PyObject *timeout, uint64_t *deadline_ns)
+{
+    double seconds;
+
+    *deadline_ns = RBR_FOREVER;
+    if (timeout == NULL || timeout == Py_None)
+        return true;
+    seconds = PyFloat_AsDouble(timeout);
+    if (seconds == -1.0 && PyErr_Occurred())
+        return false;
+    if (!(seconds >= 0)) {
+        PyErr_Format(PyExc_ValueError, "a timeout must be 0 or more seconds, not %R", timeout);
+        return false;
+    }
+    if (seconds < 1e9) /* longer is for ever */
+        *deadline_ns = rbr_now_ns() + (uint64_t)(seconds * 1e9);
+    return true;
+}
+
+uint64_t
+channel_slice_end(uint64_t deadline_ns)
+{
+    const uint64_t look_ns = rbr_now_ns() + SIGNAL_LOOK_NS;
+
+    return deadline_ns < look_ns ? deadline_ns : look_ns;
+}
+
+int
+channel_slice_over(rbr_status status, uint64_t deadline_ns)
+{
+    if (status != RBR_INTERRUPTED && status != RBR_TIMED_OUT && status != RBR_AGAIN)
+        return 0;
+    if (PyErr_CheckSignals() < 0)
+        return -1;
+    return status == RBR_TIMED_OUT && rbr_now_ns() >= deadline_ns ? 0 : 1;
+}
+
+int
+channel_send(ChannelObject *self, value_encoder *encoder, uint32_t size, uint64_t deadline_ns,
+             const char *doing)
+{
+    rbr_channel *channel = self->channel;
+    rbr_status status = rbr_channel_send(channel, encoder->build.base, size, encoder->blocks,
+                                         encoder->block_count, 0);
+    int more = 1;
+
+    if (status == RBR_OK)
+        return 0;
+    while (more == 1 && (more = channel_slice_over(status, deadline_ns)) == 1) {
+        const uint64_t until = channel_slice_end(deadline_ns);
+
+        Py_BEGIN_ALLOW_THREADS
+        status = rbr_channel_send(channel, encoder->build.base, size, encoder->blocks,
+                                  encoder->block_count, until);
+        Py_END_ALLOW_THREADS
+    }
+    if (more == 0 && status == RBR_OK)
+        return 0;
+    channel_raise(self, status, NULL, doing);
+    return -1;
+}
+
+rbr_message *
+channel_wait(ChannelObject *self, rbr_pending *pending, uint64_t id, uint64_t deadline_ns,
+             const char *doing)
+{
+    rbr_message *message = NULL;
+    rbr_status status = rbr_pending_wait(pending, &message, GIL_SPIN_NS, 0);
+    int more = 1;
+
+    if (status == RBR_OK)
+        return message;
+    while (more == 1 && (more = channel_slice_over(status, deadline_ns)) == 1) {
+        const uint64_t until = channel_slice_end(deadline_ns);
+
+        Py_BEGIN_ALLOW_THREADS
+        status = rbr_pending_wait(pending, &message, RBR_FOREVER, until);
+        Py_END_ALLOW_THREADS
+    }
+    if (more == 0 && status == RBR_OK)
+        return message;
+    if (more < 0 || status == RBR_TIMED_OUT) /* nobody waits for it any more */
+        rbr_channel_cancel(self->channel, id, true);
+    return channel_raise(self, status, NULL, doing);
+}
+
+rbr_block *
+channel_allocate(ChannelObject *self, uint64_t bytes)
+{
+    rbr_channel *channel = channel_enter(self);
+    rbr_error error = {.status = RBR_OK};
+    rbr_block *block = NULL;
+    rbr_status status;
+    int more = 1;
+
+    if (channel == NULL)
+        return NULL;
+    status = rbr_block_allocate(&block, channel, bytes, 0, &error);
+    while (status != RBR_OK && more == 1 && (more = channel_slice_over(status, RBR_FOREVER)) == 1) {
+        const uint64_t until = channel_slice_end(RBR_FOREVER);
+
+        Py_BEGIN_ALLOW_THREADS
+        status = rbr_block_allocate(&block, channel, bytes, until, &error);
+        Py_END_ALLOW_THREADS
+    }
+    if (status != RBR_OK)
+        channel_raise(self, status, error.status != RBR_OK ? &error : NULL, "an allocation");
+    channel_leave(self);
+    return status == RBR_OK ? block : NULL;
+}
