@@ -446,7 +446,7 @@ def all_rows(compute: str, options: argparse.Namespace) -> Iterator[Row]:
     with contextlib.closing(Rig(compute)) as rig, pinned([rig.host_cpu]):
         yield from call_rows(rig, rounds)
         yield sleep_row(rig, rounds * 10)
-        yield from copy_rows(rig, rounds)
+        yield from copy_rows(rig, rounds * 2)
         yield from shared_rows(rig, rounds)
         calls, gigabytes = (100_000, 1.0) if options.quick else (options.calls, options.gigabytes)
         yield from flat_rows(rig, calls, gigabytes)

@@ -398,6 +398,8 @@ def set_up(compute: str | None) -> dict[str, Any]:
     DEMO.mkdir(parents=True, exist_ok=True)
     with open(DEMO / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two `make demo` at once: the second waits
+        for left in DEMO.glob("source-*"):  # of a run that was stopped
+            shutil.rmtree(left, ignore_errors=True)
         worker = _remembered(host, compute) or choose_compute(host, compute)
         progress = Progress()
         source = source_digest()
