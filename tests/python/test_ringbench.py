@@ -186,8 +186,9 @@ def test_stream_reads_every_record(ringbench: Path) -> None:
     results = measure(ringbench, "stream", "--size", "64,4K,64K", "--batch", "32")["results"]
     assert [row["bytes"] for row in results] == [64, 4096, 65536]
     small, _, large = results
-    assert small["records_per_s"] * TEN_TIMES * TEN_TIMES >= small["budget_records_per_s"]
-    assert large["bytes_per_s"] * TEN_TIMES * TEN_TIMES >= large["budget_bytes_per_s"]
+    # p10: the slices that other load left alone; under load the median is the load's
+    assert small["p10_ns"] <= TEN_TIMES * 1e9 / small["budget_records_per_s"]
+    assert large["p10_ns"] <= TEN_TIMES * 65536e9 / large["budget_bytes_per_s"]
     for row in results:
         assert row["best_ns"] <= row["record_ns"] <= row["worst_ns"]
         assert row["records"] > 0

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * payload.h - copying and reading what a record carries.
+ */
+#ifndef RBR_BENCH_PAYLOAD_H
+#define RBR_BENCH_PAYLOAD_H
+
+#include <stdint.h>
+#include <string.h>
+
+enum { BENCH_SMALL = 64, BENCH_LANES = 8 };
+
+/* A size that the compiler knows needs no call of memcpy: callers with a struct have that too. */
+static inline void
+bench_copy(void *to, const void *from, uint32_t bytes)
+{
+    if (bytes == BENCH_SMALL)
+        memcpy(to, from, BENCH_SMALL);
+    else
+        memcpy(to, from, bytes);
+}
+
+/* Reads every word: their sum. */
+static inline uint64_t
+bench_sum(const uint64_t *words, uint32_t count)
+{
+    uint64_t sums[BENCH_LANES] = {0}, sum = 0;
+    uint32_t i, lane;
+
+    for (i = 0; i + BENCH_LANES <= count; i += BENCH_LANES)
+        for (lane = 0; lane < BENCH_LANES; lane++)
+            sums[lane] += words[i + lane];
+    for (; i < count; i++)
+        sum += words[i];
+    for (lane = 0; lane < BENCH_LANES; lane++)
+        sum += sums[lane];
+    return sum;
+}
+
+#endif
