@@ -29,6 +29,11 @@ rbr_status rbr_fail(rbr_error *err, rbr_status status, const char *format, ...)
 rbr_status rbr_fail_sys(rbr_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+#ifdef __clang_analyzer__ /* sees one file at a time: this says what error.c returns */
+#define rbr_fail(err, status, ...) (rbr_fail(err, status, __VA_ARGS__), (status))
+#define rbr_fail_sys(...) (rbr_fail_sys(__VA_ARGS__), RBR_SYSTEM)
+#endif
+
 static inline uint64_t
 rbr_round_up(uint64_t value, uint64_t power_of_two)
 {

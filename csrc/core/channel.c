@@ -90,15 +90,14 @@ channel_new(rbr_channel **out, int role, int socket, int out_fd, int err_fd,
     pthread_mutex_init(&channel->watch.cancel_lock, NULL);
     pthread_mutex_init(&channel->watch.child_lock, NULL);
     rbr_exchange_init(channel);
-    status = rbr_blocks_init(channel, options->arena_limit);
+    rbr_blocks_init(channel, options->arena_limit);
+    status = rbr_output_init(channel, out_fd, err_fd, err);
     channel->watch.stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (rbr_output_init(channel, out_fd, err_fd, err) != RBR_OK)
-        status = RBR_SYSTEM;
-    else if (channel->watch.stop_event < 0)
+    if (status == RBR_OK && channel->watch.stop_event < 0)
         status = rbr_fail_sys(err, "make an eventfd");
-    else if (channel->fork_token == 0)
+    if (status == RBR_OK && channel->fork_token == 0)
         status = rbr_fail(err, RBR_NO_MEMORY, "out of memory");
-    else
+    if (status == RBR_OK)
         status = rbr_control_prepare(socket, err);
     if (status != RBR_OK) {
         channel_free(channel);

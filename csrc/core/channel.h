@@ -151,7 +151,7 @@ typedef struct rbr_block_table {
     _Atomic uint64_t peer_blocks;
 } rbr_block_table;
 
-rbr_status rbr_blocks_init(rbr_channel *channel, uint64_t limit);
+void rbr_blocks_init(rbr_channel *channel, uint64_t limit);
 void rbr_blocks_free(rbr_channel *channel);
 /* Makes the arena larger for a block of `payload` bytes and waits for the peer's answer. RBR_OK: try
  * again. Called and returns with arena_lock held, and lets go of it while it waits. */

@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef rbr_fail /* macros for clang's analyzer */
+#undef rbr_fail_sys
+
 static void
 error_write(rbr_error *err, rbr_status status, const char *format, va_list arguments)
 {

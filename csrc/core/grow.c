@@ -27,7 +27,7 @@ struct rbr_node_chunk {
     rbr_extent nodes[NODES_PER_CHUNK];
 };
 
-rbr_status
+void
 rbr_blocks_init(rbr_channel *channel, uint64_t limit)
 {
     rbr_block_table *table = &channel->blocks;
@@ -39,7 +39,6 @@ rbr_blocks_init(rbr_channel *channel, uint64_t limit)
     pthread_cond_init(&table->grown, &attributes);
     pthread_condattr_destroy(&attributes);
     table->limit = limit != 0 ? limit : rbr_os_memory_total() / 2;
-    return RBR_OK;
 }
 
 void

@@ -23,6 +23,7 @@
 #ifndef RBR_LAYOUT_H
 #define RBR_LAYOUT_H
 
+#include <assert.h> /* static_assert */
 #include <semaphore.h>
 #include <stdalign.h>
 #include <stdatomic.h>

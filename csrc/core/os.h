@@ -13,8 +13,6 @@
 
 /* The CPU this thread runs on. */
 uint32_t rbr_os_cpu(void);
-/* CPUs that this process may use; 1: never spin. */
-int rbr_os_cpu_count(void);
 /* Tells the CPU that we spin. */
 static inline void
 rbr_os_relax(void)

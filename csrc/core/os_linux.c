@@ -54,16 +54,6 @@ rbr_os_cpu(void)
     return cpu < 0 ? UINT32_MAX : (uint32_t)cpu;
 }
 
-int
-rbr_os_cpu_count(void)
-{
-    cpu_set_t set;
-
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        return CPU_COUNT(&set);
-    return (int)sysconf(_SC_NPROCESSORS_ONLN); /* more CPUs than a cpu_set_t holds */
-}
-
 void
 rbr_os_yield(void)
 {
@@ -465,7 +455,7 @@ rbr_os_map_twice(void **base, int fd, uint64_t offset, uint64_t bytes, rbr_error
     int window;
 
     if (fresh == MAP_FAILED)
-        return rbr_fail_sys(err, "reserve %llu bytes", (unsigned long long)(2 * bytes));
+        return rbr_fail_sys(err, "reserve %llu bytes", 2 * (unsigned long long)bytes);
     for (window = 0; window < 2; window++)
         if (mmap(fresh + (uint64_t)window * bytes, bytes, PROT_READ | PROT_WRITE,
                  MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, (off_t)offset) == MAP_FAILED) {

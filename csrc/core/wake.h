@@ -45,7 +45,9 @@ void rbr_wake_self(rbr_wake *wake);
 void rbr_wake_publish_cpu(rbr_wake *wake);
 bool rbr_wake_may_spin(const rbr_wake *wake);
 
-/* What one wake-up between two threads costs here, measured once a process; 0 with one CPU. */
+/* What one wake-up between two threads costs here, measured once a process. Where all run on one CPU
+ * nobody spins anyway: rbr_wake_may_spin compares the CPUs at each wait, since a process may be
+ * pinned before we come and unpinned after. */
 uint64_t rbr_wake_calibrate(void);
 
 #endif

@@ -5,6 +5,8 @@
  */
 #include "ext.h"
 
+#include <string.h>
+
 static void *
 raise_died(ChannelObject *self, const char *text, const char *doing)
 {
@@ -38,6 +40,20 @@ raise_died(ChannelObject *self, const char *text, const char *doing)
     if (error != NULL) {
         PyErr_SetObject(self->state->worker_died, error);
         Py_DECREF(error);
+    }
+    return NULL;
+}
+
+/* With a message that may hold a path's or a peer's bytes: not surely UTF-8. */
+static void *
+raise_text(PyObject *type, const rbr_error *err, const char *otherwise)
+{
+    const char *text = err != NULL ? err->text : otherwise;
+    PyObject *message = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "backslashreplace");
+
+    if (message != NULL) {
+        PyErr_SetObject(type, message);
+        Py_DECREF(message);
     }
     return NULL;
 }
@@ -78,14 +94,12 @@ channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err, cons
                      what, self->name);
         break;
     case RBR_ARENA_FULL:
-        PyErr_SetString(state->arena_full, err != NULL ? err->text : "the arena is full");
-        break;
+        return raise_text(state->arena_full, err, "the arena is full");
     case RBR_NO_MEMORY:
         PyErr_NoMemory();
         break;
     case RBR_REFUSED:
-        PyErr_SetString(state->worker_start_failed, err != NULL ? err->text : "refused");
-        break;
+        return raise_text(state->worker_start_failed, err, "refused");
     case RBR_SYSTEM:
         if (err != NULL)
             return raise_system(err);
@@ -96,13 +110,10 @@ channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err, cons
                      err != NULL ? err->text : "the message is too large");
         break;
     case RBR_FORKED:
-        PyErr_SetString(state->ringbridge_error,
-                        err != NULL ? err->text : "a forked child cannot use its parent's worker");
-        break;
+        return raise_text(state->ringbridge_error, err,
+                          "a forked child cannot use its parent's worker");
     default:
-        PyErr_SetString(state->protocol_error,
-                        err != NULL ? err->text : "the other process broke the protocol");
-        break;
+        return raise_text(state->protocol_error, err, "the other process broke the protocol");
     }
     return NULL;
 }

@@ -211,6 +211,7 @@ rbr_field(rbr_table table, uint32_t field)
     const uint8_t *vtable;
     uint16_t place;
 
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): the caller has a table that is there */
     memcpy(&back, table.at, sizeof back);
     vtable = table.at - back;
     if (field >= rbr_load_u16(vtable))
