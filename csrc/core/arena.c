@@ -238,8 +238,8 @@ static rbr_status
 block_is_back(const rbr_extent *block)
 {
     /* acquire: the peer has finished with the bytes before we give them to somebody else. */
-    const uint64_t returned =
-        atomic_load_explicit(&rbr_extent_header(block)->returned, memory_order_acquire);
+    const uint64_t returned = atomic_load_explicit(&rbr_extent_header(block)->returned,
+                                                   memory_order_acquire);
 
     if (returned == block->sent)
         return RBR_OK;

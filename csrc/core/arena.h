@@ -36,8 +36,8 @@ typedef struct rbr_arena_list {
 
 typedef struct rbr_arena {
     rbr_arena_list bins[RBR_ARENA_BINS]; /* free extents by floor(log2(bytes)), last in first out */
-    rbr_arena_list in_flight;            /* not held, not yet handed back; oldest first */
-    rbr_extent *spare;                   /* unused nodes, linked by next */
+    rbr_arena_list in_flight; /* not held, not yet handed back; oldest first */
+    rbr_extent *spare; /* unused nodes, linked by next */
     uint64_t mapped_bytes, used_bytes, used_blocks;
     uint64_t takes; /* allocations ever: tells idleness */
     uint32_t generation;

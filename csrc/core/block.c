@@ -162,8 +162,7 @@ rbr_block_release(rbr_block *block)
 {
     rbr_channel *channel;
 
-    if (block == NULL ||
-        atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) != 1)
+    if (block == NULL || atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) != 1)
         return;
     channel = block->channel;
     if (!rbr_os_fork_check(block->fork_token)) {

@@ -129,8 +129,7 @@ rbr_channel_open_host(rbr_channel **out, int socket, int pid, int out_fd, int er
     channel->watch.child_pid = pid;
     channel->peer.pid = pid;
     channel->watch.child_pidfd = rbr_os_pidfd_open(pid); /* ours to reap, so surely this one */
-    channel->wake.spin_ns =
-        checked.spin_ns < 0 ? rbr_wake_calibrate() : (uint64_t)checked.spin_ns;
+    channel->wake.spin_ns = checked.spin_ns < 0 ? rbr_wake_calibrate() : (uint64_t)checked.spin_ns;
     status = rbr_watch_start(channel, err);
     if (status != RBR_OK) {
         channel_free(channel);

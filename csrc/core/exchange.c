@@ -58,8 +58,9 @@ read_one(rbr_channel *channel, rbr_want *want)
     atomic_fetch_add_explicit(&exchange->bytes_received, size, memory_order_relaxed);
     /* The common case needs no lock: what we read is what we wait for. (The inbox was empty when
      * we took the role, and only the reader fills it: no request overtakes another.) */
-    mine = want->kind == RBR_WANT_ANSWER ? rbr_message_answers(message) && message->id == want->call->id
-                                         : want->kind == RBR_WANT_REQUEST && !rbr_message_answers(message);
+    mine = want->kind == RBR_WANT_ANSWER
+               ? rbr_message_answers(message) && message->id == want->call->id
+               : want->kind == RBR_WANT_REQUEST && !rbr_message_answers(message);
     if (mine) {
         want->message = message;
         return RBR_OK;
@@ -223,8 +224,8 @@ sleep_as_follower(rbr_channel *channel, const rbr_want *want, uint64_t deadline_
     if (want->call != NULL)
         want->call->sleeper = NULL;
     if (status == RBR_TIMED_OUT && sleeper.queued &&
-        (!exchange->reading || (want->kind == RBR_WANT_ROOM &&
-                                rbr_producer_has_room(&exchange->producer, want->bytes))))
+        (!exchange->reading ||
+         (want->kind == RBR_WANT_ROOM && rbr_producer_has_room(&exchange->producer, want->bytes))))
         atomic_fetch_add_explicit(&channel->wake.late_looks, 1, memory_order_relaxed); /* E1 */
     rbr_sleeper_remove(exchange, &sleeper);
     sem_destroy(&sleeper.wake);
@@ -284,8 +285,7 @@ rbr_pending_wait(rbr_pending *pending, rbr_message **out, uint64_t spin_ns, uint
 }
 
 rbr_status
-rbr_channel_receive(rbr_channel *channel, rbr_message **out, uint64_t spin_ns,
-                    uint64_t deadline_ns)
+rbr_channel_receive(rbr_channel *channel, rbr_message **out, uint64_t spin_ns, uint64_t deadline_ns)
 {
     rbr_want want = {.kind = RBR_WANT_REQUEST};
     rbr_status status = rbr_channel_check(channel);

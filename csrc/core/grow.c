@@ -171,7 +171,8 @@ grow_start(rbr_channel *channel, uint64_t payload, rbr_error *err)
     table->growing_index = (uint16_t)index;
     table->refusal.status = RBR_OK;
     pthread_mutex_unlock(&table->arena_lock);
-    status = rbr_mapping_create(&mapping, &fd, bytes, (uint16_t)index, channel->options.memory, err);
+    status = rbr_mapping_create(&mapping, &fd, bytes, (uint16_t)index, channel->options.memory,
+                                err);
     pthread_mutex_lock(&table->arena_lock);
     if (status == RBR_OK) {
         table->ours[index] = mapping;
@@ -253,8 +254,8 @@ on_offered(rbr_channel *channel, uint16_t index, uint64_t bytes, int fd, rbr_err
     table->peers[index] = mapping;
     pthread_mutex_unlock(&table->arena_lock);
     return rbr_channel_control_segment(
-        channel, index,
-        status == RBR_OK ? RBR_SEGMENT_STATE_ACCEPTED : RBR_SEGMENT_STATE_REFUSED, bytes, -1, err);
+        channel, index, status == RBR_OK ? RBR_SEGMENT_STATE_ACCEPTED : RBR_SEGMENT_STATE_REFUSED,
+        bytes, -1, err);
 }
 
 /* The peer's answer to our offer. */

@@ -91,8 +91,8 @@ static_assert(sizeof(struct rbr_block_shared) == RBR_BLOCK_HEADER_BYTES, "wire l
 static_assert(sizeof(struct rbr_record_shared) == 8, "wire layout");
 
 /* Compared in the handshake: two builds that disagree about any byte above must not meet. */
-#define RBR_LAYOUT_HASH                                                                           \
-    (UINT64_C(1) << 32 | (uint64_t)RBR_LINE << 16 | (uint64_t)sizeof(sem_t) << 8 |                \
+#define RBR_LAYOUT_HASH                                                                            \
+    (UINT64_C(1) << 32 | (uint64_t)RBR_LINE << 16 | (uint64_t)sizeof(sem_t) << 8 |                 \
      (uint64_t)RBR_BLOCK_HEADER_BYTES)
 
 #endif

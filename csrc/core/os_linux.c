@@ -248,8 +248,8 @@ rbr_os_fork_token(void)
     pthread_mutex_lock(&once);
     page = atomic_load(&fork_page);
     if (page == NULL) {
-        void *fresh = mmap(NULL, RBR_OS_PAGE, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *fresh = mmap(NULL, RBR_OS_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                           -1, 0);
 
         /* The kernel zeroes this page in every child, whichever way it forked. */
         if (fresh != MAP_FAILED && madvise(fresh, RBR_OS_PAGE, MADV_WIPEONFORK) == 0) {

@@ -63,7 +63,8 @@ rbr_producer_claim(rbr_producer *producer, void **record, uint32_t bytes)
         if (capacity - (producer->tail - head) < need)
             return RBR_AGAIN;
     }
-    header = (struct rbr_record_shared *)(void *)(producer->data + (producer->tail & producer->mask));
+    header =
+        (struct rbr_record_shared *)(void *)(producer->data + (producer->tail & producer->mask));
     atomic_store_explicit(&header->bytes, bytes, memory_order_relaxed);
     header->reserved = 0;
     producer->tail += need;
@@ -106,7 +107,8 @@ rbr_consumer_next(rbr_consumer *consumer, const void **record, uint32_t *bytes)
             return RBR_BROKEN; /* R2, R4 */
         consumer->tail_seen = tail;
     }
-    header = (struct rbr_record_shared *)(void *)(consumer->data + (consumer->head & consumer->mask));
+    header =
+        (struct rbr_record_shared *)(void *)(consumer->data + (consumer->head & consumer->mask));
     size = atomic_load_explicit(&header->bytes, memory_order_relaxed); /* once: R4 */
     need = RECORD_HEADER + rbr_round_up(size, RECORD_ALIGN);
     if (need > consumer->tail_seen - consumer->head || need > (consumer->mask + 1) / 4)

@@ -24,8 +24,7 @@ typedef struct rbr_wake {
 } rbr_wake;
 
 /* role: ours, RBR_ROLE_HOST or RBR_ROLE_WORKER. */
-void rbr_wake_init(rbr_wake *wake, struct rbr_segment_shared *segment, int role,
-                   uint64_t spin_ns);
+void rbr_wake_init(rbr_wake *wake, struct rbr_segment_shared *segment, int role, uint64_t spin_ns);
 
 /* The sleeper: announce, look again, then cancel or sleep. One thread of a process at a time. */
 void rbr_wake_announce(rbr_wake *wake, uint32_t reasons);

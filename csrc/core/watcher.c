@@ -215,11 +215,8 @@ fill_slots(watch_loop *loop)
     const int truth = peer >= 0 ? peer : watch->child_pidfd;
     const bool control = loop->control_open && atomic_load(&watch->handshaken);
     const int fds[SLOTS] = {
-        watch->stop_event,
-        control ? watch->control : -1,
-        loop->ended ? -1 : truth,
-        output->streams[0].fd,
-        output->streams[1].fd,
+        watch->stop_event,     control ? watch->control : -1, loop->ended ? -1 : truth,
+        output->streams[0].fd, output->streams[1].fd,
     };
     int i;
 

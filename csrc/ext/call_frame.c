@@ -36,7 +36,7 @@ call_start_frame(value_encoder *encoder, uint8_t body, uint32_t *slot)
 
 rbr_message *
 call_exchange(ChannelObject *channel, value_encoder *encoder, uint32_t root, uint64_t deadline_ns,
-         const char *doing)
+              const char *doing)
 {
     const uint32_t size = rbr_build_finish(&encoder->build);
     rbr_message *answer = NULL;

@@ -90,8 +90,8 @@ channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err, cons
         break;
     case RBR_TIMED_OUT:
         PyErr_Format(state->call_timeout,
-                     "%s did not finish within its timeout (worker %U); it was asked to stop",
-                     what, self->name);
+                     "%s did not finish within its timeout (worker %U); it was asked to stop", what,
+                     self->name);
         break;
     case RBR_ARENA_FULL:
         return raise_text(state->arena_full, err, "the arena is full");

@@ -77,7 +77,7 @@ close_fds(int socket, int out, int err)
 static PyObject *
 channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"socket", "pid",         "stdout", "stderr", "name",
+    static char *keywords[] = {"socket",     "pid",         "stdout", "stderr", "name",
                                "ring_bytes", "arena_bytes", "memory", NULL};
     core_state *state = core_state_of_type(type);
     rbr_channel_options options = {.spin_ns = -1};
@@ -257,15 +257,15 @@ channel_stats(ChannelObject *self, PyObject *unused)
         return NULL;
     rbr_channel_stats(self->channel, &stats);
     channel_leave(self);
-    return Py_BuildValue(
-        "{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:I,s:I}", "frames_sent",
-        stats.frames_sent, "frames_received", stats.frames_received, "bytes_sent",
-        stats.bytes_sent, "bytes_received", stats.bytes_received, "wakes_sent", stats.wakes_sent,
-        "sleeps", stats.sleeps, "late_looks", stats.late_looks, "dropped_answers",
-        stats.dropped_answers, "arena_bytes", stats.arena_bytes, "arena_used", stats.arena_used,
-        "arena_blocks", stats.arena_blocks, "arena_limit", stats.arena_limit, "peer_blocks",
-        stats.peer_blocks, "output_dropped", stats.output_dropped, "ring_bytes", stats.ring_bytes,
-        "spin_ns", stats.spin_ns);
+    return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:I,s:I}",
+                         "frames_sent", stats.frames_sent, "frames_received", stats.frames_received,
+                         "bytes_sent", stats.bytes_sent, "bytes_received", stats.bytes_received,
+                         "wakes_sent", stats.wakes_sent, "sleeps", stats.sleeps, "late_looks",
+                         stats.late_looks, "dropped_answers", stats.dropped_answers, "arena_bytes",
+                         stats.arena_bytes, "arena_used", stats.arena_used, "arena_blocks",
+                         stats.arena_blocks, "arena_limit", stats.arena_limit, "peer_blocks",
+                         stats.peer_blocks, "output_dropped", stats.output_dropped, "ring_bytes",
+                         stats.ring_bytes, "spin_ns", stats.spin_ns);
 }
 
 static PyObject *
@@ -332,9 +332,8 @@ channel_wait_end(ChannelObject *self, PyObject *timeout)
         return NULL;
     if (status != RBR_OK)
         Py_RETURN_NONE;
-    return Py_BuildValue("(NNiN)", PyBool_FromLong(result.known),
-                         PyBool_FromLong(result.signalled), result.code,
-                         PyBool_FromLong(result.core_dumped));
+    return Py_BuildValue("(NNiN)", PyBool_FromLong(result.known), PyBool_FromLong(result.signalled),
+                         result.code, PyBool_FromLong(result.core_dumped));
 }
 
 static PyObject *

@@ -94,14 +94,15 @@ encode_kwargs(value_encoder *encoder, uint32_t slot, PyObject *names, PyObject *
     for (i = 0; i < count; i++) {
         PyObject *name = PyTuple_GetItem(names, i);
         const value_path path = {.parent = &root, .key = name, .index = -1};
-        const uint32_t pair =
-            rbr_build_table(&encoder->build, first + 4 * (uint32_t)i, &rbr_shape_keyval);
+        const uint32_t pair = rbr_build_table(&encoder->build, first + 4 * (uint32_t)i,
+                                              &rbr_shape_keyval);
 
         if (pair == 0) {
             PyErr_NoMemory();
             return -1;
         }
-        if (call_encode_text(encoder, rbr_build_slot(pair, &rbr_shape_keyval, RBR_KEY_VAL__K), name) < 0 ||
+        if (call_encode_text(encoder, rbr_build_slot(pair, &rbr_shape_keyval, RBR_KEY_VAL__K),
+                             name) < 0 ||
             value_encode(encoder, values[i],
                          rbr_build_slot(pair, &rbr_shape_keyval, RBR_KEY_VAL__V), &path) < 0)
             return -1;

@@ -99,8 +99,9 @@ encode_load(value_encoder *encoder, PyObject *module, bool reload)
         PyErr_NoMemory();
         return 0;
     }
-    return call_encode_text(encoder, rbr_build_slot(load, &shape, RBR_LOAD__MODULE), module) < 0 ? 0
-                                                                                          : root;
+    return call_encode_text(encoder, rbr_build_slot(load, &shape, RBR_LOAD__MODULE), module) < 0
+               ? 0
+               : root;
 }
 
 PyObject *

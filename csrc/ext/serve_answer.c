@@ -49,11 +49,11 @@ encode_error(value_encoder *encoder, uint64_t id, PyObject *described, bool with
                   (uint16_t)PyLong_AsLong(PyTuple_GetItem(described, 0)));
     for (i = 0; i < 3; i++)
         if (call_encode_text(encoder, rbr_build_slot(error, &shape, texts[i]),
-                       PyTuple_GetItem(described, i + 1)) < 0)
+                             PyTuple_GetItem(described, i + 1)) < 0)
             return -1;
-    return with_args ? value_encode(encoder, args, rbr_build_slot(error, &shape, RBR_ERROR__VALUE),
-                                    &path)
-                     : 0;
+    return with_args
+               ? value_encode(encoder, args, rbr_build_slot(error, &shape, RBR_ERROR__VALUE), &path)
+               : 0;
 }
 
 static int
@@ -95,8 +95,8 @@ int
 serve_answer_error(ChannelObject *channel, uint64_t id)
 {
     PyObject *exception = fetch_exception();
-    PyObject *described =
-        PyObject_CallFunctionObjArgs(channel->state->error_to_wire, exception, NULL);
+    PyObject *described = PyObject_CallFunctionObjArgs(channel->state->error_to_wire, exception,
+                                                       NULL);
     int result = -1;
 
     Py_XDECREF(exception);
@@ -123,8 +123,8 @@ serve_answer_result(ChannelObject *channel, uint64_t id, PyObject *value)
         return -1;
     start_answer(&encoder, id, RBR_BODY_RESULT, &slot);
     result = rbr_build_table(&encoder.build, slot, &rbr_shape_result);
-    if (value_encode(&encoder, value,
-                     rbr_build_slot(result, &rbr_shape_result, RBR_RESULT__VALUE), &path) == 0)
+    if (value_encode(&encoder, value, rbr_build_slot(result, &rbr_shape_result, RBR_RESULT__VALUE),
+                     &path) == 0)
         status = send_answer(channel, &encoder);
     value_encoder_stop(&encoder);
     return status;
@@ -155,7 +155,8 @@ encode_function(value_encoder *encoder, uint32_t slot, PyObject *described)
         call_encode_text(encoder, rbr_build_slot(table, &shape, RBR_FUNCTION__NAME), name) < 0)
         return -1;
     if (signature != Py_None &&
-        call_encode_text(encoder, rbr_build_slot(table, &shape, RBR_FUNCTION__SIGNATURE), signature) < 0)
+        call_encode_text(encoder, rbr_build_slot(table, &shape, RBR_FUNCTION__SIGNATURE),
+                         signature) < 0)
         return -1;
     return doc == Py_None
                ? 0
@@ -178,8 +179,8 @@ encode_functions(value_encoder *encoder, uint32_t slot, PyObject *functions)
 static int
 encode_values(value_encoder *encoder, uint32_t slot, PyObject *values)
 {
-    const uint32_t first =
-        rbr_build_vector(&encoder->build, slot, (uint32_t)PyDict_Size(values), 4, 4);
+    const uint32_t first = rbr_build_vector(&encoder->build, slot, (uint32_t)PyDict_Size(values), 4,
+                                            4);
     PyObject *key, *value;
     Py_ssize_t position = 0;
     uint32_t i;
@@ -191,7 +192,8 @@ encode_values(value_encoder *encoder, uint32_t slot, PyObject *values)
         const uint32_t pair = rbr_build_table(&encoder->build, first + 4 * i, &rbr_shape_keyval);
 
         if (pair == 0 ||
-            call_encode_text(encoder, rbr_build_slot(pair, &rbr_shape_keyval, RBR_KEY_VAL__K), key) < 0 ||
+            call_encode_text(encoder, rbr_build_slot(pair, &rbr_shape_keyval, RBR_KEY_VAL__K),
+                             key) < 0 ||
             value_encode(encoder, value, rbr_build_slot(pair, &rbr_shape_keyval, RBR_KEY_VAL__V),
                          &path) < 0)
             return -1;
@@ -207,9 +209,8 @@ encode_loaded(value_encoder *encoder, uint64_t id, PyObject *loaded)
     rbr_shape shape;
     uint32_t slot, table;
 
-    if (!PyTuple_Check(loaded) ||
-        !PyArg_ParseTuple(loaded, "IO!O!O", &generation, &PyList_Type, &functions, &PyDict_Type,
-                          &values, &doc))
+    if (!PyTuple_Check(loaded) || !PyArg_ParseTuple(loaded, "IO!O!O", &generation, &PyList_Type,
+                                                    &functions, &PyDict_Type, &values, &doc))
         return -1;
     start_answer(encoder, id, RBR_BODY_LOADED, &slot);
     rbr_shape_make(&shape, &rbr_desc_loaded,
@@ -218,8 +219,8 @@ encode_loaded(value_encoder *encoder, uint64_t id, PyObject *loaded)
                        (doc != Py_None ? RBR_BIT(RBR_LOADED__DOC) : 0));
     table = rbr_build_table_once(&encoder->build, slot, &shape);
     rbr_build_u32(&encoder->build, table, &shape, RBR_LOADED__GENERATION, generation);
-    if (encode_functions(encoder, rbr_build_slot(table, &shape, RBR_LOADED__FUNCTIONS),
-                         functions) < 0 ||
+    if (encode_functions(encoder, rbr_build_slot(table, &shape, RBR_LOADED__FUNCTIONS), functions) <
+            0 ||
         encode_values(encoder, rbr_build_slot(table, &shape, RBR_LOADED__VALUES), values) < 0)
         return -1;
     return doc == Py_None

@@ -248,7 +248,8 @@ serve_loop(PyObject *module, PyObject *const *args, Py_ssize_t count)
 
     if (count != 3 || !Py_IS_TYPE(args[0], state->channel_type) || !PyList_Check(args[1]) ||
         !PyCallable_Check(args[2])) {
-        PyErr_SetString(PyExc_TypeError, "serve(channel: Channel, functions: list, load: callable)");
+        PyErr_SetString(PyExc_TypeError,
+                        "serve(channel: Channel, functions: list, load: callable)");
         return NULL;
     }
     self = (server){(ChannelObject *)args[0], args[1], args[2]};

@@ -220,8 +220,7 @@ array_copied_overlapping(value_decoder *self, received *from, const uint8_t *pay
 static ArrayObject *
 array_copied(value_decoder *self, received *from)
 {
-    const uint8_t *payload =
-        from->block != NULL ? rbr_block_data(from->block) : from->inline_data;
+    const uint8_t *payload = from->block != NULL ? rbr_block_data(from->block) : from->inline_data;
     tensor source = from->array;
     const bool fortran = !tensor_is_packed(&source, false) && tensor_is_packed(&source, true);
     ArrayObject *base;

@@ -80,8 +80,7 @@ open_ndarray(value_encoder *self, source *out, numpy_bridge *numpy, PyObject *ar
 {
     if (PyObject_GetBuffer(array, &out->view, PyBUF_RECORDS_RO) < 0) {
         out->view.obj = NULL;
-        if (!PyErr_ExceptionMatches(PyExc_ValueError) &&
-            !PyErr_ExceptionMatches(PyExc_BufferError))
+        if (!PyErr_ExceptionMatches(PyExc_ValueError) && !PyErr_ExceptionMatches(PyExc_BufferError))
             return -1;
         PyErr_Clear();
     } else if (source_from_view(out)) {

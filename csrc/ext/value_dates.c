@@ -22,7 +22,10 @@ static const struct {
 } dates[] = {
     {COLD_DATE, RBR_KIND_DATE, 3, false, {"year", "month", "day"}},
     {COLD_TIME, RBR_KIND_TIME, 4, true, {"hour", "minute", "second", "microsecond"}},
-    {COLD_DATE_TIME, RBR_KIND_DATE_TIME, 7, true,
+    {COLD_DATE_TIME,
+     RBR_KIND_DATE_TIME,
+     7,
+     true,
      {"year", "month", "day", "hour", "minute", "second", "microsecond"}},
     {COLD_TIME_DELTA, RBR_KIND_TIME_DELTA, 3, false, {"days", "seconds", "microseconds"}},
 };

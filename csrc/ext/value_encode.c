@@ -128,11 +128,12 @@ static int
 enter(value_encoder *self, Py_ssize_t count, const value_path *path)
 {
     if (self->depth >= VALUE_DEPTH_MAX)
-        return value_refuse(self, path, "nested too deeply (more than %d levels)",
-                            VALUE_DEPTH_MAX);
+        return value_refuse(self, path, "nested too deeply (more than %d levels)", VALUE_DEPTH_MAX);
     if (count > RBR_TABLES_MAX)
-        return value_refuse(self, path, "%zd values are too many for one message (%d); send an "
-                            "array, or lists of one type", count, RBR_TABLES_MAX);
+        return value_refuse(self, path,
+                            "%zd values are too many for one message (%d); send an "
+                            "array, or lists of one type",
+                            count, RBR_TABLES_MAX);
     self->depth++;
     return 0;
 }
@@ -225,8 +226,8 @@ encode_set(value_encoder *self, PyObject *value, uint8_t kind, uint32_t slot,
     first = items_table(self, kind, (size_t)count, slot, path);
     iterator = first != 0 ? PyObject_GetIter(value) : NULL;
     while (iterator != NULL && done <= count && (item = PyIter_Next(iterator)) != NULL) {
-        const int failed =
-            done < count && value_encode(self, item, first + 4 * (uint32_t)done, &link) < 0;
+        const int failed = done < count &&
+                           value_encode(self, item, first + 4 * (uint32_t)done, &link) < 0;
         Py_DECREF(item);
         if (failed)
             Py_CLEAR(iterator);

@@ -245,10 +245,17 @@ extended_builtin(PyTypeObject *type)
         PyTypeObject *type;
         const char *name;
     } builtins[] = {
-        {&PyLong_Type, "int"},     {&PyFloat_Type, "float"},     {&PyComplex_Type, "complex"},
-        {&PyUnicode_Type, "str"},  {&PyBytes_Type, "bytes"},     {&PyByteArray_Type, "bytearray"},
-        {&PyTuple_Type, "tuple"},  {&PyList_Type, "list"},       {&PyDict_Type, "dict"},
-        {&PySet_Type, "set"},      {&PyFrozenSet_Type, "frozenset"},
+        {&PyLong_Type, "int"},
+        {&PyFloat_Type, "float"},
+        {&PyComplex_Type, "complex"},
+        {&PyUnicode_Type, "str"},
+        {&PyBytes_Type, "bytes"},
+        {&PyByteArray_Type, "bytearray"},
+        {&PyTuple_Type, "tuple"},
+        {&PyList_Type, "list"},
+        {&PyDict_Type, "dict"},
+        {&PySet_Type, "set"},
+        {&PyFrozenSet_Type, "frozenset"},
     };
     size_t i;
 

@@ -189,8 +189,8 @@ rare_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_pat
     if (i == COLD_DECIMAL)
         return encode_decimal(self, value, slot, path);
     if (i == COLD_UUID)
-        return encode_taken_bytes(self, RBR_KIND_UUID, PyObject_GetAttrString(value, "bytes"),
-                                  slot, path);
+        return encode_taken_bytes(self, RBR_KIND_UUID, PyObject_GetAttrString(value, "bytes"), slot,
+                                  path);
     if (i >= COLD_PATH)
         return encode_path(self, value, (uint8_t)(i - COLD_PATH), slot, path);
     return dates_encode(self, value, slot, path);

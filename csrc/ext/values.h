@@ -93,8 +93,18 @@ PyObject *tensor_decode_text(value_decoder *self, rbr_table value, uint8_t kind)
 /* ----------------------------------------------------------------------- types of other modules */
 
 enum cold_type {
-    COLD_DATE, COLD_TIME, COLD_DATE_TIME, COLD_TIME_DELTA, COLD_TIMEZONE, COLD_ZONE_INFO,
-    COLD_DECIMAL, COLD_UUID, COLD_PATH, COLD_PURE_POSIX_PATH, COLD_PURE_WINDOWS_PATH, COLD_COUNT
+    COLD_DATE,
+    COLD_TIME,
+    COLD_DATE_TIME,
+    COLD_TIME_DELTA,
+    COLD_TIMEZONE,
+    COLD_ZONE_INFO,
+    COLD_DECIMAL,
+    COLD_UUID,
+    COLD_PATH,
+    COLD_PURE_POSIX_PATH,
+    COLD_PURE_WINDOWS_PATH,
+    COLD_COUNT
 };
 /* A borrowed type. needed: imports its module; else NULL without exception when nobody has. */
 PyObject *cold_type(core_state *state, enum cold_type which, bool needed);

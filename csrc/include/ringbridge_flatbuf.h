@@ -118,11 +118,11 @@ rbr_build_set(rbr_builder *builder, uint32_t table, const rbr_shape *shape, uint
         memcpy(builder->base + rbr_build_slot(table, shape, field), value, size);
 }
 
-#define RBR_BUILD_SET(suffix, type)                                                              \
-    static inline void rbr_build_##suffix(rbr_builder *builder, uint32_t table,                  \
-                                          const rbr_shape *shape, uint32_t field, type value)    \
-    {                                                                                            \
-        rbr_build_set(builder, table, shape, field, &value, sizeof value);                       \
+#define RBR_BUILD_SET(suffix, type)                                                                \
+    static inline void rbr_build_##suffix(rbr_builder *builder, uint32_t table,                    \
+                                          const rbr_shape *shape, uint32_t field, type value)      \
+    {                                                                                              \
+        rbr_build_set(builder, table, shape, field, &value, sizeof value);                         \
     }
 RBR_BUILD_SET(u8, uint8_t)
 RBR_BUILD_SET(u16, uint16_t)
@@ -143,20 +143,20 @@ RBR_BUILD_SET(f64, double)
 /* Why a frame was rejected. The numbers stay: tests and messages name them. */
 typedef enum rbr_defect {
     RBR_DEFECT_NONE = 0,
-    RBR_DEFECT_SIZE = 1,        /* shorter than 8 bytes, or longer than the limit */
-    RBR_DEFECT_IDENTIFIER = 2,  /* not RBR1 */
-    RBR_DEFECT_OFFSET = 3,      /* an offset is 0, misaligned, or points outside */
-    RBR_DEFECT_VTABLE = 4,      /* a vtable is outside, odd, misaligned or too short */
-    RBR_DEFECT_TABLE = 5,       /* a table is misaligned, too short or outside */
-    RBR_DEFECT_FIELD = 6,       /* a field is outside its table or misaligned */
-    RBR_DEFECT_REQUIRED = 7,    /* a required field is absent */
-    RBR_DEFECT_UNION = 8,       /* a union has type or value alone, or a type we do not know */
-    RBR_DEFECT_VECTOR = 9,      /* a vector runs outside, or its first element is misaligned */
-    RBR_DEFECT_STRING = 10,     /* a string's terminator is missing */
-    RBR_DEFECT_DEPTH = 11,      /* nested deeper than RBR_DEPTH_MAX tables */
-    RBR_DEFECT_TABLES = 12,     /* more than RBR_TABLES_MAX tables */
-    RBR_DEFECT_BYTES = 13,      /* vectors add up to more than twice the frame: shared nodes */
-    RBR_DEFECT_REFS = 14,       /* more payload references than the caller had room for */
+    RBR_DEFECT_SIZE = 1, /* shorter than 8 bytes, or longer than the limit */
+    RBR_DEFECT_IDENTIFIER = 2, /* not RBR1 */
+    RBR_DEFECT_OFFSET = 3, /* an offset is 0, misaligned, or points outside */
+    RBR_DEFECT_VTABLE = 4, /* a vtable is outside, odd, misaligned or too short */
+    RBR_DEFECT_TABLE = 5, /* a table is misaligned, too short or outside */
+    RBR_DEFECT_FIELD = 6, /* a field is outside its table or misaligned */
+    RBR_DEFECT_REQUIRED = 7, /* a required field is absent */
+    RBR_DEFECT_UNION = 8, /* a union has type or value alone, or a type we do not know */
+    RBR_DEFECT_VECTOR = 9, /* a vector runs outside, or its first element is misaligned */
+    RBR_DEFECT_STRING = 10, /* a string's terminator is missing */
+    RBR_DEFECT_DEPTH = 11, /* nested deeper than RBR_DEPTH_MAX tables */
+    RBR_DEFECT_TABLES = 12, /* more than RBR_TABLES_MAX tables */
+    RBR_DEFECT_BYTES = 13, /* vectors add up to more than twice the frame: shared nodes */
+    RBR_DEFECT_REFS = 14, /* more payload references than the caller had room for */
 } rbr_defect;
 
 typedef struct rbr_table {
@@ -165,11 +165,11 @@ typedef struct rbr_table {
 
 typedef struct rbr_verdict {
     rbr_defect defect;
-    uint32_t offset;      /* of the byte that is wrong */
-    uint32_t refs;        /* out: ArenaRef fields seen (in tables Tensor and Blob); one in a shared
+    uint32_t offset; /* of the byte that is wrong */
+    uint32_t refs; /* out: ArenaRef fields seen (in tables Tensor and Blob); one in a shared
                              node is seen once on each way that leads to it */
-    uint32_t refs_max;    /* in: room in ref_at */
-    uint32_t *ref_at;     /* out: their positions; may be NULL when refs_max is 0 */
+    uint32_t refs_max; /* in: room in ref_at */
+    uint32_t *ref_at; /* out: their positions; may be NULL when refs_max is 0 */
 } rbr_verdict;
 
 /*
@@ -220,13 +220,13 @@ rbr_field(rbr_table table, uint32_t field)
     return place ? table.at + place : NULL;
 }
 
-#define RBR_GET(suffix, type)                                                                    \
-    static inline type rbr_get_##suffix(rbr_table table, uint32_t field, type absent)            \
-    {                                                                                            \
-        const uint8_t *at = rbr_field(table, field);                                             \
-        if (at != NULL)                                                                          \
-            memcpy(&absent, at, sizeof absent);                                                  \
-        return absent;                                                                           \
+#define RBR_GET(suffix, type)                                                                      \
+    static inline type rbr_get_##suffix(rbr_table table, uint32_t field, type absent)              \
+    {                                                                                              \
+        const uint8_t *at = rbr_field(table, field);                                               \
+        if (at != NULL)                                                                            \
+            memcpy(&absent, at, sizeof absent);                                                    \
+        return absent;                                                                             \
     }
 RBR_GET(u8, uint8_t)
 RBR_GET(u16, uint16_t)

@@ -110,7 +110,8 @@ shm_names(void)
         return out;
     while ((entry = readdir(directory)) != NULL) {
         char **grown;
-        if (strncmp(entry->d_name, "ringbridge-", 11) != 0 && strncmp(entry->d_name, "sem.", 4) != 0)
+        if (strncmp(entry->d_name, "ringbridge-", 11) != 0 &&
+            strncmp(entry->d_name, "sem.", 4) != 0)
             continue;
         grown = realloc(out.name, (out.count + 1) * sizeof *grown);
         if (grown == NULL)

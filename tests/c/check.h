@@ -38,19 +38,19 @@ _Noreturn void check_fail(const char *file, int line, const char *expression);
 _Noreturn void check_skip(const char *reason);
 
 #define TEST(name) TEST_SECONDS(name, 20)
-#define TEST_SECONDS(name, limit)                                                                \
-    static void test_##name(void);                                                               \
-    static struct check_test check_##name = {#name, test_##name, limit, 0};                      \
-    __attribute__((constructor)) static void check_register_##name(void)                         \
-    {                                                                                            \
-        check_register(&check_##name);                                                           \
-    }                                                                                            \
+#define TEST_SECONDS(name, limit)                                                                  \
+    static void test_##name(void);                                                                 \
+    static struct check_test check_##name = {#name, test_##name, limit, 0};                        \
+    __attribute__((constructor)) static void check_register_##name(void)                           \
+    {                                                                                              \
+        check_register(&check_##name);                                                             \
+    }                                                                                              \
     static void test_##name(void)
 
-#define CHECK(expression)                                                                        \
-    do {                                                                                         \
-        if (!(expression))                                                                       \
-            check_fail(__FILE__, __LINE__, #expression);                                         \
+#define CHECK(expression)                                                                          \
+    do {                                                                                           \
+        if (!(expression))                                                                         \
+            check_fail(__FILE__, __LINE__, #expression);                                           \
     } while (0)
 
 /* The machine cannot do what the test is about. */

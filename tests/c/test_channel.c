@@ -249,9 +249,9 @@ TEST(a_forked_child_is_refused)
     CHECK(pid >= 0);
     if (pid == 0) {
         rbr_block *block;
-        const bool refused =
-            pair_call(pair.host, 1, 0, &answer, in_ms(1000)) == RBR_FORKED &&
-            rbr_block_allocate(&block, pair.host, 1, in_ms(1000), NULL) == RBR_FORKED;
+        const bool refused = pair_call(pair.host, 1, 0, &answer, in_ms(1000)) == RBR_FORKED &&
+                             rbr_block_allocate(&block, pair.host, 1, in_ms(1000), NULL) ==
+                                 RBR_FORKED;
 
         rbr_channel_release(pair.host);
         _exit(refused ? 0 : 1);
@@ -279,9 +279,9 @@ build_sum_call(uint8_t *room, uint32_t room_bytes, uint64_t id, const rbr_arena_
     args = rbr_build_vector(&builder, rbr_build_slot(call, &rbr_shape_call, RBR_CALL__ARGS), 1, 4,
                             4);
     value = rbr_build_table(&builder, args, &rbr_shape_value_tensor);
-    tensor = rbr_build_table(
-        &builder, rbr_build_slot(value, &rbr_shape_value_tensor, RBR_VALUE__TENSOR),
-        &rbr_shape_tensor_arena);
+    tensor = rbr_build_table(&builder,
+                             rbr_build_slot(value, &rbr_shape_value_tensor, RBR_VALUE__TENSOR),
+                             &rbr_shape_tensor_arena);
     shape = rbr_build_vector(
         &builder, rbr_build_slot(tensor, &rbr_shape_tensor_arena, RBR_TENSOR__SHAPE), 1, 8, 8);
     CHECK(shape != 0);

@@ -56,16 +56,12 @@ TEST(shapes_made_at_run_time_equal_the_constant_ones)
     const struct {
         const rbr_shape *shape;
         const struct rbr_table_desc *desc;
-    } all[] = {{&rbr_shape_frame, &rbr_desc_frame},
-               {&rbr_shape_frame_parent, &rbr_desc_frame},
-               {&rbr_shape_keyval, &rbr_desc_key_val},
-               {&rbr_shape_value_plain, &rbr_desc_value},
-               {&rbr_shape_value_int, &rbr_desc_value},
-               {&rbr_shape_value_complex, &rbr_desc_value},
-               {&rbr_shape_value_dict, &rbr_desc_value},
-               {&rbr_shape_tensor_arena, &rbr_desc_tensor},
-               {&rbr_shape_tensor_inline, &rbr_desc_tensor},
-               {&rbr_shape_blob, &rbr_desc_blob}};
+    } all[] = {
+        {&rbr_shape_frame, &rbr_desc_frame},          {&rbr_shape_frame_parent, &rbr_desc_frame},
+        {&rbr_shape_keyval, &rbr_desc_key_val},       {&rbr_shape_value_plain, &rbr_desc_value},
+        {&rbr_shape_value_int, &rbr_desc_value},      {&rbr_shape_value_complex, &rbr_desc_value},
+        {&rbr_shape_value_dict, &rbr_desc_value},     {&rbr_shape_tensor_arena, &rbr_desc_tensor},
+        {&rbr_shape_tensor_inline, &rbr_desc_tensor}, {&rbr_shape_blob, &rbr_desc_blob}};
     size_t i;
     uint32_t id;
 

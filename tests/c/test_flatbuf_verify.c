@@ -139,8 +139,7 @@ TEST(required_field_that_is_absent_is_refused)
            position(tensor.at));
     build_and_verify(build_log);
     tensor = rbr_get_table(root, RBR_FRAME__BODY);
-    expect(size, vtable_of(tensor) + RBR_LOG__TEXT, 2, 0, RBR_DEFECT_REQUIRED,
-           position(tensor.at));
+    expect(size, vtable_of(tensor) + RBR_LOG__TEXT, 2, 0, RBR_DEFECT_REQUIRED, position(tensor.at));
 }
 
 TEST(union_with_type_or_value_alone_or_unknown_is_refused)
