@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+#
+# The verbs of this project. Everything is made below build/, and what is downloaded comes through
+# pip into environments there: no root, no CMake, only a C compiler and any CPython from 3.9 on.
+# CMakeLists.txt describes the build; setup.py drives it; this file only says in which order.
+
+VENV  := build/venv
+OTHER := build/venv-other
+WITH  := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+PIP   := -m pip install -qq --disable-pip-version-check
+
+# Folders too, so that a file that goes away counts as a change.
+SOURCES := CMakeLists.txt setup.py pyproject.toml README.md LICENSE \
+           $(shell find csrc python -name '.*' -prune -o -name __pycache__ -prune -o \
+                        -name '*.egg-info' -prune -o -print)
+SOURCES := $(wildcard $(SOURCES))
+
+# What is tested is what is installed: no variable may put the source folder before it.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
+
+CHECKS := check-format check-lint check-types check-stubs check-generated check-layers check-tidy
+
+.PHONY: help demo test check bench soak clean FORCE $(CHECKS)
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'ringbridge: calls between two Python interpreters, through shared memory'
+	@echo
+	@echo '  make demo     the main job on real data; makes its own environments; ends with a picture'
+	@echo '  make test     builds, then the C tests (plain and under sanitizers), then the Python tests'
+	@echo '  make check    format, lint, types, stubs, generated code, layers, exported symbols'
+	@echo '  make bench    what a call and an array cost here, beside pipes and sockets'
+	@echo '  make soak     a thousand killed workers, and the C tests again and again'
+	@echo '  make clean    removes build/'
+	@echo
+	@echo 'Needed: a C compiler, and CPython 3.9 or newer with its headers. Another interpreter than'
+	@echo 'the first one found: make PYTHON=/path/to/python3 test'
+
+# ---------------------------------------------------------------------------------- environments
+
+# Touched only when the environment is made anew.
+$(VENV)/.made: FORCE
+	@PYTHON="$(PYTHON)" .ci/make_venv $(VENV)
+
+$(VENV)/.tools: $(VENV)/.made
+	@echo '== build tools (cmake, setuptools)'
+	@$(VENV)/bin/python $(PIP) 'setuptools>=64' wheel 'cmake>=3.18'
+	@touch $@
+
+# build/lib.* would bring back files that are gone; build/temp.* remembers another interpreter.
+$(VENV)/.installed: $(VENV)/.tools $(SOURCES)
+	@echo '== build and install ringbridge'
+	@rm -rf build/lib.* $(if $(filter $(VENV)/.tools,$?),build/temp.*)
+	@$(WITH) $(VENV)/bin/python $(PIP) --no-build-isolation '.[test]'
+	@touch $@
+
+$(VENV)/.checkers: pyproject.toml $(VENV)/.made | $(VENV)/.installed
+	@echo '== clang-format, clang-tidy, ruff, mypy (the versions pinned in pyproject.toml)'
+	@$(VENV)/bin/python -c "import importlib.metadata as m; print(*[r.split(';')[0] for r in \
+	    m.requires('ringbridge') if 'extra == \"check\"' in r.replace(\"'\", '\"')], sep='\n')" \
+	    | xargs $(VENV)/bin/python $(PIP)
+	@touch $@
+
+# A second Python version, for the worker's side; empty where this machine has only one.
+$(OTHER)/.installed: $(VENV)/.installed $(SOURCES)
+	@mkdir -p $(OTHER)
+	@if .ci/make_venv --other-than $(VENV) $(OTHER); then \
+	    echo '== build and install ringbridge for the second Python version'; \
+	    rm -rf build/lib.*; \
+	    $(OTHER)/bin/python $(PIP) 'setuptools>=64' wheel numpy && \
+	    $(WITH) $(OTHER)/bin/python $(PIP) --no-build-isolation .; \
+	elif [ $$? = 3 ]; then echo '== no second Python version here: its tests are skipped'; \
+	else exit 1; fi
+	@mkdir -p $(OTHER) && touch $@
+
+# ----------------------------------------------------------------------------------------- verbs
+
+test: $(VENV)/.installed $(OTHER)/.installed
+	@$(WITH) .ci/test_c plain
+	@$(WITH) .ci/test_c address,undefined
+	@$(WITH) .ci/test_c thread
+	@echo "== Python tests: $$($(VENV)/bin/python -V), other: $$($(OTHER)/bin/python -V || echo none)"
+	@$(WITH) RBR_WIRE_DUMP=$(CURDIR)/build/c-plain/tests/c/wire_dump \
+	    RBR_TEST_PYTHONS=$(wildcard $(CURDIR)/$(OTHER)/bin/python) $(VENV)/bin/pytest tests/python
+
+# All of them, whatever the first ones say; each has its own name too.
+check: $(VENV)/.checkers
+	@$(MAKE) --no-print-directory -k $(CHECKS)
+
+$(CHECKS): $(VENV)/.checkers $(VENV)/.installed
+
+check-format:
+	@echo '== clang-format' && $(WITH) .ci/check_c format
+
+check-tidy:
+	@echo '== clang-tidy (a minute or two)' && $(WITH) .ci/check_c tidy
+
+check-lint:
+	@echo '== ruff' && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+
+check-types:
+	@echo '== mypy --strict' && $(VENV)/bin/mypy python/ringbridge
+
+check-stubs:
+	@echo '== stubs against the extension' && cd build && \
+	    venv/bin/stubtest --mypy-config-file ../pyproject.toml ringbridge._core
+
+check-generated:
+	@echo '== generated code' && $(VENV)/bin/python csrc/schema/generate_wire.py --check
+
+check-layers:
+	@echo '== layers, sizes, exported symbols' && \
+	    $(WITH) $(VENV)/bin/pytest -q tests/python/test_layering.py tests/python/test_symbols.py
+
+demo: $(VENV)/.made
+	@$(WITH) $(VENV)/bin/python docs/demo/setup_demo.py --run docs/demo/run_demo.py
+
+bench: $(VENV)/.installed
+	@echo '== ringbench: what this machine gives' && $(VENV)/bin/ringbench floor
+	@echo '== ringbench: a call, in C' && $(VENV)/bin/ringbench call
+	@echo '== ringbench: a stream, in C' && $(VENV)/bin/ringbench stream
+	@echo '== calls and arrays, in Python' && $(VENV)/bin/python docs/demo/bench_python.py
+
+soak: $(VENV)/.installed
+	@$(WITH) REPEAT=20 .ci/test_c address,undefined
+	@$(WITH) REPEAT=20 .ci/test_c thread
+	@$(WITH) RBR_ROUNDS=1000 $(VENV)/bin/pytest tests/python/test_faults.py
+
+clean:
+	rm -rf build python/*.egg-info
