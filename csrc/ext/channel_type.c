@@ -377,29 +377,31 @@ channel_error_tail(ChannelObject *self, PyObject *unused)
 
 static PyMethodDef channel_methods[] = {
     {"join", channel_join, METH_O | METH_CLASS,
-     PyDoc_STR("join(socket)\n--\n\nThe worker's end, over the inherited socket.")},
+     PyDoc_STR("join($type, socket)\n--\n\nThe worker's end, over the inherited socket.")},
     {"handshake", (PyCFunction)channel_handshake, METH_O,
-     PyDoc_STR("handshake(timeout)\n--\n\nMeets the peer.")},
+     PyDoc_STR("handshake($self, timeout)\n--\n\nMeets the peer.")},
     {"load", (PyCFunction)(void (*)(void))channel_load, METH_FASTCALL,
-     PyDoc_STR("load(module, reload, timeout)\n--\n\nImports a module over there.")},
+     PyDoc_STR("load($self, module, reload, timeout)\n--\n\nImports a module over there.")},
     {"empty", (PyCFunction)channel_empty, METH_VARARGS,
-     PyDoc_STR("empty(shape, dtype)\n--\n\nA new array in this end's arena.")},
-    {"stats", (PyCFunction)channel_stats, METH_NOARGS, PyDoc_STR("stats()\n--\n\nCounters.")},
+     PyDoc_STR("empty($self, shape, dtype)\n--\n\nA new array in this end's arena.")},
+    {"stats", (PyCFunction)channel_stats, METH_NOARGS, PyDoc_STR("stats($self)\n--\n\nCounters.")},
     {"cancel", (PyCFunction)channel_cancel, METH_VARARGS,
-     PyDoc_STR("cancel(call_id, hard)\n--\n\nAsks the peer to cancel a call; hard: interrupt it.")},
+     PyDoc_STR("cancel($self, call_id, hard)\n--\n\nAsks the peer to cancel a call; hard: "
+               "interrupt it.")},
     {"say_goodbye", (PyCFunction)channel_say_goodbye, METH_NOARGS,
-     PyDoc_STR("say_goodbye()\n--\n\nAsks the peer to end after the call that it is in.")},
+     PyDoc_STR("say_goodbye($self)\n--\n\nAsks the peer to end after the call that it is in.")},
     {"kill", (PyCFunction)channel_kill, METH_VARARGS,
-     PyDoc_STR("kill(signal, group)\n--\n\nSignals the peer, or its session.")},
+     PyDoc_STR("kill($self, signal, group)\n--\n\nSignals the peer, or its session.")},
     {"wait_end", (PyCFunction)channel_wait_end, METH_O,
-     PyDoc_STR("wait_end(timeout)\n--\n\nWaits for the peer's end: (known, signalled, code, "
+     PyDoc_STR("wait_end($self, timeout)\n--\n\nWaits for the peer's end: (known, signalled, code, "
                "core dumped), or None.")},
     {"read_output", (PyCFunction)channel_read_output, METH_O,
-     PyDoc_STR("read_output(timeout)\n--\n\nThe child's next output: (stream, bytes, lost).")},
+     PyDoc_STR(
+         "read_output($self, timeout)\n--\n\nThe child's next output: (stream, bytes, lost).")},
     {"error_tail", (PyCFunction)channel_error_tail, METH_NOARGS,
-     PyDoc_STR("error_tail()\n--\n\nThe last bytes of the child's stderr.")},
+     PyDoc_STR("error_tail($self)\n--\n\nThe last bytes of the child's stderr.")},
     {"close", (PyCFunction)channel_close, METH_NOARGS,
-     PyDoc_STR("close()\n--\n\nLets go of everything; never waits for the peer.")},
+     PyDoc_STR("close($self)\n--\n\nLets go of everything; never waits for the peer.")},
     {NULL, NULL, 0, NULL},
 };
 

@@ -23,9 +23,7 @@
 #ifndef RBR_EXT_H
 #define RBR_EXT_H
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <structmember.h>
+#include "compat.h"
 
 #include "ringbridge.h"
 #include "ringbridge_flatbuf.h"
@@ -95,29 +93,6 @@ void *channel_raise_remote(ChannelObject *self, const rbr_message *message, rbr_
 uint64_t channel_slice_end(uint64_t deadline_ns);
 int channel_slice_over(rbr_status status, uint64_t deadline_ns);
 
-/* call_frame.c: the Frame table with its body's type set; gives the body's slot. 0 with an
- * exception. */
-uint32_t call_start_frame(value_encoder *encoder, uint8_t body, uint32_t *slot);
-/* Writes a str into a slot. -1 with an exception. */
-int call_encode_text(value_encoder *encoder, uint32_t slot, PyObject *text);
-/* Sends the finished frame whose table stands at `root` and waits for the answer. */
-rbr_message *call_exchange(ChannelObject *channel, value_encoder *encoder, uint32_t root,
-                           uint64_t deadline_ns, const char *doing);
-
-/* Answers to the request `id`. -1: not sent, with an exception. The error is the current exception,
- * which is taken; loaded is what serve's `load` returned. */
-int serve_answer_result(ChannelObject *channel, uint64_t id, PyObject *value);
-int serve_answer_error(ChannelObject *channel, uint64_t id);
-int serve_answer_loaded(ChannelObject *channel, uint64_t id, PyObject *loaded);
-
-/* channel.load(module, reload, timeout). */
-PyObject *channel_load(ChannelObject *self, PyObject *const *args, Py_ssize_t count);
-
-/* The module's functions for the worker; serve_loop.c. */
-PyObject *serve_loop(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *serve_cancelled(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *serve_current_call(PyObject *module, PyObject *unused);
-
 /* How long a waiter spins with the GIL, and how long it waits without it before it lets Python's
  * signal handlers run (a handler's signal may have come to another thread). */
 #define GIL_SPIN_NS UINT64_C(2000)
@@ -131,84 +106,7 @@ rbr_block *channel_allocate(ChannelObject *self, uint64_t bytes);
 void *channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err,
                     const char *doing);
 
-/* -------------------------------------------------------------------------------------- values */
-
-/* Where in the arguments we are, for CannotCross: a chain on the C stack. */
-typedef struct value_path {
-    const struct value_path *parent;
-    const char *root; /* "args", "kwargs", "result"; at the first link only */
-    PyObject *key;    /* borrowed; NULL: use index */
-    Py_ssize_t index; /* -1: no subscript */
-} value_path;
-
-/* One frame being built. Encoding can run Python code, so each encode has a buffer of its own. */
-struct value_encoder {
-    rbr_builder build; /* its context is this encoder */
-    ChannelObject *channel;
-    rbr_block **blocks; /* referred to by the frame; a reference each */
-    size_t block_count, block_room;
-    rbr_block *blocks_few[4];
-    int depth;
-    uint32_t tables; /* in the frame so far; who writes many others (KeyVal) adds them */
-};
-
-int value_encoder_start(value_encoder *self, ChannelObject *channel);
-/* Writes a table Value and points `slot` at it. -1 with an exception (CannotCross names the path,
- * MemoryError, ArenaFull, or what the value's own code raised). */
-int value_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
-/* Gives back the buffer and the block references. Idempotent after start. */
-void value_encoder_stop(value_encoder *self);
-
-typedef struct value_decoder {
-    core_state *state;
-    const rbr_message *message;
-    bool copy;  /* arrays become private copies, no block stays held */
-    int depth;
-} value_decoder;
-
-/* A new reference, NULL with an exception (ProtocolError for what the verifier cannot see). */
-PyObject *value_decode(value_decoder *self, rbr_table value);
-
-/* Decodes the required child `field` of `table`; a missing one is a ProtocolError. */
-PyObject *value_decode_field(value_decoder *self, rbr_table table, uint32_t field);
-
-/* --------------------------------------------------------------------------------------- Array */
-
-/* An Array over a new block of the channel's arena, wrapped as numpy.ndarray where numpy is to be
- * had, else as a memoryview. shape: int or sequence of ints, dtype: what numpy.dtype takes, or
- * without numpy a name of a plain dtype ("float32") or its array-interface code ("<f4"). */
-PyObject *array_empty(ChannelObject *channel, PyObject *shape, PyObject *dtype);
-
-/* ------------------------------------------------------------------------ the values' additions */
-
-/* Frees the warm encode buffer: for Channel's dealloc. */
-void value_scratch_free(ChannelObject *channel);
-
-#ifdef Py_TPFLAGS_IMMUTABLETYPE
-#define RBR_TPFLAGS_IMMUTABLE Py_TPFLAGS_IMMUTABLETYPE
-#else
-#define RBR_TPFLAGS_IMMUTABLE 0 /* 3.9 */
-#endif
-
-#if PY_VERSION_HEX < 0x030A0000
-static inline PyObject *
-Py_NewRef(PyObject *object)
-{
-    Py_INCREF(object);
-    return object;
-}
-#endif
-
-/* Filling a list or tuple that nobody else has seen; takes the reference. And an item, borrowed, of
- * an exact list whose size was just looked at. */
-#ifdef Py_LIMITED_API
-#define RBR_LIST_FILL(list, index, item) ((void)PyList_SetItem(list, index, item))
-#define RBR_TUPLE_FILL(tuple, index, item) ((void)PyTuple_SetItem(tuple, index, item))
-#define RBR_LIST_ITEM(list, index) PyList_GetItem(list, index)
-#else
-#define RBR_LIST_FILL(list, index, item) PyList_SET_ITEM(list, index, item)
-#define RBR_TUPLE_FILL(tuple, index, item) PyTuple_SET_ITEM(tuple, index, item)
-#define RBR_LIST_ITEM(list, index) PyList_GET_ITEM(list, index)
-#endif
+#include "call.h"
+#include "value.h"
 
 #endif

@@ -36,12 +36,12 @@ element_plain_bytes(uint8_t dtype)
 static bool
 element_set(element *out, char kind, uint64_t bytes, bool big)
 {
-    uint8_t dtype;
+    int dtype;
 
     for (dtype = RBR_DTYPE_BOOL; dtype <= RBR_DTYPE_C128; dtype++) {
         if (plain[dtype].kind != kind || plain[dtype].bytes != bytes)
             continue;
-        out->dtype = dtype;
+        out->dtype = (uint8_t)dtype;
         out->big = big && bytes > 1;
         out->itemsize = (uint32_t)bytes;
         out->unit[0] = 0;
@@ -194,7 +194,7 @@ element_from_code(element *out, const char *code)
 bool
 element_from_name(element *out, const char *name)
 {
-    uint8_t dtype;
+    int dtype;
 
     for (dtype = RBR_DTYPE_BOOL; dtype <= RBR_DTYPE_C128; dtype++)
         if (strcmp(name, plain[dtype].name) == 0)

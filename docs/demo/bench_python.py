@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import far_side
+
 import ringbridge as rb
 
 HERE = Path(__file__).resolve().parent

@@ -42,6 +42,7 @@ def write_first(array: Any, value: float) -> None:
 def keep(size: int, shared: bool) -> None:
     """Makes an array of that many bytes, for `kept` to return: in the arena, or an ordinary one."""
     import numpy as np
+
     import ringbridge as rb
 
     array = rb.empty(size, "uint8") if shared else np.empty(size, "uint8")

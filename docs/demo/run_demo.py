@@ -22,6 +22,7 @@ from typing import Any
 
 import bench_python as bench
 import far_side
+
 import ringbridge as rb
 
 HERE = Path(__file__).resolve().parent

@@ -16,6 +16,7 @@ from typing import Any
 
 import numba
 import numpy as np
+
 import ringbridge as rb
 
 EARTH_RADIUS_M = 6_371_000.0

@@ -13,8 +13,8 @@ _Function = tuple[int, str, str | None, str | None, int]
 class Channel:
     """One end of a channel to another process. Safe to use from several threads."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         socket: int,
         pid: int,
         stdout: int,
@@ -24,13 +24,13 @@ class Channel:
         ring_bytes: int = 0,
         arena_bytes: int = 0,
         memory: int = 0,
-    ) -> None:
+    ) -> Channel:
         """The host's end. Owns the three descriptors from here on (also when it raises), reaps
         the child. `socket` is a SOCK_SEQPACKET end; sizes of 0 mean the default; memory 0 auto,
         1 POSIX shared memory, 2 sealed memfd."""
 
-    @staticmethod
-    def join(socket: int) -> Channel:
+    @classmethod
+    def join(cls, socket: int) -> Channel:
         """The worker's end, over the inherited socket; the handshake follows."""
 
     def handshake(self, timeout: float) -> None:
@@ -81,8 +81,8 @@ class Channel:
 class Function:
     """A function of a module that is loaded in a worker; calling it calls there, and waits."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         channel: Channel,
         id: int,
         name: str,
@@ -92,7 +92,7 @@ class Function:
         timeout: float | None = None,
         copy: bool = False,
         label: str | None = None,
-    ) -> None: ...
+    ) -> Function: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     def options(
         self,
@@ -107,6 +107,8 @@ class Function:
     __qualname__: str
     __module__: str
     __text_signature__: str | None
+    @property
+    def __signature__(self) -> Any: ...
 
 @final
 class Array:

@@ -13,10 +13,10 @@ TYPE_CHECKING = False  # type checkers know the name; importing typing would slo
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
-    from typing import Any
+    from typing import Any, Optional
 
-    Described = tuple[int, str, str | None, str | None, int]
-    Loaded = tuple[int, list[Described], dict[str, Any], str | None]
+    Described = tuple[int, str, Optional[str], Optional[str], int]
+    Loaded = tuple[int, list[Described], dict[str, Any], Optional[str]]
 
 # enum FunctionKind of csrc/schema/wire.fbs
 PLAIN, GENERATOR, COROUTINE, CLASS = range(4)

@@ -65,7 +65,8 @@ PLAIN = [
 
 DATES = [
     dt.date(1, 1, 1), dt.date.max,
-    dt.time(1, 2, 3, 4), dt.time(1, 2, fold=1), dt.time(3, tzinfo=dt.timezone(dt.timedelta(hours=5))),
+    dt.time(1, 2, 3, 4), dt.time(1, 2, fold=1),
+    dt.time(3, tzinfo=dt.timezone(dt.timedelta(hours=5))),
     dt.datetime.max, dt.datetime(2020, 1, 1, fold=1),
     dt.datetime(2020, 1, 1, tzinfo=dt.timezone.utc),
     dt.datetime(2020, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=-3, microseconds=7), "name")),
@@ -129,8 +130,9 @@ def test_random_values_come_back_exactly(echo: Any) -> None:
     chance = random.Random(seed)
 
     def leaf() -> Any:
-        choices = [None, True, chance.randrange(-(2**70), 2**70), chance.random(), "s" * chance.randrange(9),
-                   bytes(chance.randrange(9)), chance.choice(DATES), chance.choice(PLAIN)]  # fmt: skip
+        number, text = chance.randrange(-(2**70), 2**70), "s" * chance.randrange(9)
+        some = chance.choice([chance.choice(DATES), chance.choice(PLAIN)])
+        choices = [None, True, number, chance.random(), text, bytes(chance.randrange(9)), some]
         return chance.choice(choices)
 
     def grow(depth: int) -> Any:

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * value.h - Python values to and from the wire: what the rest of the extension may call. What the
+ * value files share among themselves is in values.h and tensor.h. Included by ext.h.
+ */
+#ifndef RBR_EXT_VALUE_H
+#define RBR_EXT_VALUE_H
+
+/* Where in the arguments we are, for CannotCross: a chain on the C stack. */
+typedef struct value_path {
+    const struct value_path *parent;
+    const char *root; /* "args", "kwargs", "result"; at the first link only */
+    PyObject *key;    /* borrowed; NULL: use index */
+    Py_ssize_t index; /* -1: no subscript */
+} value_path;
+
+/* One frame being built. Encoding can run Python code, so each encode has a buffer of its own. */
+struct value_encoder {
+    rbr_builder build; /* its context is this encoder */
+    ChannelObject *channel;
+    rbr_block **blocks; /* referred to by the frame; a reference each */
+    size_t block_count, block_room;
+    rbr_block *blocks_few[4];
+    int depth;
+    uint32_t tables; /* in the frame so far; who writes many others (KeyVal) adds them */
+};
+
+int value_encoder_start(value_encoder *self, ChannelObject *channel);
+/* Writes a table Value and points `slot` at it. -1 with an exception (CannotCross names the path,
+ * MemoryError, ArenaFull, or what the value's own code raised). */
+int value_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
+/* Gives back the buffer and the block references. Idempotent after start. */
+void value_encoder_stop(value_encoder *self);
+
+typedef struct value_decoder {
+    core_state *state;
+    const rbr_message *message;
+    bool copy;  /* arrays become private copies, no block stays held */
+    int depth;
+} value_decoder;
+
+/* A new reference, NULL with an exception (ProtocolError for what the verifier cannot see). */
+PyObject *value_decode(value_decoder *self, rbr_table value);
+
+/* Decodes the required child `field` of `table`; a missing one is a ProtocolError. */
+PyObject *value_decode_field(value_decoder *self, rbr_table table, uint32_t field);
+
+/* --------------------------------------------------------------------------------------- Array */
+
+/* An Array over a new block of the channel's arena, wrapped as numpy.ndarray where numpy is to be
+ * had, else as a memoryview. shape: int or sequence of ints, dtype: what numpy.dtype takes, or
+ * without numpy a name of a plain dtype ("float32") or its array-interface code ("<f4"). */
+PyObject *array_empty(ChannelObject *channel, PyObject *shape, PyObject *dtype);
+
+/* Frees the warm encode buffer: for Channel's dealloc. */
+void value_scratch_free(ChannelObject *channel);
+
+#endif
