@@ -88,8 +88,10 @@ rbr_block_allocate(rbr_block **out, rbr_channel *channel, uint64_t bytes, uint64
     rbr_extent *extent;
     rbr_status status = rbr_channel_check(channel);
 
-    if (status != RBR_OK)
-        return rbr_channel_state(channel, err);
+    if (status != RBR_OK) {
+        rbr_channel_state(channel, err);
+        return status;
+    }
     pthread_mutex_lock(&table->arena_lock);
     for (;;) {
         status = take(channel, bytes, &extent);

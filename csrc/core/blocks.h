@@ -24,6 +24,7 @@ typedef struct rbr_block_table {
     uint16_t next_index;
     rbr_error refusal; /* why the last growth failed; status RBR_OK: it did not */
     uint64_t limit;
+    uint64_t peer_bytes;    /* of the peer's segments that we have mapped: within limit, too */
     uint64_t takes_at_tick; /* the arena's activity at the watcher's last look */
     _Atomic uint64_t peer_blocks;
 } rbr_block_table;

@@ -16,6 +16,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* Bytes of control messages that the peer may have unread before a Cancel is dropped. */
+#define CANCELS_QUEUED_MAX 32768
+
 /* ------------------------------------------------------------------------------------- opening */
 
 static rbr_status
@@ -39,7 +42,9 @@ let_go(rbr_channel *channel)
                        atomic_load(&watch->peer_pidfd)};
     size_t i;
 
-    atomic_store(&watch->handshaken, false);
+    pthread_mutex_lock(&channel->exchange.lock);
+    atomic_store(&watch->handshaken, false); /* rbr_exchange_wake_all looks under the lock */
+    pthread_mutex_unlock(&channel->exchange.lock);
     rbr_segment_detach(&channel->segment);
     for (i = 0; i < sizeof fds / sizeof fds[0]; i++)
         if (fds[i] >= 0)
@@ -270,6 +275,8 @@ rbr_channel_cancel(rbr_channel *channel, uint64_t id, bool hard)
 
     if (status != RBR_OK)
         return status;
+    if (rbr_control_queued(channel->watch.control) > CANCELS_QUEUED_MAX)
+        return RBR_AGAIN; /* the peer does not read: what matters more needs the room */
     rbr_shape_make(&shape, &rbr_desc_cancel, RBR_BIT(RBR_CANCEL__HARD));
     send_control(channel, id, RBR_BODY_CANCEL, &shape, hard);
     return RBR_OK;
@@ -329,6 +336,7 @@ rbr_channel_release(rbr_channel *channel)
     if (!rbr_os_fork_check(channel->fork_token))
         return; /* the parent's: no thread to join, locks in any state; the memory stays */
     rbr_channel_close(channel);
+    rbr_exchange_drop_inbox(channel);
     let_go(channel);
     rbr_channel_memory_release(channel);
 }

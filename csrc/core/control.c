@@ -7,14 +7,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 /* More than one never comes from us, but what comes must be closed. SCM_MAX_FD is 253. */
-enum { DESCRIPTORS_MAX = 253, SEND_WAIT_MS = 1000 };
+enum { DESCRIPTORS_MAX = 253 };
 
 rbr_status
 rbr_control_prepare(int socket, rbr_error *err)
@@ -54,8 +55,6 @@ rbr_control_send(int socket, const void *frame, uint32_t size, int fd, rbr_error
         memcpy(CMSG_DATA(&ancillary.header), &fd, sizeof fd);
     }
     for (;;) {
-        struct pollfd ready = {.fd = socket, .events = POLLOUT};
-
         if (sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
             return RBR_OK;
         if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN)
@@ -64,8 +63,7 @@ rbr_control_send(int socket, const void *frame, uint32_t size, int fd, rbr_error
             continue;
         if (errno != EAGAIN)
             return rbr_fail_sys(err, "send on the control socket");
-        if (poll(&ready, 1, SEND_WAIT_MS) == 0)
-            return rbr_fail(err, RBR_TIMED_OUT, "the peer does not read its control socket");
+        return rbr_fail(err, RBR_TIMED_OUT, "the peer does not read its control socket");
     }
 }
 
@@ -131,7 +129,10 @@ rbr_control_receive(int socket, rbr_datagram *out, rbr_error *err)
     if (size <= 0)
         return rbr_fail(err, RBR_DEAD, "the peer closed its control socket");
     extra = take_ancillary(&message, out);
-    if (extra || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+    /* MSG_CTRUNC without a descriptor: we have none left to receive it with. Whoever needs it sees
+     * that it is not there. */
+    if (extra || (message.msg_flags & MSG_TRUNC) != 0 ||
+        ((message.msg_flags & MSG_CTRUNC) != 0 && out->fd >= 0)) {
         if (out->fd >= 0)
             close(out->fd);
         out->fd = -1;
@@ -140,6 +141,14 @@ rbr_control_receive(int socket, rbr_datagram *out, rbr_error *err)
     }
     out->size = (uint32_t)size;
     return RBR_OK;
+}
+
+size_t
+rbr_control_queued(int socket)
+{
+    int bytes = 0;
+
+    return ioctl(socket, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
 }
 
 int

@@ -26,6 +26,8 @@
 
 /* A reader that finds only others' frames looks at the clock, and for room, this often. */
 enum { FRAMES_PER_LOOK = 64 };
+/* ... and after each frame larger than this, which takes long by itself. */
+#define BYTES_PER_LOOK RBR_MIB
 
 /* ------------------------------------------------------------------------------- the reader role */
 
@@ -51,9 +53,10 @@ read_one(rbr_channel *channel, rbr_want *want)
     }
     status = rbr_message_read(&message, channel, record, size, &error);
     if (status == RBR_NO_MEMORY || status == RBR_BROKEN) {
-        rbr_channel_latch(channel, RBR_BROKEN, "%s", error.text);
-        return RBR_BROKEN;
+        rbr_channel_latch(channel, status, "%s", error.text);
+        return status;
     }
+    exchange->large = message->size > BYTES_PER_LOOK;
     atomic_fetch_add_explicit(&exchange->frames_received, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&exchange->bytes_received, size, memory_order_relaxed);
     /* The common case needs no lock: what we read is what we wait for. (The inbox was empty when
@@ -86,11 +89,9 @@ look_for_room(rbr_channel *channel, const rbr_want *want)
 
     if (want->kind == RBR_WANT_ROOM && rbr_producer_has_room(&exchange->producer, want->bytes))
         return RBR_OK;
-    if (atomic_load_explicit(&exchange->room_sleepers, memory_order_relaxed) > 0 &&
-        rbr_producer_has_room(&exchange->producer,
-                              rbr_ring_record_max(exchange->producer.mask + 1))) {
+    if (atomic_load_explicit(&exchange->room_sleepers, memory_order_relaxed) > 0) {
         pthread_mutex_lock(&exchange->lock);
-        rbr_sleepers_wake(exchange, RBR_WANT_ROOM, true);
+        rbr_sleepers_wake_room(exchange);
         pthread_mutex_unlock(&exchange->lock);
     }
     return RBR_AGAIN;
@@ -142,7 +143,9 @@ sleep_as_reader(rbr_channel *channel, const rbr_want *want, uint64_t deadline_ns
 
     rbr_wake_announce(&channel->wake, RBR_WAKE_DATA | (room ? RBR_WAKE_ROOM : 0));
     if (ring_has_data(&exchange->consumer) || is_over(channel, want) != RBR_OK ||
-        look_for_room(channel, want) == RBR_OK) {
+        look_for_room(channel, want) == RBR_OK ||
+        /* Somebody began to wait for room since: our announcement may have overwritten his. */
+        (!room && atomic_load_explicit(&exchange->room_sleepers, memory_order_relaxed) > 0)) {
         rbr_wake_cancel(&channel->wake);
         return RBR_OK;
     }
@@ -158,15 +161,19 @@ sleep_as_reader(rbr_channel *channel, const rbr_want *want, uint64_t deadline_ns
 static rbr_status
 read_until(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t deadline_ns)
 {
+    const uint64_t ring_frames = (channel->exchange.consumer.mask + 1) / 16; /* as many as fit */
     bool may_spin = spin_ns > 0;
-    uint32_t frames = 0;
+    uint64_t frames = 0;
     rbr_status status;
 
     for (;;) {
         const rbr_status over = is_over(channel, want);
 
         status = read_one(channel, want);
-        if (status == RBR_AGAIN && ++frames % FRAMES_PER_LOOK != 0)
+        if (status == RBR_AGAIN && over != RBR_OK &&
+            (atomic_load(&channel->closed) || ++channel->exchange.late_frames > ring_frames))
+            return over; /* what comes now was written after the end */
+        if (status == RBR_AGAIN && ++frames % FRAMES_PER_LOOK != 0 && !channel->exchange.large)
             continue;
         if (status != RBR_AGAIN && status != RBR_TIMED_OUT)
             return status;
@@ -204,7 +211,7 @@ sleep_as_follower(rbr_channel *channel, const rbr_want *want, uint64_t deadline_
 {
     rbr_exchange *exchange = &channel->exchange;
     const uint64_t look_ns = rbr_now_ns() + RBR_LOOK_NS;
-    rbr_sleeper sleeper = {.kind = want->kind};
+    rbr_sleeper sleeper = {.kind = want->kind, .bytes = want->bytes};
     rbr_status status;
 
     sem_init(&sleeper.wake, 0, 0);
@@ -223,10 +230,9 @@ sleep_as_follower(rbr_channel *channel, const rbr_want *want, uint64_t deadline_
     pthread_mutex_lock(&exchange->lock);
     if (want->call != NULL)
         want->call->sleeper = NULL;
-    if (status == RBR_TIMED_OUT && sleeper.queued &&
-        (!exchange->reading ||
-         (want->kind == RBR_WANT_ROOM && rbr_producer_has_room(&exchange->producer, want->bytes))))
-        atomic_fetch_add_explicit(&channel->wake.late_looks, 1, memory_order_relaxed); /* E1 */
+    if (status == RBR_TIMED_OUT && sleeper.queued && want->kind == RBR_WANT_ROOM &&
+        rbr_producer_has_room(&exchange->producer, want->bytes))
+        atomic_fetch_add_explicit(&channel->wake.late_looks, 1, memory_order_relaxed);
     rbr_sleeper_remove(exchange, &sleeper);
     sem_destroy(&sleeper.wake);
     if (status == RBR_TIMED_OUT && rbr_now_ns() < deadline_ns)
@@ -269,6 +275,15 @@ wait_for(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t deadli
     return status;
 }
 
+/* After the final state there may still be something to read; in a forked child, or before the
+ * handshake, there is not. */
+static bool
+may_read(rbr_channel *channel)
+{
+    return rbr_os_fork_check(channel->fork_token) &&
+           atomic_load_explicit(&channel->watch.handshaken, memory_order_acquire);
+}
+
 rbr_status
 rbr_pending_wait(rbr_pending *pending, rbr_message **out, uint64_t spin_ns, uint64_t deadline_ns)
 {
@@ -276,7 +291,7 @@ rbr_pending_wait(rbr_pending *pending, rbr_message **out, uint64_t spin_ns, uint
     rbr_want want = {.kind = RBR_WANT_ANSWER, .call = call};
     rbr_status status = rbr_channel_check(call->channel);
 
-    if (status == RBR_FORKED)
+    if (status != RBR_OK && !may_read(call->channel))
         return status;
     status = wait_for(call->channel, &want, spin_ns, deadline_ns);
     if (status == RBR_OK)
@@ -290,7 +305,7 @@ rbr_channel_receive(rbr_channel *channel, rbr_message **out, uint64_t spin_ns, u
     rbr_want want = {.kind = RBR_WANT_REQUEST};
     rbr_status status = rbr_channel_check(channel);
 
-    if (status == RBR_FORKED)
+    if (status != RBR_OK && !may_read(channel))
         return status;
     status = wait_for(channel, &want, spin_ns, deadline_ns);
     if (status == RBR_OK)

@@ -10,6 +10,7 @@
 #include "ring.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #define RBR_PENDING_BUCKETS 1024 /* ids count up, so the chains stay even */
 
@@ -19,6 +20,7 @@ enum rbr_want_kind { RBR_WANT_ANSWER, RBR_WANT_REQUEST, RBR_WANT_ROOM };
 typedef struct rbr_sleeper {
     sem_t wake;
     enum rbr_want_kind kind;
+    uint32_t bytes; /* ROOM */
     bool queued;
     struct rbr_sleeper *prev, *next;
 } rbr_sleeper;
@@ -40,6 +42,8 @@ typedef struct rbr_exchange {
     pthread_mutex_t lock;
     bool reading; /* some thread has the reader role, and with it the consumer */
     rbr_consumer consumer;
+    bool large;           /* the frame that was just read; the reader's */
+    uint64_t late_frames; /* read since the final state; the reader's */
     rbr_sleeper *sleepers;
     _Atomic uint32_t room_sleepers; /* of them, how many wait for room */
     rbr_pending_call *pending[RBR_PENDING_BUCKETS];
@@ -59,8 +63,10 @@ typedef struct rbr_want {
 /* waiters.c; all under exchange.lock. */
 void rbr_sleeper_add(rbr_exchange *exchange, rbr_sleeper *sleeper);
 void rbr_sleeper_remove(rbr_exchange *exchange, rbr_sleeper *sleeper);
-/* Wakes one, or all, who wait for this kind of thing. */
-void rbr_sleepers_wake(rbr_exchange *exchange, enum rbr_want_kind kind, bool all);
+/* Wakes one who waits for a request. */
+void rbr_sleepers_wake_request(rbr_exchange *exchange);
+/* Wakes those whose record has room now. */
+void rbr_sleepers_wake_room(rbr_exchange *exchange);
 /* E1 of exchange.c: to be called by whoever leaves. */
 void rbr_sleepers_offer_role(rbr_exchange *exchange);
 /* Whether a message answers a call (it may not be one of ours). */
@@ -72,6 +78,8 @@ bool rbr_want_is_met(rbr_channel *channel, rbr_want *want);
 
 void rbr_exchange_init(rbr_channel *channel);
 void rbr_exchange_free(rbr_channel *channel);
+/* Requests that nobody received: they hold blocks, which hold the channel's memory. */
+void rbr_exchange_drop_inbox(rbr_channel *channel);
 /* Waits until the ring that we write has room for a record; reads meanwhile. */
 rbr_status rbr_exchange_wait_room(rbr_channel *channel, uint32_t bytes, uint64_t deadline_ns);
 /* Wakes every thread that waits in this process, so that it sees the final state. */

@@ -87,12 +87,19 @@ retire_one(rbr_channel *channel, int keep)
 {
     rbr_block_table *table = &channel->blocks;
     const int index = rbr_arena_retire(&table->arena, keep);
+    rbr_mapping *mapping;
 
     if (index < 0)
         return false;
+    mapping = table->ours[index];
     /* The peer holds no block of it, so it can unmap whenever it hears this. */
-    rbr_channel_control_segment(channel, (uint16_t)index, RBR_SEGMENT_STATE_RETIRED, 0, -1, NULL);
-    rbr_mapping_release(table->ours[index]);
+    if (rbr_channel_control_segment(channel, (uint16_t)index, RBR_SEGMENT_STATE_RETIRED, 0, -1,
+                                    NULL) != RBR_OK) {
+        /* It does not hear us now: the segment stays (the node for it has just become spare). */
+        rbr_arena_add(&table->arena, mapping->base, mapping->bytes, (uint16_t)index);
+        return false;
+    }
+    rbr_mapping_release(mapping);
     table->ours[index] = NULL;
     return true;
 }
@@ -220,18 +227,18 @@ rbr_blocks_grow(rbr_channel *channel, uint64_t payload, uint64_t deadline_ns, rb
     rbr_status status;
 
     if (!table->growing) {
-        if (table->refusal.status != RBR_OK) { /* the peer could not map what we offered */
-            status = rbr_fail(err, table->refusal.status, "%s", table->refusal.text);
-            table->refusal.status = RBR_OK;
-            return status;
-        }
         if (deadline_ns == 0)
             return RBR_AGAIN;
         status = grow_start(channel, payload, err);
         if (status != RBR_OK)
             return status;
     }
-    return grow_wait(channel, deadline_ns);
+    status = grow_wait(channel, deadline_ns);
+    if (status == RBR_OK && table->refusal.status != RBR_OK) { /* the peer could not map it */
+        status = rbr_fail(err, table->refusal.status, "%s", table->refusal.text);
+        table->refusal.status = RBR_OK;
+    }
+    return status;
 }
 
 /* --------------------------------------------------------------------- segments, in the watcher */
@@ -244,14 +251,20 @@ on_offered(rbr_channel *channel, uint16_t index, uint64_t bytes, int fd, rbr_err
     rbr_error reason = {.status = RBR_OK};
     rbr_status status;
 
-    if (table->peers[index] != NULL || fd < 0 || bytes == 0 || bytes % RBR_ARENA_GRAIN != 0)
+    if (table->peers[index] != NULL || bytes == 0 || bytes % RBR_ARENA_GRAIN != 0)
         return rbr_fail(err, RBR_BROKEN, "the peer offers arena segment %u wrongly", index);
-    if (channel->role == RBR_ROLE_HOST && channel->options.memory == RBR_MEMORY_MEMFD &&
+    if (fd >= 0 && channel->role == RBR_ROLE_HOST &&
+        channel->options.memory == RBR_MEMORY_MEMFD &&
         !rbr_os_shared_is_sealed(fd)) /* asked for the kind that cannot shrink under us */
         return rbr_fail(err, RBR_BROKEN, "the worker offers a segment that is not sealed");
-    status = rbr_mapping_attach(&mapping, fd, bytes, index, &reason);
+    /* fd -1: we had none left to receive it with. */
+    status = fd < 0 || bytes > table->limit || table->peer_bytes > table->limit - bytes
+                 ? RBR_ARENA_FULL
+                 : rbr_mapping_attach(&mapping, fd, bytes, index, &reason);
     pthread_mutex_lock(&table->arena_lock);
     table->peers[index] = mapping;
+    if (mapping != NULL)
+        table->peer_bytes += bytes;
     pthread_mutex_unlock(&table->arena_lock);
     return rbr_channel_control_segment(
         channel, index, status == RBR_OK ? RBR_SEGMENT_STATE_ACCEPTED : RBR_SEGMENT_STATE_REFUSED,
@@ -292,6 +305,8 @@ on_retired(rbr_channel *channel, uint16_t index)
     pthread_mutex_lock(&channel->blocks.arena_lock);
     mapping = channel->blocks.peers[index];
     channel->blocks.peers[index] = NULL;
+    if (mapping != NULL)
+        channel->blocks.peer_bytes -= mapping->bytes;
     pthread_mutex_unlock(&channel->blocks.arena_lock);
     if (mapping != NULL)
         rbr_mapping_release(mapping);

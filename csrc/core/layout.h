@@ -24,7 +24,6 @@
 #define RBR_LAYOUT_H
 
 #include <assert.h> /* static_assert */
-#include <semaphore.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -47,7 +46,8 @@ struct rbr_wake_shared {
     alignas(RBR_LINE) _Atomic uint32_t waiting; /* rbr_wake_for bits: set by the sleeper, cleared
                                                    by either */
     _Atomic uint32_t cpu;                       /* where the sleeper last ran; by the sleeper */
-    sem_t hint;                                 /* "look again"; posted by anybody */
+    _Atomic uint32_t hint;                      /* a futex: 1 = "look again"; set by anybody */
+    uint32_t reserved;
 };
 
 struct rbr_segment_shared {
@@ -81,7 +81,6 @@ static_assert(ATOMIC_INT_LOCK_FREE == 2, "a lock inside shared memory would be p
 static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "wire layout");
 static_assert(offsetof(struct rbr_ring_shared, head) == RBR_LINE, "wire layout");
 static_assert(sizeof(struct rbr_ring_shared) == 2 * RBR_LINE, "wire layout");
-static_assert(sizeof(sem_t) == 32, "wire layout: glibc's semaphore on 64-bit machines");
 static_assert(offsetof(struct rbr_wake_shared, hint) == 8, "wire layout");
 static_assert(sizeof(struct rbr_wake_shared) == RBR_LINE, "wire layout");
 static_assert(offsetof(struct rbr_segment_shared, wake) == RBR_LINE, "wire layout");
@@ -92,7 +91,6 @@ static_assert(sizeof(struct rbr_record_shared) == 8, "wire layout");
 
 /* Compared in the handshake: two builds that disagree about any byte above must not meet. */
 #define RBR_LAYOUT_HASH                                                                            \
-    (UINT64_C(1) << 32 | (uint64_t)RBR_LINE << 16 | (uint64_t)sizeof(sem_t) << 8 |                 \
-     (uint64_t)RBR_BLOCK_HEADER_BYTES)
+    (UINT64_C(1) << 32 | (uint64_t)RBR_LINE << 16 | (uint64_t)RBR_BLOCK_HEADER_BYTES)
 
 #endif

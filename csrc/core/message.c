@@ -146,8 +146,8 @@ rbr_message_read(rbr_message **out, rbr_channel *channel, const void *record, ui
     rbr_status status;
 
     /* The record is copied: its room can be used again. */
-    if (rbr_consumer_release(&channel->exchange.consumer))
-        rbr_wake_peer(&channel->wake, RBR_WAKE_ROOM);
+    rbr_consumer_release(&channel->exchange.consumer);
+    rbr_wake_peer(&channel->wake, RBR_WAKE_ROOM);
     if (message == NULL)
         return rbr_fail(err, RBR_NO_MEMORY, "out of memory for a frame of %u bytes", size);
     status = open_frame(message, channel, err);

@@ -34,6 +34,11 @@ rbr_status rbr_os_sem_wait(sem_t *semaphore, uint64_t deadline_ns);
 uint64_t rbr_os_memory_available(void);
 uint64_t rbr_os_memory_total(void);
 
+/* The same on a word of shared memory. Not a sem_t: glibc passes what stands in one (its `private`) to
+ * the kernel, and aborts the process when the kernel finds it odd; a peer can write there. */
+rbr_status rbr_os_hint_wait(_Atomic uint32_t *hint, uint64_t deadline_ns);
+void rbr_os_hint_post(_Atomic uint32_t *hint);
+
 void rbr_os_random(void *bytes, size_t size);
 
 /* Starts a thread with every signal blocked, so that no handler of the host runs on it. */

@@ -8,6 +8,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -18,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -109,6 +112,28 @@ rbr_os_sem_wait(sem_t *semaphore, uint64_t deadline_ns)
     if (result == 0)
         return RBR_OK;
     return errno == EINTR ? RBR_INTERRUPTED : RBR_TIMED_OUT;
+}
+
+rbr_status
+rbr_os_hint_wait(_Atomic uint32_t *hint, uint64_t deadline_ns)
+{
+    const struct timespec until = timespec_of(deadline_ns);
+
+    if (atomic_exchange(hint, 0) != 0)
+        return RBR_OK;
+    if (syscall(SYS_futex, hint, FUTEX_WAIT_BITSET, 0, &until, NULL, FUTEX_BITSET_MATCH_ANY) == 0 ||
+        errno == EAGAIN) {
+        atomic_store(hint, 0);
+        return RBR_OK;
+    }
+    return errno == EINTR ? RBR_INTERRUPTED : RBR_TIMED_OUT;
+}
+
+void
+rbr_os_hint_post(_Atomic uint32_t *hint)
+{
+    atomic_store(hint, 1);
+    syscall(SYS_futex, hint, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
 /* ------------------------------------------------------------------------------------ memory */
@@ -330,11 +355,16 @@ static rbr_status
 allocate(int fd, uint64_t bytes, const char *where, rbr_error *err)
 {
     struct statvfs room;
+    sigset_t all, before;
     int result;
 
+    /* Some kernels begin anew after each signal: a timer of the host could keep us here for ever. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     do {
         result = posix_fallocate(fd, 0, (off_t)bytes);
     } while (result == EINTR);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (result == 0)
         return RBR_OK;
     errno = result;
@@ -411,11 +441,13 @@ rbr_os_shared_create(int *fd, bool *sealed, uint64_t bytes, enum rbr_memory memo
 rbr_status
 rbr_os_shared_check(int fd, uint64_t bytes, rbr_error *err)
 {
+    struct statfs system;
     struct stat info;
 
-    if (fstat(fd, &info) != 0)
+    if (fstat(fd, &info) != 0 || fstatfs(fd, &system) != 0)
         return rbr_fail_sys(err, "look at a received segment");
-    if (!S_ISREG(info.st_mode) || info.st_uid != geteuid())
+    /* A file on a disk or behind a daemon could make a touch of it slow, or fatal. */
+    if (!S_ISREG(info.st_mode) || info.st_uid != geteuid() || system.f_type != TMPFS_MAGIC)
         return rbr_fail(err, RBR_BROKEN, "a received segment is not memory of this user");
     if ((uint64_t)info.st_size < bytes)
         return rbr_fail(err, RBR_BROKEN, "a received segment has %lld bytes instead of %llu",

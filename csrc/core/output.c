@@ -8,6 +8,8 @@
  */
 #include "channel.h"
 
+#include "os.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -27,8 +29,9 @@ rbr_output_init(rbr_channel *channel, int out_fd, int err_fd, rbr_error *err)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&output->changed, &attributes);
     pthread_condattr_destroy(&attributes);
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < 2; i++)
         output->streams[i].fd = fds[i];
+    for (i = 0; i < 2; i++) {
         if (fds[i] < 0)
             continue;
         output->streams[i].bytes = malloc(RBR_OUTPUT_BYTES);
@@ -198,6 +201,8 @@ rbr_channel_read_output(rbr_channel *channel, char *bytes, size_t *size, int *st
     rbr_output *output = &channel->output;
     rbr_status status;
 
+    if (!rbr_os_fork_check(channel->fork_token))
+        return RBR_FORKED;
     pthread_mutex_lock(&output->output_lock);
     for (;;) {
         status = take(output, bytes, size, stream, dropped);
@@ -224,6 +229,8 @@ rbr_channel_error_tail(rbr_channel *channel, char *bytes, size_t size)
     rbr_output *output = &channel->output;
     uint64_t there;
 
+    if (!rbr_os_fork_check(channel->fork_token))
+        return 0;
     pthread_mutex_lock(&output->output_lock);
     there = output->tail_written < RBR_ERROR_TAIL_BYTES ? output->tail_written
                                                         : RBR_ERROR_TAIL_BYTES;
@@ -240,6 +247,8 @@ rbr_channel_wait_end(rbr_channel *channel, rbr_exit *out, uint64_t deadline_ns)
     rbr_output *output = &channel->output;
     rbr_status status = RBR_OK;
 
+    if (!rbr_os_fork_check(channel->fork_token))
+        return RBR_FORKED;
     pthread_mutex_lock(&output->output_lock);
     while (!output->ended && status == RBR_OK)
         status = wait_changed(output, deadline_ns);

@@ -18,9 +18,7 @@
  *   R4  nothing read from shared memory is used before it is copied to a local and checked:
  *       the peer may be dead, old or broken.
  *   R5  the data area is mapped twice in a row: any record is contiguous.
- *   R6  a producer waits for room only while more than three quarters are in use (no record is
- *       larger than a quarter). So a release that starts with half or less in use cannot be the
- *       one it waits for, and the consumer need not pay a fence to look.
+ *   R6  no record is larger than a quarter of the ring, so none waits for an empty one.
  */
 #include "ring.h"
 
@@ -33,7 +31,7 @@ rbr_producer_init(rbr_producer *producer, struct rbr_ring_shared *shared, uint8_
                   uint64_t capacity, uint64_t start)
 {
     assert(rbr_is_power_of_two(capacity));
-    *producer = (rbr_producer){shared, data, capacity - 1, start, start};
+    *producer = (rbr_producer){shared, data, capacity - 1, start, start, start};
 }
 
 void
@@ -41,7 +39,7 @@ rbr_consumer_init(rbr_consumer *consumer, struct rbr_ring_shared *shared, uint8_
                   uint64_t capacity, uint64_t start)
 {
     assert(rbr_is_power_of_two(capacity));
-    *consumer = (rbr_consumer){shared, data, capacity - 1, start, start, start};
+    *consumer = (rbr_consumer){shared, data, capacity - 1, start, start};
 }
 
 rbr_status
@@ -77,6 +75,7 @@ rbr_producer_commit(rbr_producer *producer)
 {
     /* release: the records are visible before the new tail is. */
     atomic_store_explicit(&producer->shared->tail, producer->tail, memory_order_release);
+    atomic_store_explicit(&producer->committed, producer->tail, memory_order_relaxed);
 }
 
 bool
@@ -84,7 +83,7 @@ rbr_producer_has_room(const rbr_producer *producer, uint32_t bytes)
 {
     const uint64_t need = RECORD_HEADER + rbr_round_up(bytes, RECORD_ALIGN);
     const uint64_t head = atomic_load_explicit(&producer->shared->head, memory_order_relaxed);
-    const uint64_t tail = atomic_load_explicit(&producer->shared->tail, memory_order_relaxed);
+    const uint64_t tail = atomic_load_explicit(&producer->committed, memory_order_relaxed);
 
     /* An impossible head counts as room: the claim that follows reports it. */
     return tail - head > producer->mask + 1 || producer->mask + 1 - (tail - head) >= need;
@@ -119,13 +118,9 @@ rbr_consumer_next(rbr_consumer *consumer, const void **record, uint32_t *bytes)
     return RBR_OK;
 }
 
-bool
+void
 rbr_consumer_release(rbr_consumer *consumer)
 {
-    const uint64_t in_use = consumer->tail_seen - consumer->released;
-
     /* release: we have finished reading before the producer reuses the bytes. */
     atomic_store_explicit(&consumer->shared->head, consumer->head, memory_order_release);
-    consumer->released = consumer->head;
-    return in_use > (consumer->mask + 1) / 2; /* R6 */
 }

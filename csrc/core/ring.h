@@ -13,6 +13,7 @@ typedef struct rbr_producer {
     uint8_t *data;
     uint64_t mask;
     uint64_t tail;      /* claimed so far; shared->tail follows at commit */
+    _Atomic uint64_t committed; /* what shared->tail should say: the peer can write there */
     uint64_t head_seen; /* the consumer's position when we last looked */
 } rbr_producer;
 
@@ -21,7 +22,6 @@ typedef struct rbr_consumer {
     uint8_t *data;
     uint64_t mask;
     uint64_t head;      /* read so far; shared->head follows at release */
-    uint64_t released;  /* what shared->head says */
     uint64_t tail_seen; /* the producer's position when we last looked */
 } rbr_consumer;
 
@@ -50,7 +50,7 @@ bool rbr_producer_has_room(const rbr_producer *producer, uint32_t bytes);
 /* The next record; its bytes stay until release, and the producer may still scribble on them: copy
  * first, then verify the copy. RBR_AGAIN: empty. RBR_BROKEN: position or size are impossible. */
 rbr_status rbr_consumer_next(rbr_consumer *consumer, const void **record, uint32_t *bytes);
-/* Hands back all records read so far. True when the producer may be waiting for room (R6). */
-bool rbr_consumer_release(rbr_consumer *consumer);
+/* Hands back all records read so far; whoever sleeps for room is to be woken after this. */
+void rbr_consumer_release(rbr_consumer *consumer);
 
 #endif

@@ -41,7 +41,7 @@ rbr_segment_create(rbr_segment *out, int *fd, uint32_t ring_bytes, uint64_t sess
     rbr_segment fresh = {.ring_bytes = ring_bytes};
     void *base;
     bool sealed;
-    int side, memory_fd;
+    int memory_fd;
     rbr_status status;
 
     assert(rbr_is_power_of_two(ring_bytes));
@@ -55,11 +55,6 @@ rbr_segment_create(rbr_segment *out, int *fd, uint32_t ring_bytes, uint64_t sess
     fresh.shared->magic = RBR_SEGMENT_MAGIC; /* the rest is zero: fresh memory */
     fresh.shared->session = session;
     fresh.shared->ring_bytes = ring_bytes;
-    for (side = 0; side < 2; side++)
-        if (sem_init(&fresh.shared->wake[side].hint, 1, 0) != 0) {
-            status = rbr_fail_sys(err, "make a semaphore");
-            goto fail;
-        }
     status = map_rings(&fresh, memory_fd, err);
     if (status != RBR_OK)
         goto fail;

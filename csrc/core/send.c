@@ -50,14 +50,15 @@ put(rbr_channel *channel, const void *frame, uint32_t size, uint64_t deadline_ns
 
 /* A frame too large for the ring: it stands in a block, and a Blob says where. */
 static rbr_status
-put_blob(rbr_channel *channel, const void *frame, uint32_t size, uint64_t deadline_ns)
+put_blob(rbr_channel *channel, const void *frame, uint32_t size, uint64_t deadline_ns,
+         rbr_error *err)
 {
     alignas(8) uint8_t small[256];
     rbr_builder builder;
     rbr_arena_ref ref;
     rbr_block *block;
     uint32_t root, blob, blob_size;
-    rbr_status status = rbr_block_allocate(&block, channel, size, deadline_ns, NULL);
+    rbr_status status = rbr_block_allocate(&block, channel, size, deadline_ns, err);
 
     if (status != RBR_OK)
         return status;
@@ -82,7 +83,7 @@ put_blob(rbr_channel *channel, const void *frame, uint32_t size, uint64_t deadli
 
 rbr_status
 rbr_channel_send(rbr_channel *channel, const void *frame, uint32_t size, rbr_block *const *blocks,
-                 size_t count, uint64_t deadline_ns)
+                 size_t count, uint64_t deadline_ns, rbr_error *err)
 {
     rbr_status status = rbr_channel_check(channel);
 
@@ -95,7 +96,7 @@ rbr_channel_send(rbr_channel *channel, const void *frame, uint32_t size, rbr_blo
     if (size <= rbr_ring_record_max(channel->exchange.producer.mask + 1))
         status = put(channel, frame, size, deadline_ns);
     else
-        status = put_blob(channel, frame, size, deadline_ns);
+        status = put_blob(channel, frame, size, deadline_ns, err);
     if (status != RBR_OK && count > 0)
         rbr_blocks_unmark_sent(channel, blocks, count);
     return status;

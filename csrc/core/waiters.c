@@ -19,7 +19,7 @@ rbr_exchange_init(rbr_channel *channel)
 }
 
 void
-rbr_exchange_free(rbr_channel *channel)
+rbr_exchange_drop_inbox(rbr_channel *channel)
 {
     rbr_message *message = channel->exchange.inbox_first, *next;
 
@@ -27,7 +27,13 @@ rbr_exchange_free(rbr_channel *channel)
         next = message->next;
         rbr_message_free(message);
     }
-    channel->exchange.inbox_first = NULL;
+    channel->exchange.inbox_first = channel->exchange.inbox_last = NULL;
+}
+
+void
+rbr_exchange_free(rbr_channel *channel)
+{
+    rbr_exchange_drop_inbox(channel);
     pthread_mutex_destroy(&channel->exchange.send_lock);
     pthread_mutex_destroy(&channel->exchange.lock);
 }
@@ -71,17 +77,26 @@ sleeper_wake(rbr_exchange *exchange, rbr_sleeper *sleeper)
 }
 
 void
-rbr_sleepers_wake(rbr_exchange *exchange, enum rbr_want_kind kind, bool all)
+rbr_sleepers_wake_request(rbr_exchange *exchange)
+{
+    rbr_sleeper *sleeper = exchange->sleepers;
+
+    while (sleeper != NULL && sleeper->kind != RBR_WANT_REQUEST)
+        sleeper = sleeper->next;
+    if (sleeper != NULL)
+        sleeper_wake(exchange, sleeper);
+}
+
+void
+rbr_sleepers_wake_room(rbr_exchange *exchange)
 {
     rbr_sleeper *sleeper = exchange->sleepers, *next;
 
     for (; sleeper != NULL; sleeper = next) {
         next = sleeper->next;
-        if (sleeper->kind != kind)
-            continue;
-        sleeper_wake(exchange, sleeper);
-        if (!all)
-            return;
+        if (sleeper->kind == RBR_WANT_ROOM &&
+            rbr_producer_has_room(&exchange->producer, sleeper->bytes))
+            sleeper_wake(exchange, sleeper);
     }
 }
 
@@ -100,9 +115,9 @@ rbr_exchange_wake_all(rbr_channel *channel)
     pthread_mutex_lock(&exchange->lock);
     while (exchange->sleepers != NULL)
         sleeper_wake(exchange, exchange->sleepers);
-    pthread_mutex_unlock(&exchange->lock);
-    if (atomic_load(&channel->watch.handshaken)) /* before that nobody can sleep on it */
+    if (atomic_load(&channel->watch.handshaken)) /* else nobody sleeps on it, or it is unmapped */
         rbr_wake_self(&channel->wake);
+    pthread_mutex_unlock(&exchange->lock);
 }
 
 /* --------------------------------------------------------------- pending calls; under the same lock */
@@ -203,7 +218,7 @@ rbr_deliver(rbr_channel *channel, rbr_message *message)
     else
         exchange->inbox_first = message;
     exchange->inbox_last = message;
-    rbr_sleepers_wake(exchange, RBR_WANT_REQUEST, false);
+    rbr_sleepers_wake_request(exchange);
     return NULL;
 }
 

@@ -20,6 +20,7 @@
 #include "os.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 
 void
@@ -51,7 +52,7 @@ rbr_wake_sleep(rbr_wake *wake, uint64_t deadline_ns)
     rbr_status status;
 
     atomic_fetch_add_explicit(&wake->sleeps, 1, memory_order_relaxed);
-    status = rbr_os_sem_wait(&wake->mine->hint, deadline_ns < look_ns ? deadline_ns : look_ns);
+    status = rbr_os_hint_wait(&wake->mine->hint, deadline_ns < look_ns ? deadline_ns : look_ns);
     rbr_wake_cancel(wake);
     return status;
 }
@@ -60,7 +61,7 @@ void
 rbr_wake_add_reason(rbr_wake *wake, uint32_t reason)
 {
     /* When nobody sleeps, this costs one post too many; the next announcement overwrites it. */
-    atomic_fetch_or_explicit(&wake->mine->waiting, reason, memory_order_relaxed);
+    atomic_fetch_or_explicit(&wake->mine->waiting, reason, memory_order_acq_rel);
     atomic_thread_fence(memory_order_seq_cst); /* F1 */
 }
 
@@ -73,13 +74,13 @@ rbr_wake_peer(rbr_wake *wake, uint32_t reason)
     if (atomic_exchange_explicit(&wake->peers->waiting, 0, memory_order_relaxed) == 0)
         return; /* somebody else posted */
     atomic_fetch_add_explicit(&wake->wakes_sent, 1, memory_order_relaxed);
-    sem_post(&wake->peers->hint); /* EOVERFLOW: it is awake anyway */
+    rbr_os_hint_post(&wake->peers->hint);
 }
 
 void
 rbr_wake_self(rbr_wake *wake)
 {
-    sem_post(&wake->mine->hint);
+    rbr_os_hint_post(&wake->mine->hint);
 }
 
 void

@@ -30,6 +30,7 @@
 
 enum {
     TRIM_MS = 10000,         /* an arena that nobody used for this long gives memory back */
+    MESSAGES_MAX = 64,       /* of the control socket between two polls */
     DRAIN_BYTES = 256 << 10, /* of one pipe between two polls */
     ORPHAN_MS = 500,         /* a worker without a host ends by itself within this, or is ended */
     HINT_MS = 100,           /* after end of file on the control socket: is the peer alive? */
@@ -48,7 +49,7 @@ remember_cancel(rbr_channel *channel, uint64_t id, bool hard)
     pthread_mutex_lock(&watch->cancel_lock);
     count = atomic_load_explicit(&watch->cancelled_count, memory_order_relaxed);
     watch->cancelled[count % RBR_CANCELLED_MAX] = id;
-    atomic_store_explicit(&watch->cancelled_count, count + 1, memory_order_release);
+    atomic_store(&watch->cancelled_count, count + 1); /* before running_id is read: see below */
     pthread_mutex_unlock(&watch->cancel_lock);
     main_thread = atomic_load(&watch->main_thread);
     /* The handler looks again whether the running call is the cancelled one. */
@@ -88,11 +89,13 @@ on_message(rbr_channel *channel, rbr_datagram *datagram)
     }
 }
 
-/* False: end of file. */
+/* False: end of file, or of listening. */
 static bool
 read_control(rbr_channel *channel)
 {
-    for (;;) {
+    int left;
+
+    for (left = MESSAGES_MAX; left > 0; left--) {
         rbr_datagram datagram;
         rbr_error error = {.status = RBR_OK};
         const rbr_status status = rbr_control_receive(channel->watch.control, &datagram, &error);
@@ -103,12 +106,15 @@ read_control(rbr_channel *channel)
             return false;
         if (status != RBR_OK) {
             rbr_channel_latch(channel, RBR_BROKEN, "%s", error.text);
-            return true;
+            return false;
         }
         on_message(channel, &datagram);
         if (datagram.fd >= 0)
             close(datagram.fd);
+        if (rbr_channel_state(channel, NULL) == RBR_BROKEN)
+            return false; /* nothing that it says counts any more */
     }
+    return true;
 }
 
 /* --------------------------------------------------------------------------------------- death */
@@ -349,7 +355,9 @@ rbr_channel_set_running(rbr_channel *channel, uint64_t id)
 {
     if (atomic_load_explicit(&channel->watch.main_thread, memory_order_relaxed) == 0)
         atomic_store(&channel->watch.main_thread, (uint64_t)pthread_self());
-    atomic_store_explicit(&channel->watch.running_id, id, memory_order_release);
+    /* Here running_id is stored and then cancelled_count read, in the watcher the other way round.
+     * All four are sequentially consistent, so one of the two sees the other's store. */
+    atomic_store(&channel->watch.running_id, id);
 }
 
 bool
@@ -359,7 +367,7 @@ rbr_channel_cancelled(rbr_channel *channel, uint64_t id)
     bool found = false;
     uint32_t i;
 
-    if (atomic_load_explicit(&watch->cancelled_count, memory_order_acquire) == 0)
+    if (atomic_load(&watch->cancelled_count) == 0)
         return false;
     pthread_mutex_lock(&watch->cancel_lock);
     for (i = 0; i < RBR_CANCELLED_MAX && !found; i++)

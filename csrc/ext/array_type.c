@@ -183,7 +183,7 @@ array_empty(ChannelObject *channel, PyObject *shape, PyObject *dtype)
         goto done;
     }
     tensor_pack(&as, false);
-    block = channel_allocate(channel, bytes != 0 ? bytes : 1);
+    block = channel_allocate(channel, bytes != 0 ? bytes : 1, RBR_FOREVER);
     if (block == NULL)
         goto done;
     result = array_present(channel->state, array_new(channel->state, block, bytes, 0, &as), &as,

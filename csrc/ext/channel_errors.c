@@ -90,7 +90,7 @@ channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err, cons
         break;
     case RBR_TIMED_OUT:
         PyErr_Format(state->call_timeout,
-                     "%s did not finish within its timeout (worker %U); it was asked to stop", what,
+                     "%s did not finish within its timeout (worker %U)", what,
                      self->name);
         break;
     case RBR_ARENA_FULL:
@@ -141,6 +141,8 @@ channel_raise_remote(ChannelObject *self, const rbr_message *message, rbr_table 
     if (value.at != NULL)
         arguments = value_decode(&decoder, value);
     if (value.at == NULL || arguments == NULL) {
+        if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception))
+            goto done; /* KeyboardInterrupt: not ours to drop */
         PyErr_Clear(); /* the message will do */
         arguments = Py_NewRef(Py_None);
     }
@@ -152,6 +154,7 @@ channel_raise_remote(ChannelObject *self, const rbr_message *message, rbr_table 
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
     else if (!PyErr_Occurred())
         PyErr_SetString(self->state->protocol_error, "the remote error could not be rebuilt");
+done:
     Py_XDECREF(type);
     Py_XDECREF(text);
     Py_XDECREF(traceback);

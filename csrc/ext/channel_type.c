@@ -213,6 +213,13 @@ channel_handshake(ChannelObject *self, PyObject *timeout)
     Py_RETURN_NONE;
 }
 
+/* The peer's words: cut to our room, and not surely UTF-8. */
+static PyObject *
+text_of(const char *bytes)
+{
+    return PyUnicode_DecodeUTF8(bytes, (Py_ssize_t)strlen(bytes), "backslashreplace");
+}
+
 static PyObject *
 channel_peer(ChannelObject *self, void *unused)
 {
@@ -222,9 +229,10 @@ channel_peer(ChannelObject *self, void *unused)
     if (channel_enter(self) == NULL)
         return NULL;
     rbr_channel_peer(self->channel, &peer);
-    PyObject *result = Py_BuildValue("{s:i,s:s,s:s,s:s,s:s}", "pid", peer.pid, "python",
-                                     peer.python, "abi", peer.abi, "version", peer.version,
-                                     "executable", peer.executable);
+    PyObject *result = Py_BuildValue("{s:i,s:N,s:N,s:N,s:N}", "pid", peer.pid, "python",
+                                     text_of(peer.python), "abi", text_of(peer.abi), "version",
+                                     text_of(peer.version), "executable",
+                                     text_of(peer.executable));
     channel_leave(self);
     return result;
 }

@@ -49,8 +49,9 @@ channel_send(ChannelObject *self, value_encoder *encoder, uint32_t size, uint64_
              const char *doing)
 {
     rbr_channel *channel = self->channel;
+    rbr_error error = {.status = RBR_OK};
     rbr_status status = rbr_channel_send(channel, encoder->build.base, size, encoder->blocks,
-                                         encoder->block_count, 0);
+                                         encoder->block_count, 0, &error);
     int more = 1;
 
     if (status == RBR_OK)
@@ -60,12 +61,12 @@ channel_send(ChannelObject *self, value_encoder *encoder, uint32_t size, uint64_
 
         Py_BEGIN_ALLOW_THREADS
         status = rbr_channel_send(channel, encoder->build.base, size, encoder->blocks,
-                                  encoder->block_count, until);
+                                  encoder->block_count, until, &error);
         Py_END_ALLOW_THREADS
     }
     if (more == 0 && status == RBR_OK)
         return 0;
-    channel_raise(self, status, NULL, doing);
+    channel_raise(self, status, error.status == status ? &error : NULL, doing);
     return -1;
 }
 
@@ -94,7 +95,7 @@ channel_wait(ChannelObject *self, rbr_pending *pending, uint64_t id, uint64_t de
 }
 
 rbr_block *
-channel_allocate(ChannelObject *self, uint64_t bytes)
+channel_allocate(ChannelObject *self, uint64_t bytes, uint64_t deadline_ns)
 {
     rbr_channel *channel = channel_enter(self);
     rbr_error error = {.status = RBR_OK};
@@ -105,15 +106,15 @@ channel_allocate(ChannelObject *self, uint64_t bytes)
     if (channel == NULL)
         return NULL;
     status = rbr_block_allocate(&block, channel, bytes, 0, &error);
-    while (status != RBR_OK && more == 1 && (more = channel_slice_over(status, RBR_FOREVER)) == 1) {
-        const uint64_t until = channel_slice_end(RBR_FOREVER);
+    while (status != RBR_OK && more == 1 && (more = channel_slice_over(status, deadline_ns)) == 1) {
+        const uint64_t until = channel_slice_end(deadline_ns);
 
         Py_BEGIN_ALLOW_THREADS
         status = rbr_block_allocate(&block, channel, bytes, until, &error);
         Py_END_ALLOW_THREADS
     }
     if (status != RBR_OK)
-        channel_raise(self, status, error.status != RBR_OK ? &error : NULL, "an allocation");
+        channel_raise(self, status, error.status == status ? &error : NULL, "an allocation");
     channel_leave(self);
     return status == RBR_OK ? block : NULL;
 }

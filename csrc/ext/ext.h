@@ -100,7 +100,7 @@ int channel_slice_over(rbr_status status, uint64_t deadline_ns);
 
 /* A block of our arena; waits without the GIL, runs signal handlers. NULL with an exception set
  * (ArenaFull, WorkerDied, KeyboardInterrupt ...). */
-rbr_block *channel_allocate(ChannelObject *self, uint64_t bytes);
+rbr_block *channel_allocate(ChannelObject *self, uint64_t bytes, uint64_t deadline_ns);
 
 /* Sets the exception for a status that is not RBR_OK; returns NULL. err may be NULL. */
 void *channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err,

@@ -178,7 +178,7 @@ function_call(FunctionObject *self, PyObject *const *args, Py_ssize_t count, PyO
 
     if (!deadline_from_timeout(self->timeout, &deadline_ns) || channel_enter(channel) == NULL)
         return NULL;
-    if (value_encoder_start(&encoder, channel) == 0) {
+    if (value_encoder_start(&encoder, channel, deadline_ns) == 0) {
         root = encode_call(self, &encoder, args, count, names, deadline_ns);
         if (root != 0)
             answer = call_exchange(channel, &encoder, root, deadline_ns, function_name(self));

@@ -121,7 +121,7 @@ channel_load(ChannelObject *self, PyObject *const *args, Py_ssize_t count)
     reload = PyObject_IsTrue(args[1]);
     if (reload < 0 || !deadline_from_timeout(args[2], &deadline_ns) || channel_enter(self) == NULL)
         return NULL;
-    if (value_encoder_start(&encoder, self) == 0) {
+    if (value_encoder_start(&encoder, self, deadline_ns) == 0) {
         root = encode_load(&encoder, args[0], reload != 0);
         if (root != 0)
             answer = call_exchange(self, &encoder, root, deadline_ns, "load");

@@ -62,7 +62,7 @@ try_send_error(ChannelObject *channel, uint64_t id, PyObject *described, bool wi
     value_encoder encoder;
     int result;
 
-    if (value_encoder_start(&encoder, channel) < 0)
+    if (value_encoder_start(&encoder, channel, RBR_FOREVER) < 0)
         return -1;
     result = encode_error(&encoder, id, described, with_args);
     if (result == 0)
@@ -119,7 +119,7 @@ serve_answer_result(ChannelObject *channel, uint64_t id, PyObject *value)
     uint32_t slot, result;
     int status = -1;
 
-    if (value_encoder_start(&encoder, channel) < 0)
+    if (value_encoder_start(&encoder, channel, RBR_FOREVER) < 0)
         return -1;
     start_answer(&encoder, id, RBR_BODY_RESULT, &slot);
     result = rbr_build_table(&encoder.build, slot, &rbr_shape_result);
@@ -234,7 +234,7 @@ serve_answer_loaded(ChannelObject *channel, uint64_t id, PyObject *loaded)
     value_encoder encoder;
     int status;
 
-    if (value_encoder_start(&encoder, channel) < 0)
+    if (value_encoder_start(&encoder, channel, RBR_FOREVER) < 0)
         return -1;
     status = encode_loaded(&encoder, id, loaded);
     if (status < 0 && !PyErr_Occurred())

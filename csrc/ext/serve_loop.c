@@ -148,6 +148,16 @@ set_running(server *self, uint64_t id)
     rbr_channel_set_running(self->channel->channel, id);
 }
 
+/* -1 when it was cancelled before it began: the handler of SIGINT raises Cancelled. */
+static int
+begin(server *self, uint64_t id)
+{
+    set_running(self, id);
+    if (rbr_channel_cancelled(self->channel->channel, id))
+        raise(SIGINT);
+    return PyErr_CheckSignals();
+}
+
 static int
 on_call(server *self, const rbr_message *message, rbr_table call)
 {
@@ -155,10 +165,7 @@ on_call(server *self, const rbr_message *message, rbr_table call)
     PyObject *result;
     int status = -1;
 
-    set_running(self, id);
-    if (rbr_channel_cancelled(self->channel->channel, id))
-        raise(SIGINT); /* cancelled before it began: its handler raises Cancelled */
-    result = PyErr_CheckSignals() < 0 ? NULL : run_call(self, message, call);
+    result = begin(self, id) < 0 ? NULL : run_call(self, message, call);
     set_running(self, 0);
     if (result != NULL) {
         status = serve_answer_result(self->channel, id, result);
@@ -180,8 +187,7 @@ on_load(server *self, const rbr_message *message, rbr_table body)
     PyObject *loaded;
     int status = -1;
 
-    set_running(self, id);
-    loaded = PyObject_CallFunction(self->load, "s#O", name, (Py_ssize_t)size,
+    loaded = begin(self, id) < 0 ? NULL : PyObject_CallFunction(self->load, "s#O", name, (Py_ssize_t)size,
                                    rbr_get_u8(body, RBR_LOAD__RELOAD, 0) ? Py_True : Py_False);
     set_running(self, 0);
     if (loaded != NULL) {
@@ -244,6 +250,7 @@ serve_loop(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     core_state *state = PyModule_GetState(module);
     rbr_message *message;
+    bool host_died;
     server self;
 
     if (count != 3 || !Py_IS_TYPE(args[0], state->channel_type) || !PyList_Check(args[1]) ||
@@ -265,8 +272,9 @@ serve_loop(PyObject *module, PyObject *const *args, Py_ssize_t count)
         if (status < 0)
             break;
     }
+    host_died = rbr_channel_state(self.channel->channel, NULL) == RBR_DEAD;
     channel_leave(self.channel);
-    if (PyErr_Occurred() && rbr_channel_state(self.channel->channel, NULL) != RBR_DEAD)
+    if (PyErr_Occurred() && !host_died)
         return NULL;
     PyErr_Clear();
     Py_RETURN_NONE;

@@ -43,13 +43,13 @@ read_unit(rbr_table table, char *unit)
     uint32_t size, i;
     const char *text = rbr_get_string(table, RBR_TENSOR__UNIT, &size);
 
-    if (size >= UNIT_BYTES_MAX)
+    /* numpy divides by some of these numbers, and checks none: no "s/0", no "0s". */
+    if (size >= UNIT_BYTES_MAX || (size > 0 && text[0] == '0'))
         return false;
     for (i = 0; i < size; i++) {
         /* It becomes part of a text that numpy parses. */
         const char c = text[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '/'))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')))
             return false;
         unit[i] = c;
     }
@@ -108,7 +108,7 @@ check_layout(rbr_table table, received *out)
         return "a tensor begins outside its payload";
     if (out->bytes == 0)
         return NULL;
-    if (!tensor_extent(array, &low, &high) || (uint64_t)-low > out->offset ||
+    if (!tensor_extent(array, &low, &high) || 0 - (uint64_t)low > out->offset ||
         (uint64_t)high > out->payload - out->offset)
         return "a tensor reaches outside its payload";
     return NULL;
@@ -210,7 +210,7 @@ array_copied_overlapping(value_decoder *self, received *from, const uint8_t *pay
     run.first = (uint8_t *)(uintptr_t)payload + from->offset + low;
     run.shape[0] = high - low;
     run.strides[0] = 1;
-    base = array_new(self->state, NULL, (uint64_t)(high - low), (uint64_t)-low, &from->array);
+    base = array_new(self->state, NULL, (uint64_t)(high - low), 0 - (uint64_t)low, &from->array);
     if (base != NULL)
         copy_payload(base->memory, &run, (uint64_t)(high - low), false);
     return base;
@@ -283,6 +283,22 @@ tensor_decode(value_decoder *self, rbr_table value)
 
 /* ---------------------------------------------------------------------------------- long texts */
 
+/* The decoder reads its input more than once, and relies on what it saw first: the peer must not be
+ * able to change it meanwhile. */
+static PyObject *
+decode_private_text(const char *bytes, size_t size)
+{
+    char *copy = PyMem_Malloc(size + 1);
+    PyObject *text;
+
+    if (copy == NULL)
+        return PyErr_NoMemory();
+    memcpy(copy, bytes, size);
+    text = PyUnicode_DecodeUTF8(copy, (Py_ssize_t)size, "strict");
+    PyMem_Free(copy);
+    return text;
+}
+
 PyObject *
 tensor_decode_text(value_decoder *self, rbr_table value, uint8_t kind)
 {
@@ -304,7 +320,7 @@ tensor_decode_text(value_decoder *self, rbr_table value, uint8_t kind)
     else if (kind == RBR_KIND_BYTE_ARRAY)
         result = PyByteArray_FromStringAndSize(bytes, (Py_ssize_t)from.bytes);
     else
-        result = PyUnicode_DecodeUTF8(bytes, (Py_ssize_t)from.bytes, "strict");
+        result = decode_private_text(bytes, (size_t)from.bytes);
     if (result == NULL)
         value_bad(self, "a text that is not UTF-8");
 done:

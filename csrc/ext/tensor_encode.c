@@ -347,7 +347,7 @@ write_value(value_encoder *self, uint8_t kind, uint32_t slot, const sending *wha
 static rbr_block *
 copied_block(value_encoder *self, const tensor *array, uint64_t bytes, bool fortran)
 {
-    rbr_block *block = channel_allocate(self->channel, bytes);
+    rbr_block *block = channel_allocate(self->channel, bytes, self->deadline_ns);
 
     if (block == NULL || value_add_block(self, block) < 0)
         return NULL;

@@ -18,6 +18,7 @@ typedef struct value_path {
 struct value_encoder {
     rbr_builder build; /* its context is this encoder */
     ChannelObject *channel;
+    uint64_t deadline_ns;
     rbr_block **blocks; /* referred to by the frame; a reference each */
     size_t block_count, block_room;
     rbr_block *blocks_few[4];
@@ -25,7 +26,8 @@ struct value_encoder {
     uint32_t tables; /* in the frame so far; who writes many others (KeyVal) adds them */
 };
 
-int value_encoder_start(value_encoder *self, ChannelObject *channel);
+/* deadline_ns: for waiting until the peer has mapped new memory. */
+int value_encoder_start(value_encoder *self, ChannelObject *channel, uint64_t deadline_ns);
 /* Writes a table Value and points `slot` at it. -1 with an exception (CannotCross names the path,
  * MemoryError, ArenaFull, or what the value's own code raised). */
 int value_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);

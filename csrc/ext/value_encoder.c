@@ -26,7 +26,7 @@ encoder_grow(rbr_builder *build, uint32_t wanted)
 }
 
 int
-value_encoder_start(value_encoder *self, ChannelObject *channel)
+value_encoder_start(value_encoder *self, ChannelObject *channel, uint64_t deadline_ns)
 {
     uint8_t *base = channel->scratch;
     uint32_t room = channel->scratch_bytes;
@@ -43,6 +43,7 @@ value_encoder_start(value_encoder *self, ChannelObject *channel)
     }
     channel->scratch = NULL;
     self->channel = channel;
+    self->deadline_ns = deadline_ns;
     self->blocks = self->blocks_few;
     self->block_count = 0;
     self->block_room = sizeof self->blocks_few / sizeof *self->blocks_few;

@@ -195,12 +195,13 @@ void rbr_message_free(rbr_message *message);
 /* --------------------------------------------------------------------------- sending, receiving */
 
 /*
- * Sends a frame that refers to `blocks` (each as often as it is listed). The frame is copied; one
+ * Sends a frame that refers to `blocks`, all of our arena (each as often as it is listed). The frame is copied; one
  * that is too large for the ring goes through the arena. While it waits for room, it moves the
  * peer's frames into this side's queues. deadline 0 never waits: RBR_AGAIN.
  */
 rbr_status rbr_channel_send(rbr_channel *channel, const void *frame, uint32_t size,
-                            rbr_block *const *blocks, size_t count, uint64_t deadline_ns);
+                            rbr_block *const *blocks, size_t count, uint64_t deadline_ns,
+                            rbr_error *err);
 
 /* A call of ours that waits for its answer. Lives on the caller's stack, between begin and end. */
 typedef struct rbr_pending {

@@ -128,7 +128,7 @@ pair_serve(rbr_channel *channel)
         size = build_result(room, sizeof room, rbr_message_id(message), number, padding);
         CHECK(size > 0);
         rbr_message_free(message);
-        status = rbr_channel_send(channel, room, size, NULL, 0, RBR_FOREVER);
+        status = rbr_channel_send(channel, room, size, NULL, 0, RBR_FOREVER, NULL);
         if (status != RBR_OK)
             break;
     }
@@ -170,7 +170,7 @@ pair_call(rbr_channel *host, int64_t number, uint32_t padding, int64_t *answer,
     const uint64_t id = rbr_pending_begin(&pending, host);
     const uint32_t size = pair_build_call(room, (padding + 512) / 8 * 8, id, FUNCTION_ECHO, number,
                                           padding);
-    rbr_status status = rbr_channel_send(host, room, size, NULL, 0, deadline_ns);
+    rbr_status status = rbr_channel_send(host, room, size, NULL, 0, deadline_ns, NULL);
 
     CHECK(size > 0);
     free(room);

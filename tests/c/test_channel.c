@@ -208,7 +208,7 @@ send_a_request_then_exit(rbr_channel *channel)
     CHECK(rbr_channel_receive(channel, &message, 0, in_ms(5000)) == RBR_OK);
     /* A request with the call's id is no answer: the call still waits when we are gone. */
     const uint32_t size = pair_build_call(room, sizeof room, rbr_message_id(message), 0, 5, 0);
-    CHECK(rbr_channel_send(channel, room, size, NULL, 0, in_ms(5000)) == RBR_OK);
+    CHECK(rbr_channel_send(channel, room, size, NULL, 0, in_ms(5000), NULL) == RBR_OK);
     _exit(3);
 }
 
@@ -303,7 +303,7 @@ send_block(rbr_channel *host, rbr_block *block, int64_t expected)
     rbr_block_ref(block, &ref);
     size = build_sum_call(room, sizeof room, rbr_pending_begin(&pending, host), &ref);
     CHECK(size > 0);
-    CHECK(rbr_channel_send(host, room, size, &block, 1, in_ms(5000)) == RBR_OK);
+    CHECK(rbr_channel_send(host, room, size, &block, 1, in_ms(5000), NULL) == RBR_OK);
     CHECK(rbr_pending_wait(&pending, &message, RBR_FOREVER, in_ms(5000)) == RBR_OK);
     rbr_pending_end(&pending);
     CHECK(rbr_get_i64(rbr_get_table(rbr_message_body(message, &type), RBR_RESULT__VALUE),
@@ -380,7 +380,7 @@ send_garbage(rbr_channel *channel)
 {
     const uint8_t garbage[64] = {1, 2, 3};
 
-    rbr_channel_send(channel, garbage, sizeof garbage, NULL, 0, in_ms(1000));
+    rbr_channel_send(channel, garbage, sizeof garbage, NULL, 0, in_ms(1000), NULL);
     never_answer(channel);
 }
 
@@ -391,7 +391,7 @@ send_stale_reference(rbr_channel *channel)
     const rbr_arena_ref ref = {.offset = 1 << 20, .length = 1 << 30, .generation = 9, .arena = 3};
 
     rbr_channel_send(channel, room, build_sum_call(room, sizeof room, 1, &ref), NULL, 0,
-                     in_ms(1000));
+                     in_ms(1000), NULL);
     never_answer(channel);
 }
 
