@@ -253,8 +253,7 @@ on_offered(rbr_channel *channel, uint16_t index, uint64_t bytes, int fd, rbr_err
 
     if (table->peers[index] != NULL || bytes == 0 || bytes % RBR_ARENA_GRAIN != 0)
         return rbr_fail(err, RBR_BROKEN, "the peer offers arena segment %u wrongly", index);
-    if (fd >= 0 && channel->role == RBR_ROLE_HOST &&
-        channel->options.memory == RBR_MEMORY_MEMFD &&
+    if (fd >= 0 && channel->role == RBR_ROLE_HOST && channel->options.memory == RBR_MEMORY_MEMFD &&
         !rbr_os_shared_is_sealed(fd)) /* asked for the kind that cannot shrink under us */
         return rbr_fail(err, RBR_BROKEN, "the worker offers a segment that is not sealed");
     /* fd -1: we had none left to receive it with. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wake.c - semaphores are hints, the rings' positions are the truth.
+ * wake.c - wake-ups are hints, the rings' positions are the truth.
  *
  *   sleeper                                   waker
  *   waiting = reasons                         publish (ring tail or head)
@@ -13,7 +13,7 @@
  * lines leaves at worst a flag that is set (one post too many) or a post that is missing because
  * its author is dead, and a death posts for itself (watcher.c).
  *
- * A post without a sleeper stays in the semaphore and costs one empty look later.
+ * The hint is a futex word, 0 or 1. A post without a sleeper stays there and costs one empty look later.
  */
 #include "wake.h"
 

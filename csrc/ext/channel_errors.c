@@ -89,8 +89,7 @@ channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err, cons
                      what);
         break;
     case RBR_TIMED_OUT:
-        PyErr_Format(state->call_timeout,
-                     "%s did not finish within its timeout (worker %U)", what,
+        PyErr_Format(state->call_timeout, "%s did not finish within its timeout (worker %U)", what,
                      self->name);
         break;
     case RBR_ARENA_FULL:

@@ -231,8 +231,7 @@ channel_peer(ChannelObject *self, void *unused)
     rbr_channel_peer(self->channel, &peer);
     PyObject *result = Py_BuildValue("{s:i,s:N,s:N,s:N,s:N}", "pid", peer.pid, "python",
                                      text_of(peer.python), "abi", text_of(peer.abi), "version",
-                                     text_of(peer.version), "executable",
-                                     text_of(peer.executable));
+                                     text_of(peer.version), "executable", text_of(peer.executable));
     channel_leave(self);
     return result;
 }

@@ -187,8 +187,10 @@ on_load(server *self, const rbr_message *message, rbr_table body)
     PyObject *loaded;
     int status = -1;
 
-    loaded = begin(self, id) < 0 ? NULL : PyObject_CallFunction(self->load, "s#O", name, (Py_ssize_t)size,
-                                   rbr_get_u8(body, RBR_LOAD__RELOAD, 0) ? Py_True : Py_False);
+    loaded = begin(self, id) < 0 ? NULL
+                                 : PyObject_CallFunction(
+                                       self->load, "s#O", name, (Py_ssize_t)size,
+                                       rbr_get_u8(body, RBR_LOAD__RELOAD, 0) ? Py_True : Py_False);
     set_running(self, 0);
     if (loaded != NULL) {
         status = serve_answer_loaded(self->channel, id, loaded);

@@ -168,7 +168,8 @@ echo_trip(void *context)
     memcpy(echo->argument, &echo->sequence, sizeof echo->sequence);
     id = rbr_pending_begin(&pending, echo->channel);
     size = build_call(echo, id);
-    need(rbr_channel_send(echo->channel, echo->frame, size, NULL, 0, RBR_FOREVER, NULL), echo, "send");
+    need(rbr_channel_send(echo->channel, echo->frame, size, NULL, 0, RBR_FOREVER, NULL), echo,
+         "send");
     need(rbr_pending_wait(&pending, &message, RBR_FOREVER, RBR_FOREVER), echo, "wait");
     bytes = rbr_get_vector(rbr_get_table(rbr_message_body(message, &type), RBR_RESULT__VALUE),
                            RBR_VALUE__B, &size);
@@ -195,7 +196,8 @@ echo_answer(void *context)
                   count);
     bytes = rbr_get_vector(rbr_vector_table(args, 0), RBR_VALUE__B, &size);
     size = build_result(echo, rbr_message_id(message), bytes, size);
-    need(rbr_channel_send(echo->channel, echo->frame, size, NULL, 0, RBR_FOREVER, NULL), echo, "send");
+    need(rbr_channel_send(echo->channel, echo->frame, size, NULL, 0, RBR_FOREVER, NULL), echo,
+         "send");
     rbr_message_free(message);
 }
 
