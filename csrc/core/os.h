@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os.h - all that the operating system decides; os_linux.c is the only file with its quirks.
+ * os.h - all that the operating system decides; os_linux*.c are the only files with its quirks.
  */
 #ifndef RBR_OS_H
 #define RBR_OS_H

@@ -49,6 +49,7 @@ CHANNEL_PARTS = {"message.h", "blocks.h", "output.h", "watcher.h", "exchange.h"}
 ROOM = {
     "error": "base",
     "os_linux": "os",
+    "os_linux_memory": "os",
     "flatbuf_build": "wire_tables",
     "flatbuf_verify": "wire_tables",
 }
