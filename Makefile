@@ -79,7 +79,7 @@ test: $(VENV)/.installed $(OTHER)/.installed
 	@$(WITH) .ci/test_c plain
 	@$(WITH) .ci/test_c address,undefined
 	@$(WITH) .ci/test_c thread
-	@echo "== Python tests: $$($(VENV)/bin/python -V), other: $$($(OTHER)/bin/python -V || echo none)"
+	@echo "== Python tests: $$($(VENV)/bin/python -V), other: $$($(OTHER)/bin/python -V 2>/dev/null || echo none)"
 	@$(WITH) RBR_WIRE_DUMP=$(CURDIR)/build/c-plain/tests/c/wire_dump \
 	    RBR_TEST_PYTHONS=$(wildcard $(CURDIR)/$(OTHER)/bin/python) $(VENV)/bin/pytest tests/python
 

@@ -10,6 +10,11 @@
 uint32_t call_start_frame(value_encoder *encoder, uint8_t body, uint32_t *slot);
 /* Writes a str into a slot. -1 with an exception. */
 int call_encode_text(value_encoder *encoder, uint32_t slot, PyObject *text);
+/* Writes the vectors Call.args and Call.kwargs into their slots. -1 with an exception. */
+int call_encode_args(value_encoder *encoder, uint32_t slot, PyObject *const *args,
+                     Py_ssize_t count);
+int call_encode_kwargs(value_encoder *encoder, uint32_t slot, PyObject *names,
+                       PyObject *const *values);
 /* Sends the finished frame whose table stands at `root` and waits for the answer. */
 rbr_message *call_exchange(ChannelObject *channel, value_encoder *encoder, uint32_t root,
                            uint64_t deadline_ns, const char *doing);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * call_frame.c - what every request of the host has in common: its Frame, and waiting for the
- * answer.
+ * call_frame.c - the parts of a request's frame, and waiting for its answer.
  */
 #include "ext.h"
 
@@ -16,6 +15,58 @@ call_encode_text(value_encoder *encoder, uint32_t slot, PyObject *text)
     if (rbr_build_string(&encoder->build, slot, bytes, (uint32_t)size) == 0) {
         PyErr_NoMemory();
         return -1;
+    }
+    return 0;
+}
+
+int
+call_encode_args(value_encoder *encoder, uint32_t slot, PyObject *const *args, Py_ssize_t count)
+{
+    const value_path root = {.root = "args", .index = -1};
+    const uint32_t first = rbr_build_vector(&encoder->build, slot, (uint32_t)count, 4, 4);
+    Py_ssize_t i;
+
+    if (first == 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (i = 0; i < count; i++) {
+        const value_path path = {.parent = &root, .index = i};
+
+        if (value_encode(encoder, args[i], first + 4 * (uint32_t)i, &path) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int
+call_encode_kwargs(value_encoder *encoder, uint32_t slot, PyObject *names, PyObject *const *values)
+{
+    const value_path root = {.root = "kwargs", .index = -1};
+    const Py_ssize_t count = PyTuple_Size(names);
+    const uint32_t first = rbr_build_vector(&encoder->build, slot, (uint32_t)count, 4, 4);
+    Py_ssize_t i;
+
+    if (first == 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    encoder->tables += (uint32_t)count;
+    for (i = 0; i < count; i++) {
+        PyObject *name = PyTuple_GetItem(names, i);
+        const value_path path = {.parent = &root, .key = name, .index = -1};
+        const uint32_t pair = rbr_build_table(&encoder->build, first + 4 * (uint32_t)i,
+                                              &rbr_shape_keyval);
+
+        if (pair == 0) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        if (call_encode_text(encoder, rbr_build_slot(pair, &rbr_shape_keyval, RBR_KEY_VAL__K),
+                             name) < 0 ||
+            value_encode(encoder, values[i],
+                         rbr_build_slot(pair, &rbr_shape_keyval, RBR_KEY_VAL__V), &path) < 0)
+            return -1;
     }
     return 0;
 }

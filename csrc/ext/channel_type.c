@@ -24,6 +24,23 @@ channel_enter(ChannelObject *self)
     return self->channel;
 }
 
+rbr_channel *
+channel_enter_alive(ChannelObject *self)
+{
+    rbr_channel *channel = channel_enter(self);
+    rbr_error error;
+    rbr_status status;
+
+    if (channel == NULL)
+        return NULL;
+    status = rbr_channel_state(channel, &error);
+    if (status == RBR_OK)
+        return channel;
+    channel_raise(self, status, &error, NULL); /* this call is not to blame */
+    channel_leave(self);
+    return NULL;
+}
+
 static void
 let_go(ChannelObject *self)
 {

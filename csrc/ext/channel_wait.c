@@ -114,7 +114,8 @@ channel_allocate(ChannelObject *self, uint64_t bytes, uint64_t deadline_ns)
         Py_END_ALLOW_THREADS
     }
     if (status != RBR_OK)
-        channel_raise(self, status, error.status == status ? &error : NULL, "an allocation");
+        channel_raise(self, status, error.status == status ? &error : NULL,
+                      status == RBR_DEAD ? NULL : "an allocation");
     channel_leave(self);
     return status == RBR_OK ? block : NULL;
 }

@@ -72,6 +72,8 @@ typedef struct ChannelObject {
 /* The channel to use until channel_leave, NULL with an exception when it is closed. While anybody is
  * inside, close() only marks it: nobody's memory is unmapped under him. */
 rbr_channel *channel_enter(ChannelObject *self);
+/* The same, and NULL with the reason when the peer has ended already. */
+rbr_channel *channel_enter_alive(ChannelObject *self);
 void channel_leave(ChannelObject *self);
 
 /* The deadline for a timeout in seconds (None: never). false with an exception. */

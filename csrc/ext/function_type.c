@@ -23,6 +23,7 @@ typedef struct FunctionObject {
     PyObject *name;    /* "terrain.hillshade" */
     PyObject *timeout; /* float seconds, or None */
     PyObject *label;   /* str, or None */
+    PyObject *title;   /* name and label, for messages */
     PyObject *doc, *signature;
     PyObject *weakrefs;
 } FunctionObject;
@@ -30,7 +31,7 @@ typedef struct FunctionObject {
 static const char *
 function_name(const FunctionObject *self)
 {
-    const char *name = PyUnicode_AsUTF8AndSize(self->name, NULL);
+    const char *name = PyUnicode_AsUTF8AndSize(self->title, NULL);
 
     if (name != NULL)
         return name;
@@ -56,58 +57,6 @@ call_shape(const FunctionObject *self, Py_ssize_t keywords, uint64_t deadline_ns
         fields |= RBR_BIT(RBR_CALL__LABEL);
     rbr_shape_make(made, &rbr_desc_call, fields);
     return made;
-}
-
-static int
-encode_args(value_encoder *encoder, uint32_t slot, PyObject *const *args, Py_ssize_t count)
-{
-    const value_path root = {.root = "args", .index = -1};
-    const uint32_t first = rbr_build_vector(&encoder->build, slot, (uint32_t)count, 4, 4);
-    Py_ssize_t i;
-
-    if (first == 0) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    for (i = 0; i < count; i++) {
-        const value_path path = {.parent = &root, .index = i};
-
-        if (value_encode(encoder, args[i], first + 4 * (uint32_t)i, &path) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int
-encode_kwargs(value_encoder *encoder, uint32_t slot, PyObject *names, PyObject *const *values)
-{
-    const value_path root = {.root = "kwargs", .index = -1};
-    const Py_ssize_t count = PyTuple_Size(names);
-    const uint32_t first = rbr_build_vector(&encoder->build, slot, (uint32_t)count, 4, 4);
-    Py_ssize_t i;
-
-    if (first == 0) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    encoder->tables += (uint32_t)count;
-    for (i = 0; i < count; i++) {
-        PyObject *name = PyTuple_GetItem(names, i);
-        const value_path path = {.parent = &root, .key = name, .index = -1};
-        const uint32_t pair = rbr_build_table(&encoder->build, first + 4 * (uint32_t)i,
-                                              &rbr_shape_keyval);
-
-        if (pair == 0) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        if (call_encode_text(encoder, rbr_build_slot(pair, &rbr_shape_keyval, RBR_KEY_VAL__K),
-                             name) < 0 ||
-            value_encode(encoder, values[i],
-                         rbr_build_slot(pair, &rbr_shape_keyval, RBR_KEY_VAL__V), &path) < 0)
-            return -1;
-    }
-    return 0;
 }
 
 /* Returns the Frame table's position, 0 with an exception. */
@@ -141,10 +90,10 @@ encode_call(FunctionObject *self, value_encoder *encoder, PyObject *const *args,
     if (self->label != Py_None &&
         call_encode_text(encoder, rbr_build_slot(call, shape, RBR_CALL__LABEL), self->label) < 0)
         return 0;
-    if (encode_args(encoder, rbr_build_slot(call, shape, RBR_CALL__ARGS), args, count) < 0)
+    if (call_encode_args(encoder, rbr_build_slot(call, shape, RBR_CALL__ARGS), args, count) < 0)
         return 0;
-    if (keywords > 0 && encode_kwargs(encoder, rbr_build_slot(call, shape, RBR_CALL__KWARGS), names,
-                                      args + count) < 0)
+    if (keywords > 0 && call_encode_kwargs(encoder, rbr_build_slot(call, shape, RBR_CALL__KWARGS),
+                                           names, args + count) < 0)
         return 0;
     return root;
 }
@@ -176,7 +125,7 @@ function_call(FunctionObject *self, PyObject *const *args, Py_ssize_t count, PyO
     uint64_t deadline_ns;
     uint32_t root;
 
-    if (!deadline_from_timeout(self->timeout, &deadline_ns) || channel_enter(channel) == NULL)
+    if (!deadline_from_timeout(self->timeout, &deadline_ns) || channel_enter_alive(channel) == NULL)
         return NULL;
     if (value_encoder_start(&encoder, channel, deadline_ns) == 0) {
         root = encode_call(self, &encoder, args, count, names, deadline_ns);
@@ -245,6 +194,7 @@ function_alloc(core_state *state, ChannelObject *channel)
     self->name = Py_NewRef(Py_None);
     self->timeout = Py_NewRef(Py_None);
     self->label = Py_NewRef(Py_None);
+    self->title = Py_NewRef(Py_None);
     self->doc = Py_NewRef(Py_None);
     self->signature = Py_NewRef(Py_None);
     self->weakrefs = NULL;
@@ -261,6 +211,22 @@ put(PyObject **to, PyObject *value)
     Py_DECREF(old);
 }
 
+static PyObject *
+titled(FunctionObject *self)
+{
+    PyObject *title = self->label == Py_None
+                          ? Py_NewRef(self->name)
+                          : PyUnicode_FromFormat("%U [%U]", self->name, self->label);
+
+    if (title == NULL) {
+        Py_DECREF((PyObject *)self);
+        return NULL;
+    }
+    Py_DECREF(self->title);
+    self->title = title;
+    return (PyObject *)self;
+}
+
 static bool
 check_options(PyObject *timeout, PyObject *label)
 {
@@ -268,6 +234,10 @@ check_options(PyObject *timeout, PyObject *label)
 
     if (!deadline_from_timeout(timeout, &ignored))
         return false;
+    if (timeout != Py_None && PyFloat_AsDouble(timeout) == 0.0) {
+        PyErr_SetString(PyExc_ValueError, "a call's timeout must be more than 0 seconds, or None");
+        return false;
+    }
     if (label != Py_None && !PyUnicode_Check(label)) {
         PyErr_Format(PyExc_TypeError, "label must be a str or None, not %R", label);
         return false;
@@ -302,7 +272,7 @@ function_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     put(&self->signature, signature);
     put(&self->timeout, timeout);
     put(&self->label, label);
-    return (PyObject *)self;
+    return titled(self);
 }
 
 static PyObject *
@@ -327,7 +297,7 @@ function_options(FunctionObject *self, PyObject *args, PyObject *kwargs)
     put(&other->signature, self->signature);
     put(&other->timeout, timeout);
     put(&other->label, label);
-    return (PyObject *)other;
+    return titled(other);
 }
 
 static int
@@ -352,6 +322,7 @@ function_dealloc(FunctionObject *self)
     Py_DECREF(self->name);
     Py_DECREF(self->timeout);
     Py_DECREF(self->label);
+    Py_DECREF(self->title);
     Py_DECREF(self->doc);
     Py_DECREF(self->signature);
     PyObject_GC_Del(self);
@@ -361,7 +332,7 @@ function_dealloc(FunctionObject *self)
 static PyObject *
 function_repr(FunctionObject *self)
 {
-    return PyUnicode_FromFormat("<remote function %U on worker %U>", self->name,
+    return PyUnicode_FromFormat("<remote function %U on worker %U>", self->title,
                                 self->channel->name);
 }
 

@@ -119,7 +119,8 @@ channel_load(ChannelObject *self, PyObject *const *args, Py_ssize_t count)
         return NULL;
     }
     reload = PyObject_IsTrue(args[1]);
-    if (reload < 0 || !deadline_from_timeout(args[2], &deadline_ns) || channel_enter(self) == NULL)
+    if (reload < 0 || !deadline_from_timeout(args[2], &deadline_ns) ||
+        channel_enter_alive(self) == NULL)
         return NULL;
     if (value_encoder_start(&encoder, self, deadline_ns) == 0) {
         root = encode_load(&encoder, args[0], reload != 0);

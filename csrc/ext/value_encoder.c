@@ -131,7 +131,8 @@ table_made(value_encoder *self, uint32_t table, const rbr_shape *shape, uint8_t 
     }
     if (++self->tables > RBR_TABLES_MAX) {
         value_refuse(self, path,
-                     "more than %d values in one message; send an array, or lists of one type",
+                     "more than %d values in one message; send arrays, lists of one type (each "
+                     "counts as one), or a text such as JSON",
                      RBR_TABLES_MAX);
         return 0;
     }

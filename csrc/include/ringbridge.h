@@ -241,7 +241,7 @@ size_t rbr_channel_error_tail(rbr_channel *channel, char *bytes, size_t size);
 typedef struct rbr_stats {
     uint64_t frames_sent, frames_received; /* frames, control messages not counted */
     uint64_t bytes_sent, bytes_received;   /* of frames, payloads in arenas not counted */
-    uint64_t wakes_sent;                   /* semaphore posts to the peer */
+    uint64_t wakes_sent;                   /* of the peer, when it slept */
     uint64_t sleeps;                       /* times this side went to sleep */
     uint64_t late_looks;      /* a sleep's 100 ms look found work: a lost wake-up; must stay 0 */
     uint64_t dropped_answers; /* answers whose call had been given up */

@@ -1,7 +1,7 @@
 """The C extension: channels, remote functions, the worker's loop."""
 
-from collections.abc import Callable
-from typing import Any, final
+from collections.abc import Callable, Sequence
+from typing import Any, SupportsIndex, final
 
 VERSION: str
 
@@ -51,7 +51,7 @@ class Channel:
         """Imports a module over there: generation, functions, plain values, doc. Raises what the
         import raised."""
 
-    def empty(self, shape: int | tuple[int, ...], dtype: Any) -> Any:
+    def empty(self, shape: SupportsIndex | Sequence[SupportsIndex], dtype: Any) -> Any:
         """A new array in this end's arena: numpy.ndarray, or a memoryview without numpy."""
 
     def stats(self) -> dict[str, int]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # type checkers know the name; importing typing would slow the worker's start
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Sequence
+    from typing import Any, SupportsIndex
 
     from ringbridge._core import Channel
 
@@ -22,7 +23,7 @@ def enter(channel: Channel | None) -> None:
     _channel = channel
 
 
-def empty(shape: int | tuple[int, ...], dtype: Any = "float64") -> Any:
+def empty(shape: SupportsIndex | Sequence[SupportsIndex], dtype: Any = "float64") -> Any:
     """A new array, its content undefined, that goes back to the host without being copied.
 
     In a worker it lies in shared memory (a memoryview where there is no numpy); elsewhere it is

@@ -292,6 +292,8 @@ def _built(
         return ArenaFull(message)
     if code == _PROTOCOL:
         return ProtocolError(message)
+    if type_name == f"{__name__}.{Terminated.__name__}":
+        return WorkerDied(message, signal=15)
     return _rebuilt(type_name, message, args) or RemoteError(type_name, message, traceback)
 
 

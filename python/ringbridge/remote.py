@@ -71,6 +71,8 @@ class RemoteModule(ModuleType):
         close = difflib.get_close_matches(name, _names(self)) if name[:2] != "__" else []
         if close:
             message += f"; it has {', '.join(close)}"
+        else:
+            message += " (arrays, objects, and values over 64 KiB are what a function returns)"
         raise AttributeError(message)
 
     def __setattr__(self, name: str, value: object) -> None:

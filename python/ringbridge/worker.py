@@ -13,8 +13,8 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from ringbridge import activation, launch
 from ringbridge.environment import Environment, EnvironmentLike, find
@@ -85,7 +85,7 @@ class Worker:
             cwd=None if cwd is None else os.path.abspath(os.fspath(cwd)),
             paths=_folders(paths),
             limits=launch.Limits.of(limits),
-            start_timeout_s=_seconds("start_timeout", start_timeout) or 0.0,
+            start_timeout_s=_start_timeout(start_timeout),
         )
         self._process = _Process(plan)
         # Runs when this object is collected, or else at exit; what it calls must not know us.
@@ -104,7 +104,7 @@ class Worker:
             raise TypeError(f"module must be a str, not {type(module).__name__}")
         return RemoteModule(module, self.name, self._fetch, reload)
 
-    def empty(self, shape: int | tuple[int, ...], dtype: Any = "float64") -> Any:
+    def empty(self, shape: SupportsIndex | Sequence[SupportsIndex], dtype: Any = "float64") -> Any:
         """A new array in shared memory, its content undefined: passed to a call it is not copied.
 
         numpy.ndarray, or a memoryview where there is no numpy.
@@ -245,6 +245,13 @@ def _seconds(option: str, value: float | None) -> float | None:
     if not value > 0:
         raise ValueError(f"{option} must be more than 0 seconds, not {value}")
     return float(value)
+
+
+def _start_timeout(value: float) -> float:
+    seconds = _seconds("start_timeout", value)
+    if seconds is None:
+        raise TypeError("start_timeout must be a number of seconds: a start has to end")
+    return seconds
 
 
 def _folders(paths: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:

@@ -258,6 +258,8 @@ def test_an_array_outlives_its_worker(make_worker: MakeWorker) -> None:
 
 def test_keyboard_interrupt_leaves_a_blocking_call_at_once(make_worker: MakeWorker) -> None:
     module = make_worker().load("rbr_testing.faults")
+    # Where the tests were started with SIGINT ignored (nohup), Python has no handler for it.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
     started = time.monotonic()
     timer.start()
@@ -265,6 +267,7 @@ def test_keyboard_interrupt_leaves_a_blocking_call_at_once(make_worker: MakeWork
         module.pause(30.0)
     assert time.monotonic() - started < 0.2 + 10 * 0.1
     timer.join()
+    signal.signal(signal.SIGINT, previous)
     assert module.add(1, 2) == 3  # what ran over there was interrupted too
 
 
@@ -309,3 +312,31 @@ def test_a_late_answer_is_dropped_and_its_blocks_go_back(make_worker: MakeWorker
         assert module.length(array) == 1 << 20
     assert worker.stats()["dropped_answers"] == 20
     assert worker.stats()["peer_blocks"] == 0
+
+
+def test_messages_name_the_call_by_its_label(make_worker: MakeWorker) -> None:
+    module = make_worker().load("rbr_testing.faults")
+    with pytest.raises(ringbridge.CallTimeout, match=r"faults\.pause \[sheet 7\]"):
+        module.pause.options(timeout=0.05, label="sheet 7")(30.0)
+
+
+def test_a_call_after_the_death_is_not_blamed_for_it(make_worker: MakeWorker) -> None:
+    """The message once said that the worker had died in whatever was called next."""
+    worker = make_worker()
+    module = worker.load("rbr_testing.faults")
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(ringbridge.WorkerDied):
+        module.pause(30.0)
+    with pytest.raises(ringbridge.WorkerDied) as caught:
+        module.add(1, 2)
+    assert "add" not in str(caught.value)
+
+
+def test_a_worker_that_is_terminated_during_a_call_has_died(make_worker: MakeWorker) -> None:
+    """It once was a RemoteError of a class that nobody had heard of."""
+    worker = make_worker()
+    module = worker.load("rbr_testing.faults")
+    threading.Timer(0.1, os.kill, [worker.pid, signal.SIGTERM]).start()
+    with pytest.raises(ringbridge.WorkerDied) as caught:
+        module.pause(30.0)
+    assert caught.value.signal == signal.SIGTERM

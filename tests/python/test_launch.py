@@ -126,7 +126,7 @@ def test_a_python_without_a_matching_core(old_python: Callable[[str], str]) -> N
     if has_own.returncode == 0 or any(tag in file.name for file in folder.iterdir()):
         pytest.skip(f"Python {other} has a _core")
     text = start_failure(python)
-    assert f"install ringbridge into that environment: {python} -m pip install ringbridge" in text
+    assert f"install ringbridge into that environment: {python} -m pip install, then" in text
 
 
 def test_a_python_that_does_not_find_its_library() -> None:

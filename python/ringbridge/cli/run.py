@@ -23,8 +23,8 @@ def add_to(verbs: _Verbs) -> None:
         "run",
         help="call a function in an environment, and print its result",
         description="Calls a function in a worker and prints the repr of its result. What the "
-        "function prints goes to stderr. Exit code 1: it raised, or did not end in time; 2: it "
-        "could not be called.",
+        "function prints goes to stderr. Exit code 1: it raised, did not end in time, or "
+        "is not there; 2: there is no worker to call it in.",
     )
     parser.add_argument("env", metavar="ENV", help="an interpreter's path, or a prefix")
     parser.add_argument("target", metavar="module:function", type=_target)
