@@ -161,19 +161,23 @@ sleep_as_reader(rbr_channel *channel, const rbr_want *want, uint64_t deadline_ns
 static rbr_status
 read_until(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t deadline_ns)
 {
-    const uint64_t ring_frames = (channel->exchange.consumer.mask + 1) / 16; /* as many as fit */
+    rbr_exchange *exchange = &channel->exchange;
     bool may_spin = spin_ns > 0;
     uint64_t frames = 0;
     rbr_status status;
 
     for (;;) {
         const rbr_status over = is_over(channel, want);
+        const uint64_t before = exchange->consumer.head;
 
         status = read_one(channel, want);
+        if (over != RBR_OK)
+            exchange->late_bytes += exchange->consumer.head - before;
+        /* E3 asks for no more than one ring full: what comes then was written after the end. */
         if (status == RBR_AGAIN && over != RBR_OK &&
-            (atomic_load(&channel->closed) || ++channel->exchange.late_frames > ring_frames))
-            return over; /* what comes now was written after the end */
-        if (status == RBR_AGAIN && ++frames % FRAMES_PER_LOOK != 0 && !channel->exchange.large)
+            (atomic_load(&channel->closed) || exchange->late_bytes > exchange->consumer.mask + 1))
+            return over;
+        if (status == RBR_AGAIN && ++frames % FRAMES_PER_LOOK != 0 && !exchange->large)
             continue;
         if (status != RBR_AGAIN && status != RBR_TIMED_OUT)
             return status;
@@ -198,7 +202,7 @@ read_until(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t dead
         if (status != RBR_OK)
             return status;
         if (deadline_ns != RBR_FOREVER && rbr_now_ns() >= deadline_ns &&
-            !ring_has_data(&channel->exchange.consumer))
+            !ring_has_data(&exchange->consumer))
             return RBR_TIMED_OUT;
     }
 }

@@ -43,7 +43,7 @@ typedef struct rbr_exchange {
     bool reading; /* some thread has the reader role, and with it the consumer */
     rbr_consumer consumer;
     bool large;           /* the frame that was just read; the reader's */
-    uint64_t late_frames; /* read since the final state; the reader's */
+    uint64_t late_bytes;  /* read since the final state; the reader's */
     rbr_sleeper *sleepers;
     _Atomic uint32_t room_sleepers; /* of them, how many wait for room */
     rbr_pending_call *pending[RBR_PENDING_BUCKETS];

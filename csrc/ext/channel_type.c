@@ -101,14 +101,18 @@ channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     int socket, pid, out, err, memory = 0;
     unsigned long long arena_bytes = 0;
     unsigned int ring_bytes = 0;
-    const char *name;
+    const char *name = NULL;
     ChannelObject *self;
     rbr_error error;
     rbr_status status;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iiii$sIKi:Channel", keywords, &socket, &pid,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iiii|$sIKi:Channel", keywords, &socket, &pid,
                                      &out, &err, &name, &ring_bytes, &arena_bytes, &memory))
         return NULL;
+    if (name == NULL) {
+        PyErr_SetString(PyExc_TypeError, "Channel() needs the keyword name");
+        return NULL;
+    }
     self = channel_new_empty(state, name);
     if (self == NULL) {
         close_fds(socket, out, err);
