@@ -118,8 +118,10 @@ demo: $(VENV)/.made
 bench: $(VENV)/.installed
 	@echo '== ringbench: what this machine gives' && $(VENV)/bin/ringbench floor
 	@echo '== ringbench: a call, in C' && $(VENV)/bin/ringbench call
+	@echo '== ringbench: a call, both sides asleep' && $(VENV)/bin/ringbench call --wait block
 	@echo '== ringbench: a stream, in C' && $(VENV)/bin/ringbench stream
-	@echo '== calls and arrays, in Python' && $(VENV)/bin/python docs/demo/bench_python.py
+	@echo '== calls and arrays, in Python' && $(WITH) $(VENV)/bin/python docs/demo/setup_demo.py \
+	    --run docs/demo/bench_python.py
 
 soak: $(VENV)/.installed
 	@$(WITH) REPEAT=20 .ci/test_c address,undefined

@@ -121,7 +121,8 @@ def _import_worker():
     version = ".".join(str(part) for part in sys.version_info[:3])
     raise _NoCore(
         "Python %s has no matching _core: install ringbridge into that environment: "
-        "%s -m pip install, then the folder of its source (%s)" % (version, sys.executable, "; ".join(problems))
+        "%s -m pip install, then the folder of its source (%s)"
+        % (version, sys.executable, "; ".join(problems))
     )
 
 
