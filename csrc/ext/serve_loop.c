@@ -119,10 +119,10 @@ call_function(PyObject *function, const arguments *with)
 }
 
 static PyObject *
-run_call(server *self, const rbr_message *message, rbr_table call)
+run_call(server *self, rbr_message **message, rbr_table call)
 {
     const uint32_t id = rbr_get_u32(call, RBR_CALL__FUNCTION, 0);
-    value_decoder decoder = {.state = self->channel->state, .message = message};
+    value_decoder decoder = {.state = self->channel->state, .message = *message};
     PyObject *function, *result = NULL;
     arguments with;
 
@@ -132,8 +132,13 @@ run_call(server *self, const rbr_message *message, rbr_table call)
     }
     function = PyList_GetItem(self->functions, (Py_ssize_t)id);
     Py_INCREF(function); /* a reload may take it off the list while it runs */
-    if (decode_arguments(&decoder, call, &with) == 0)
+    if (decode_arguments(&decoder, call, &with) == 0) {
+        /* From here on the arguments alone hold their blocks: they go back before the answer goes,
+         * so that the host's next call finds their memory free. */
+        rbr_message_free(*message);
+        *message = NULL;
         result = call_function(function, &with);
+    }
     arguments_clear(&with);
     Py_DECREF(function);
     return result;
@@ -159,9 +164,9 @@ begin(server *self, uint64_t id)
 }
 
 static int
-on_call(server *self, const rbr_message *message, rbr_table call)
+on_call(server *self, rbr_message **message, rbr_table call)
 {
-    const uint64_t id = rbr_message_id(message);
+    const uint64_t id = rbr_message_id(*message);
     PyObject *result;
     int status = -1;
 
@@ -229,21 +234,22 @@ next_request(server *self)
     return status == RBR_OK ? message : NULL;
 }
 
+/* May free the message before its end, and sets it to NULL then. */
 static int
-on_request(server *self, const rbr_message *message)
+on_request(server *self, rbr_message **message)
 {
     uint8_t type;
-    const rbr_table body = rbr_message_body(message, &type);
+    const rbr_table body = rbr_message_body(*message, &type);
 
     switch (type) {
     case RBR_BODY_CALL:
         return on_call(self, message, body);
     case RBR_BODY_LOAD:
-        return on_load(self, message, body);
+        return on_load(self, *message, body);
     default:
         PyErr_Format(self->channel->state->protocol_error,
                      "this worker does not know requests of kind %d", (int)type);
-        return serve_answer_error(self->channel, rbr_message_id(message));
+        return serve_answer_error(self->channel, rbr_message_id(*message));
     }
 }
 
@@ -266,7 +272,7 @@ serve_loop(PyObject *module, PyObject *const *args, Py_ssize_t count)
         return NULL;
     rbr_channel_set_running(self.channel->channel, 0); /* this thread runs the calls */
     while ((message = next_request(&self)) != NULL) {
-        const int status = on_request(&self, message);
+        const int status = on_request(&self, &message);
 
         rbr_message_free(message);
         if (rbr_channel_state(self.channel->channel, NULL) == RBR_FORKED)

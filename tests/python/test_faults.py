@@ -241,6 +241,17 @@ def test_arrays_that_are_let_go_make_room_again(make_worker: MakeWorker) -> None
     worker.empty((40 << 20,), "uint8")
 
 
+def test_arguments_go_back_before_the_answer_comes(make_worker: MakeWorker) -> None:
+    """They once went back just after it, and a quick next call found their memory still held."""
+    np = pytest.importorskip("numpy")
+    worker = make_worker()
+    module = worker.load("rbr_testing.faults")
+    array = np.ones(10_000_000, "uint8")
+    for _ in range(300):
+        assert module.length(array) == array.size
+        assert worker.stats()["arena_blocks"] == 0
+
+
 def test_an_array_outlives_its_worker(make_worker: MakeWorker) -> None:
     np = pytest.importorskip("numpy")
     worker = make_worker()
