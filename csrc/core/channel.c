@@ -243,14 +243,8 @@ send_control(rbr_channel *channel, uint64_t id, uint8_t body, const rbr_shape *s
 {
     alignas(8) uint8_t room[256];
     rbr_builder builder;
-    uint32_t root, table;
+    const uint32_t table = rbr_frame_start(&builder, room, sizeof room, id, body, shape);
 
-    rbr_build_start(&builder, room, sizeof room, NULL, NULL);
-    root = rbr_build_table(&builder, 0, &rbr_shape_frame);
-    rbr_build_u64(&builder, root, &rbr_shape_frame, RBR_FRAME__ID, id);
-    rbr_build_u8(&builder, root, &rbr_shape_frame, RBR_FRAME__BODY_TYPE, body);
-    table = rbr_build_table(&builder, rbr_build_slot(root, &rbr_shape_frame, RBR_FRAME__BODY),
-                            shape);
     if (body == RBR_BODY_CANCEL)
         rbr_build_u8(&builder, table, shape, RBR_CANCEL__HARD, hard);
     rbr_control_send(channel->watch.control, room, rbr_build_finish(&builder), -1, NULL);

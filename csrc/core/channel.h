@@ -74,7 +74,11 @@ rbr_status rbr_channel_check(const rbr_channel *channel);
 void rbr_channel_memory_retain(rbr_channel *channel);
 void rbr_channel_memory_release(rbr_channel *channel);
 
-/* Sends a control message that has no body but scalars. */
+/* Starts a small frame of our own in `room` (8-aligned); gives its body's table. */
+uint32_t rbr_frame_start(rbr_builder *builder, void *room, uint32_t size, uint64_t id, uint8_t body,
+                         const rbr_shape *shape);
+
+/* Sends a Segment message. */
 rbr_status rbr_channel_control_segment(rbr_channel *channel, uint16_t index, uint8_t state,
                                        uint64_t bytes, int fd, rbr_error *err);
 

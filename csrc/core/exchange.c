@@ -52,7 +52,7 @@ read_one(rbr_channel *channel, rbr_want *want)
         return RBR_BROKEN;
     }
     status = rbr_message_read(&message, channel, record, size, &error);
-    if (status == RBR_NO_MEMORY || status == RBR_BROKEN) {
+    if (status != RBR_OK) {
         rbr_channel_latch(channel, status, "%s", error.text);
         return status;
     }

@@ -34,17 +34,6 @@ build_text(rbr_builder *builder, uint32_t table, const rbr_shape *shape, uint32_
     rbr_build_string(builder, rbr_build_slot(table, shape, field), text, (uint32_t)strlen(text));
 }
 
-static uint32_t
-build_frame(rbr_builder *builder, void *room, uint32_t size, uint8_t body, const rbr_shape *shape)
-{
-    uint32_t root;
-
-    rbr_build_start(builder, room, size, NULL, NULL);
-    root = rbr_build_table(builder, 0, &rbr_shape_frame);
-    rbr_build_u8(builder, root, &rbr_shape_frame, RBR_FRAME__BODY_TYPE, body);
-    return rbr_build_table(builder, rbr_build_slot(root, &rbr_shape_frame, RBR_FRAME__BODY), shape);
-}
-
 rbr_status
 rbr_channel_control_segment(rbr_channel *channel, uint16_t index, uint8_t state, uint64_t bytes,
                             int fd, rbr_error *err)
@@ -57,7 +46,7 @@ rbr_channel_control_segment(rbr_channel *channel, uint16_t index, uint8_t state,
     rbr_shape_make(&shape, &rbr_desc_segment,
                    RBR_BIT(RBR_SEGMENT__ARENA) | RBR_BIT(RBR_SEGMENT__STATE) |
                        RBR_BIT(RBR_SEGMENT__BYTES));
-    table = build_frame(&builder, room, sizeof room, RBR_BODY_SEGMENT, &shape);
+    table = rbr_frame_start(&builder, room, sizeof room, 0, RBR_BODY_SEGMENT, &shape);
     rbr_build_u16(&builder, table, &shape, RBR_SEGMENT__ARENA, index);
     rbr_build_u8(&builder, table, &shape, RBR_SEGMENT__STATE, state);
     rbr_build_u64(&builder, table, &shape, RBR_SEGMENT__BYTES, bytes);
@@ -80,7 +69,7 @@ send_hello(rbr_channel *channel, rbr_error *err)
                        RBR_BIT(RBR_HELLO__PYTHON) | RBR_BIT(RBR_HELLO__ABI) |
                        RBR_BIT(RBR_HELLO__ROLE) | RBR_BIT(RBR_HELLO__VERSION) |
                        RBR_BIT(RBR_HELLO__EXECUTABLE));
-    hello = build_frame(&builder, room, sizeof room, RBR_BODY_HELLO, &shape);
+    hello = rbr_frame_start(&builder, room, sizeof room, 0, RBR_BODY_HELLO, &shape);
     rbr_build_u16(&builder, hello, &shape, RBR_HELLO__PROTO_MAJOR, RBR_PROTO_MAJOR);
     rbr_build_u16(&builder, hello, &shape, RBR_HELLO__PROTO_MINOR, RBR_PROTO_MINOR);
     rbr_build_i32(&builder, hello, &shape, RBR_HELLO__PID, getpid());
@@ -165,7 +154,7 @@ send_welcome(rbr_channel *channel, const char *reject, int fd, rbr_error *err)
                        RBR_BIT(RBR_WELCOME__RING_BYTES) | RBR_BIT(RBR_WELCOME__ARENA_BYTES) |
                        RBR_BIT(RBR_WELCOME__REJECT) | RBR_BIT(RBR_WELCOME__VERSION) |
                        RBR_BIT(RBR_WELCOME__SPIN_NS));
-    welcome = build_frame(&builder, room, sizeof room, RBR_BODY_WELCOME, &shape);
+    welcome = rbr_frame_start(&builder, room, sizeof room, 0, RBR_BODY_WELCOME, &shape);
     rbr_build_u16(&builder, welcome, &shape, RBR_WELCOME__PROTO_MAJOR, RBR_PROTO_MAJOR);
     rbr_build_u16(&builder, welcome, &shape, RBR_WELCOME__PROTO_MINOR, RBR_PROTO_MINOR);
     rbr_build_i32(&builder, welcome, &shape, RBR_WELCOME__PID, getpid());

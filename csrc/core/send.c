@@ -9,6 +9,19 @@
 
 #include <string.h>
 
+uint32_t
+rbr_frame_start(rbr_builder *builder, void *room, uint32_t size, uint64_t id, uint8_t body,
+                const rbr_shape *shape)
+{
+    uint32_t root;
+
+    rbr_build_start(builder, room, size, NULL, NULL);
+    root = rbr_build_table(builder, 0, &rbr_shape_frame);
+    rbr_build_u64(builder, root, &rbr_shape_frame, RBR_FRAME__ID, id);
+    rbr_build_u8(builder, root, &rbr_shape_frame, RBR_FRAME__BODY_TYPE, body);
+    return rbr_build_table(builder, rbr_build_slot(root, &rbr_shape_frame, RBR_FRAME__BODY), shape);
+}
+
 static rbr_status
 try_put(rbr_channel *channel, const void *frame, uint32_t size)
 {
@@ -57,18 +70,14 @@ put_blob(rbr_channel *channel, const void *frame, uint32_t size, uint64_t deadli
     rbr_builder builder;
     rbr_arena_ref ref;
     rbr_block *block;
-    uint32_t root, blob, blob_size;
+    uint32_t blob, blob_size;
     rbr_status status = rbr_block_allocate(&block, channel, size, deadline_ns, err);
 
     if (status != RBR_OK)
         return status;
     memcpy(rbr_block_data(block), frame, size);
     rbr_block_ref(block, &ref);
-    rbr_build_start(&builder, small, sizeof small, NULL, NULL);
-    root = rbr_build_table(&builder, 0, &rbr_shape_frame);
-    rbr_build_u8(&builder, root, &rbr_shape_frame, RBR_FRAME__BODY_TYPE, RBR_BODY_BLOB);
-    blob = rbr_build_table(&builder, rbr_build_slot(root, &rbr_shape_frame, RBR_FRAME__BODY),
-                           &rbr_shape_blob);
+    blob = rbr_frame_start(&builder, small, sizeof small, 0, RBR_BODY_BLOB, &rbr_shape_blob);
     rbr_build_set(&builder, blob, &rbr_shape_blob, RBR_BLOB__REF, &ref, sizeof ref);
     rbr_build_u8(&builder, blob, &rbr_shape_blob, RBR_BLOB__WHOLE_FRAME, 1);
     blob_size = rbr_build_finish(&builder);
