@@ -156,6 +156,12 @@ rbr_os_thread_start(unsigned long *thread, void *(*run)(void *), void *argument,
 static _Atomic(_Atomic uint64_t *) fork_page;
 static _Atomic uint64_t fork_tokens;
 
+static void
+forget_token(void)
+{
+    atomic_store(atomic_load(&fork_page), 0);
+}
+
 uint64_t
 rbr_os_fork_token(void)
 {
@@ -169,12 +175,13 @@ rbr_os_fork_token(void)
         void *fresh = mmap(NULL, RBR_OS_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
                            -1, 0);
 
-        /* The kernel zeroes this page in every child, whichever way it forked. */
-        if (fresh != MAP_FAILED && madvise(fresh, RBR_OS_PAGE, MADV_WIPEONFORK) == 0) {
+        if (fresh != MAP_FAILED) {
+            /* The kernel zeroes this page in every child, whichever way it forked; where it does not
+             * know how (before 4.14, some emulators), C's own fork still does. */
+            madvise(fresh, RBR_OS_PAGE, MADV_WIPEONFORK);
             page = fresh;
             atomic_store(&fork_page, page);
-        } else if (fresh != MAP_FAILED) {
-            munmap(fresh, RBR_OS_PAGE);
+            pthread_atfork(NULL, NULL, forget_token);
         }
     }
     token = 0;

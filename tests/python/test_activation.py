@@ -78,8 +78,8 @@ def test_a_conda_environment_looks_activated() -> None:
 
 
 def test_a_conda_environment_elsewhere_goes_by_its_path() -> None:
-    elsewhere = Environment("/work/env", "/work/env/bin/python", "conda", "env")
-    assert environ(environment=elsewhere)["CONDA_DEFAULT_ENV"] == "/work/env"
+    elsewhere = Environment("/opt/env", "/opt/env/bin/python", "conda", "env")
+    assert environ(environment=elsewhere)["CONDA_DEFAULT_ENV"] == "/opt/env"
     base = Environment("/opt/conda", "/opt/conda/bin/python", "conda", "base")
     assert environ(environment=base)["CONDA_DEFAULT_ENV"] == "base"
 
