@@ -60,16 +60,19 @@ pair_close(channel_pair *pair)
     rbr_channel_release(pair->host);
 }
 
+/* -1 where there is no block: a frame can be well-formed and not ours. */
 static int64_t
 sum_of_block(const rbr_message *message, rbr_table value)
 {
     const rbr_table tensor = rbr_get_table(value, RBR_VALUE__TENSOR);
-    rbr_block *block = rbr_message_block(message, rbr_field(tensor, RBR_TENSOR__ARENA));
+    const uint8_t *field = tensor.at != NULL ? rbr_field(tensor, RBR_TENSOR__ARENA) : NULL;
+    rbr_block *block = field != NULL ? rbr_message_block(message, field) : NULL;
     const uint8_t *bytes;
     int64_t sum = 0;
     uint64_t i;
 
-    CHECK(block != NULL);
+    if (block == NULL)
+        return -1;
     bytes = rbr_block_data(block);
     for (i = 0; i < rbr_block_bytes(block); i++)
         sum += bytes[i];
@@ -110,6 +113,7 @@ pair_serve(rbr_channel *channel)
     for (;;) {
         uint32_t count, padding, size;
         rbr_table call, value;
+        const uint8_t *args;
         int64_t number;
         uint8_t type;
 
@@ -119,8 +123,12 @@ pair_serve(rbr_channel *channel)
         if (status != RBR_OK)
             break;
         call = rbr_message_body(message, &type);
-        CHECK(type == RBR_BODY_CALL);
-        value = rbr_vector_table(rbr_get_vector(call, RBR_CALL__ARGS, &count), 0);
+        args = type == RBR_BODY_CALL ? rbr_get_vector(call, RBR_CALL__ARGS, &count) : NULL;
+        if (args == NULL || count == 0) {
+            rbr_message_free(message);
+            continue;
+        }
+        value = rbr_vector_table(args, 0);
         number = rbr_get_i64(value, RBR_VALUE__I, 0);
         rbr_get_vector(value, RBR_VALUE__B, &padding);
         if (rbr_get_u32(call, RBR_CALL__FUNCTION, 0) == FUNCTION_SUM)
@@ -166,6 +174,8 @@ pair_call(rbr_channel *host, int64_t number, uint32_t padding, int64_t *answer,
 {
     uint8_t *room = aligned_alloc(8, (padding + 512 + 7) / 8 * 8);
     rbr_message *message = NULL;
+    rbr_table value;
+    uint8_t type;
     rbr_pending pending;
     const uint64_t id = rbr_pending_begin(&pending, host);
     const uint32_t size = pair_build_call(room, (padding + 512) / 8 * 8, id, FUNCTION_ECHO, number,
@@ -179,9 +189,9 @@ pair_call(rbr_channel *host, int64_t number, uint32_t padding, int64_t *answer,
     rbr_pending_end(&pending);
     if (status != RBR_OK)
         return status;
-    uint8_t type;
-    *answer = rbr_get_i64(rbr_get_table(rbr_message_body(message, &type), RBR_RESULT__VALUE),
-                          RBR_VALUE__I, -1);
+    value = rbr_get_table(rbr_message_body(message, &type), RBR_RESULT__VALUE);
+    *answer = type == RBR_BODY_RESULT && value.at != NULL ? rbr_get_i64(value, RBR_VALUE__I, -1)
+                                                          : -1;
     rbr_message_free(message);
     return RBR_OK;
 }
