@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +24,8 @@ import pytest
 import ringbridge
 
 HERE = Path(__file__).resolve().parent
+CSRC = HERE.parents[1] / "csrc"
+WIRE_DUMP = HERE.parent / "c" / "oracle_flatbuf" / "wire_dump.c"
 PYENV = Path.home() / ".pyenv" / "versions"
 ALARM_S = 60
 SETTLE_S = 2.0
@@ -89,6 +93,31 @@ def worker_module(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
 def other_pythons() -> list[str]:
     """Other interpreters that have ringbridge: RBR_TEST_PYTHONS, separated by colons."""
     return [path for path in os.environ.get("RBR_TEST_PYTHONS", "").split(":") if path]
+
+
+@pytest.fixture(scope="session")
+def wire_dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program that writes and verifies frames: RBR_WIRE_DUMP, or compiled from the tree."""
+    given = os.environ.get("RBR_WIRE_DUMP")
+    if given:
+        return Path(given)
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler here, and RBR_WIRE_DUMP is not set")
+    program = tmp_path_factory.mktemp("wire_dump") / "wire_dump"
+    core = CSRC / "core"
+    sources = [core / f"{name}.c" for name in ("flatbuf_build", "flatbuf_verify", "wire_tables")]
+    command = [compiler, "-std=c11", "-O1", f"-I{CSRC / 'include'}", f"-I{core}", "-o", program]
+    subprocess.run([*command, WIRE_DUMP, *sources], check=True, timeout=120)
+    return program
+
+
+@pytest.fixture(scope="session")
+def golden(wire_dump: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory with the golden frames."""
+    directory = tmp_path_factory.mktemp("golden")
+    subprocess.run([wire_dump, directory], check=True, timeout=60)
+    return directory
 
 
 @pytest.fixture

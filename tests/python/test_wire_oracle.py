@@ -1,45 +1,26 @@
 # SPDX-License-Identifier: MIT
 """Our frames as flatc reads them, and flatc's frames as our verifier sees them.
 
-wire_dump (tests/c/oracle_flatbuf) writes the frames; RBR_WIRE_DUMP names a built one, otherwise it
-is compiled here. flatc crashes on bad input, so it is shown only what our verifier has accepted.
+wire_dump (tests/c/oracle_flatbuf) writes the frames. flatc crashes on bad input, so it is shown only
+what our verifier has accepted.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-CSRC = ROOT / "csrc"
-SCHEMA_FILE = CSRC / "schema" / "wire.fbs"
+from rbr_testing.wire_schema import SCHEMA, SCHEMA_FILE, generate_wire
+
 DEEPEST = 4  # as in wire_dump.c
 
 FLATC = shutil.which("flatc")
 pytestmark = pytest.mark.skipif(FLATC is None, reason="flatc (FlatBuffers compiler) is not here")
-
-
-def load_generator() -> Any:
-    spec = importlib.util.spec_from_file_location(
-        "generate_wire", CSRC / "schema" / "generate_wire.py"
-    )
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["generate_wire"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-generate_wire = load_generator()
-SCHEMA = generate_wire.Parser(SCHEMA_FILE.read_text(encoding="utf-8")).parse()
 
 
 # --------------------------------------------------------------------------- what wire_dump writes
@@ -125,36 +106,7 @@ EXPECTED["hot_tensor_inline"] = result(
 )
 
 
-# --------------------------------------------------------------------------------------- fixtures
-
-
-@pytest.fixture(scope="module")
-def wire_dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program: RBR_WIRE_DUMP, or compiled from the tree."""
-    given = os.environ.get("RBR_WIRE_DUMP")
-    if given:
-        return Path(given)
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler here, and RBR_WIRE_DUMP is not set")
-    program = tmp_path_factory.mktemp("wire_dump") / "wire_dump"
-    sources = [
-        ROOT / "tests/c/oracle_flatbuf/wire_dump.c",
-        CSRC / "core" / "flatbuf_build.c",
-        CSRC / "core" / "flatbuf_verify.c",
-        CSRC / "core" / "wire_tables.c",
-    ]
-    command = [compiler, "-std=c11", "-O1", f"-I{CSRC / 'include'}", f"-I{CSRC / 'core'}"]
-    subprocess.run([*command, "-o", program, *sources], check=True, timeout=120)
-    return program
-
-
-@pytest.fixture(scope="module")
-def golden(wire_dump: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory with the frames."""
-    directory = tmp_path_factory.mktemp("golden")
-    subprocess.run([wire_dump, directory], check=True, timeout=60)
-    return directory
+# ------------------------------------------------------------------------------ running the oracles
 
 
 def flatc(directory: Path, *arguments: object) -> None:

@@ -5,6 +5,8 @@
  *   wire_dump DIRECTORY       writes full_<Body>.bin, each body with every field set, and some
  *                             frames made as the hot paths make them, hot_<name>.bin
  *   wire_dump --verify FILE   prints OK, or the defect and its offset (exit code 1)
+ *   wire_dump --verify-all    for each frame on stdin (4 bytes of length, then the frame): a line
+ *                             with the defect's number and offset, "0 0" when it is right
  *
  * In a full frame a field's value follows from its id and its table's depth alone (the frame has
  * depth 1): n = id + 10 * depth. The Python side computes the same from wire.fbs.
@@ -319,13 +321,52 @@ verify_file(const char *path)
     return 1;
 }
 
+/* A frame of its exact size, so that a sanitizer sees a read past it; its last bytes are at the end
+ * of an allocation. 1: a frame was read, 0: no more, -1: broken input. */
+static int
+verify_next(void)
+{
+    static uint32_t refs[4096];
+    rbr_verdict verdict = {.refs_max = 4096, .ref_at = refs};
+    uint32_t size;
+    uint8_t *frame;
+    rbr_table root;
+
+    if (fread(&size, 1, sizeof size, stdin) != sizeof size)
+        return 0;
+    frame = size <= ROOM ? malloc(size + (size == 0)) : NULL;
+    if (frame == NULL || fread(frame, 1, size, stdin) != size) {
+        free(frame);
+        return -1;
+    }
+    if (rbr_verify(frame, size, &root, &verdict) == RBR_OK)
+        verdict.offset = 0;
+    printf("%d %u\n", (int)verdict.defect, verdict.offset);
+    free(frame);
+    return 1;
+}
+
+static int
+verify_all(void)
+{
+    int status;
+
+    while ((status = verify_next()) == 1)
+        ;
+    if (status < 0)
+        fprintf(stderr, "a frame is too long, or the input ends within it\n");
+    return status < 0 ? 2 : 0;
+}
+
 int
 main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "--verify-all") == 0)
+        return verify_all();
     if (argc == 3 && strcmp(argv[1], "--verify") == 0)
         return verify_file(argv[2]);
     if (argc == 2 && argv[1][0] != '-')
         return dump(argv[1]);
-    fprintf(stderr, "wire_dump DIRECTORY | wire_dump --verify FILE\n");
+    fprintf(stderr, "wire_dump DIRECTORY | wire_dump --verify FILE | wire_dump --verify-all\n");
     return 2;
 }
