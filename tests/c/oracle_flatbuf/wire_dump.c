@@ -2,14 +2,17 @@
 /*
  * wire_dump.c - golden frames for tests/python/test_wire_oracle.py, which shows them to flatc.
  *
- *   wire_dump DIRECTORY       writes full_<Body>.bin, each body with every field set, and some
- *                             frames made as the hot paths make them, hot_<name>.bin
+ *   wire_dump DIRECTORY       writes, for each body, least_<Body>.bin (its required fields alone,
+ *                             or its first),
+ *                             full_<Body>.bin (every field) and edge_<Body>.bin (every field, at an
+ *                             edge); and frames made as the hot paths make them, hot_<name>.bin
  *   wire_dump --verify FILE   prints OK, or the defect and its offset (exit code 1)
  *   wire_dump --verify-all    for each frame on stdin (4 bytes of length, then the frame): a line
  *                             with the defect's number and offset, "0 0" when it is right
  *
  * In a full frame a field's value follows from its id and its table's depth alone (the frame has
- * depth 1): n = id + 10 * depth. The Python side computes the same from wire.fbs.
+ * depth 1): n = id + 10 * depth. At the edge integers have all bits set, texts and vectors are empty.
+ * The Python side computes the same from wire.fbs.
  */
 #include "ringbridge_wire.h"
 #include "wire_tables.h"
@@ -21,6 +24,10 @@
 #define PENDING 4096
 #define DEEPEST 4 /* tables from here on have no tables below them but the required ones */
 
+/* What the tables of a frame hold. */
+enum style { LEAST, FULL, EDGE, STYLES };
+static const char *const style_names[STYLES] = {"least", "full", "edge"};
+
 /* A table that still has to be built. */
 struct pending {
     const struct rbr_table_desc *desc;
@@ -31,6 +38,7 @@ struct pending {
 static _Alignas(64) uint8_t room[ROOM];
 static struct pending queue[PENDING];
 static uint32_t queued, taken;
+static enum style style;
 
 static void
 enqueue(const struct rbr_table_desc *desc, uint32_t slot, uint32_t depth)
@@ -40,7 +48,7 @@ enqueue(const struct rbr_table_desc *desc, uint32_t slot, uint32_t depth)
     queue[queued++] = (struct pending){desc, slot, depth};
 }
 
-/* ------------------------------------------------------------------------------- full frames */
+/* ------------------------------------------------------------------------------ whole frames */
 
 static bool
 is_floating(const struct rbr_table_desc *desc, uint32_t id)
@@ -56,12 +64,13 @@ is_floating(const struct rbr_table_desc *desc, uint32_t id)
 static void
 put_number(uint8_t *at, uint32_t bytes, uint32_t n, bool floating)
 {
-    const uint64_t integer = bytes == 8   ? n * ((UINT64_C(1) << 33) + 1)
+    const uint64_t integer = style == EDGE ? UINT64_MAX
+                             : bytes == 8 ? n * ((UINT64_C(1) << 33) + 1)
                              : bytes == 4 ? n * UINT64_C(65537)
                              : bytes == 2 ? n * UINT64_C(257)
                                           : n;
-    const double real = n + 0.5;
-    const float single = (float)real;
+    const double real = style == EDGE ? -1e300 : n + 0.5;
+    const float single = style == EDGE ? -0.25f : (float)real;
 
     if (!floating)
         memcpy(at, &integer, bytes);
@@ -77,7 +86,7 @@ put_text(rbr_builder *b, uint32_t slot, const char *head, const struct pending *
     char text[32];
     const int size = snprintf(text, sizeof text, "%s %u.%u", head, id, now->depth);
 
-    rbr_build_string(b, slot, text, (uint32_t)size);
+    rbr_build_string(b, slot, text, style == EDGE ? 0 : (uint32_t)size);
 }
 
 static void
@@ -85,15 +94,18 @@ put_vector(rbr_builder *b, uint32_t slot, const struct pending *now, uint32_t id
 {
     const struct rbr_field_desc *field = &now->desc->fields[id];
     const uint32_t step = field->element_bytes, n = id + 10 * now->depth;
-    const uint32_t first = rbr_build_vector(b, slot, 2, step, field->element_align);
+    const uint32_t count = style == EDGE ? 0 : 2;
+    const uint32_t first = rbr_build_vector(b, slot, count, step, field->element_align);
     uint32_t i;
 
+    if (count == 0)
+        return;
     if (field->form == RBR_FIELD_STRINGS) {
         put_text(b, first, "one", now, id);
         put_text(b, first + 4, "two", now, id);
         return;
     }
-    for (i = 0; first != 0 && i < 2; i++) {
+    for (i = 0; first != 0 && i < count; i++) {
         if (field->form == RBR_FIELD_TABLES)
             enqueue(field->child, first + step * i, now->depth + 1);
         else
@@ -130,7 +142,7 @@ put_field(rbr_builder *b, uint32_t at, const struct pending *now, uint32_t id)
 }
 
 static void
-put_full_table(rbr_builder *b, const struct pending *now)
+put_whole_table(rbr_builder *b, const struct pending *now)
 {
     const struct rbr_table_desc *desc = now->desc;
     uint32_t fields = 0, id, table;
@@ -138,13 +150,14 @@ put_full_table(rbr_builder *b, const struct pending *now)
 
     for (id = 0; id < desc->field_count; id++) {
         const bool leads_on = desc->fields[id].child != NULL;
-        if (!leads_on || now->depth < DEEPEST || (desc->required >> id & 1u) != 0)
+        const bool optional = style != LEAST && (!leads_on || now->depth < DEEPEST);
+        if (optional || (desc->required >> id & 1u) != 0)
             fields |= 1u << id;
     }
-    rbr_shape_make(&shape, desc, fields);
+    rbr_shape_make(&shape, desc, fields != 0 ? fields : 1u); /* none is required: the first one */
     table = rbr_build_table_once(b, now->slot, &shape);
     for (id = 0; table != 0 && id < desc->field_count; id++)
-        if ((fields >> id & 1u) != 0)
+        if (shape.vtable[2 + id] != 0)
             put_field(b, rbr_build_slot(table, &shape, 4 + 2 * id), now, id);
 }
 
@@ -163,12 +176,12 @@ put_frame(rbr_builder *b, uint64_t id, uint64_t parent, uint8_t type)
 }
 
 static void
-build_full(rbr_builder *b, uint8_t type)
+build_whole(rbr_builder *b, uint8_t type)
 {
     queued = taken = 0;
     enqueue(rbr_desc_frame.members[type - 1], put_frame(b, UINT64_MAX, type, type), 2);
     while (taken < queued)
-        put_full_table(b, &queue[taken++]);
+        put_whole_table(b, &queue[taken++]);
 }
 
 /* -------------------------------------------------------------------------------- hot frames */
@@ -281,11 +294,13 @@ dump(const char *directory)
     rbr_builder b;
     uint8_t type;
 
-    for (type = 1; type <= rbr_desc_frame.member_count; type++) {
-        memset(room, 0xAA, sizeof room);
-        build_full(&b, type);
-        failures += write_frame(&b, directory, "full", rbr_desc_frame.members[type - 1]->name);
-    }
+    for (style = LEAST; style < STYLES; style++)
+        for (type = 1; type <= rbr_desc_frame.member_count; type++) {
+            memset(room, 0xAA, sizeof room);
+            build_whole(&b, type);
+            failures += write_frame(&b, directory, style_names[style],
+                                    rbr_desc_frame.members[type - 1]->name);
+        }
     build_call(&b);
     failures += write_frame(&b, directory, "hot", "call");
     build_dict(&b);
