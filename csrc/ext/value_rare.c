@@ -227,8 +227,8 @@ rare_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_pat
         if (PyErr_Occurred())
             return -1;
     }
-    if (i == COLD_COUNT)
-        return 0;
+    if (i == COLD_COUNT) /* here, behind the known types: it looks for an attribute */
+        return tensor_encode_dlpack(self, value, slot, path);
     if (i == COLD_DECIMAL)
         return encode_decimal(self, value, slot, path);
     if (i == COLD_UUID)
