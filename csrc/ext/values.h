@@ -46,8 +46,6 @@
 
 /* ----------------------------------------------------------------------------- encoding, shared */
 
-/* Raises CannotCross "<path>: <text>"; returns -1. */
-int value_refuse(value_encoder *self, const value_path *path, const char *format, ...);
 /* Refuses a value of a type that does not cross, with advice. */
 int value_refuse_type(value_encoder *self, const value_path *path, PyObject *value);
 /* Starts a table Value; 0 with an exception. `once`: for shapes of rbr_shape_make. */
