@@ -28,6 +28,7 @@ source_start(source *self)
     self->keep = NULL;
     self->dlpack = (dlpack_held){NULL, NULL};
     self->flags = 0;
+    self->array.readonly = true;
     self->array.of.descr = NULL;
 }
 
