@@ -7,6 +7,7 @@ deleter is called.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -122,6 +123,19 @@ def test_hostile_struct_is_refused_and_deleted_once(
         echo([0, value])
     assert value.deleted == 1
     assert echo(1) == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="a class in Python exports no buffer before")
+def test_object_whose_buffer_fails_is_asked_for_dlpack(echo: Any) -> None:
+    """jax exports buffers, but none of bfloat16."""
+
+    class Both(Handmade):
+        def __buffer__(self, _flags: int) -> memoryview:
+            raise BufferError("no format for this")
+
+    value = Both()
+    assert echo(value).tolist() == [0, 1]
+    assert value.deleted == 1
 
 
 def test_another_major_version_is_deleted_unread(echo: Any) -> None:
