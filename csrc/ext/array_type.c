@@ -77,7 +77,8 @@ array_present(core_state *state, ArrayObject *base, const tensor *as, bool *host
         return NULL;
     numpy = numpy_needed(state);
     if (numpy != NULL) {
-        dtype = numpy_dtype(numpy, &as->of, hostile);
+        dtype = as->of.dtype == RBR_DTYPE_BF16 ? bfloat16_dtype(state, numpy)
+                                               : numpy_dtype(numpy, &as->of, hostile);
         if (dtype != NULL) {
             result = numpy_array(numpy, dtype, base, as);
             Py_DECREF(dtype);
@@ -88,7 +89,8 @@ array_present(core_state *state, ArrayObject *base, const tensor *as, bool *host
             result = PyMemoryView_FromObject((PyObject *)base);
         else
             PyErr_SetString(state->cannot_cross,
-                            "an array of dates or records needs numpy on the side that gets it");
+                            "an array of dates, records or bfloat16 needs numpy on the side that "
+                            "gets it");
     }
     if (result == NULL && as->rank > 32 && PyErr_ExceptionMatches(PyExc_ValueError)) {
         PyErr_Clear();

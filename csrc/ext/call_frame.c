@@ -63,8 +63,11 @@ call_encode_kwargs(value_encoder *encoder, uint32_t slot, PyObject *names, PyObj
             return -1;
         }
         if (call_encode_text(encoder, rbr_build_slot(pair, &rbr_shape_keyval, RBR_KEY_VAL__K),
-                             name) < 0 ||
-            value_encode(encoder, values[i],
+                             name) < 0)
+            return PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)
+                       ? value_refuse(encoder, &path, "a name with a lone surrogate is not text")
+                       : -1;
+        if (value_encode(encoder, values[i],
                          rbr_build_slot(pair, &rbr_shape_keyval, RBR_KEY_VAL__V), &path) < 0)
             return -1;
     }

@@ -12,7 +12,7 @@
  *   serve_loop.c      serve(): the hot path of the worker
  *   serve_answer.c    what the worker sends back
  *   array_type.c      Array: memory of a block (or of its own) with shape, strides and format
- *   numpy_bridge.c    the few things that we ask of numpy, without its headers; it may be absent
+ *   numpy_*.c         the few things that we ask of numpy, without its headers; it may be absent
  *   value_encode.c    Python values -> table Value
  *   value_decode.c    table Value -> Python values
  *

@@ -47,6 +47,7 @@ bridge_free(numpy_bridge *self)
     Py_XDECREF(self->asarray);
     Py_XDECREF(self->base_name);
     Py_XDECREF(self->api_capsule);
+    Py_XDECREF(self->bfloat16);
     for (i = 0; i <= RBR_DTYPE_C128; i++) {
         Py_XDECREF(self->dtypes[i][0]);
         Py_XDECREF(self->dtypes[i][1]);
@@ -78,6 +79,7 @@ numpy_bridge_traverse(core_state *state, visitproc visit, void *arg)
     Py_VISIT(self->dtype);
     Py_VISIT(self->asarray);
     Py_VISIT(self->api_capsule);
+    Py_VISIT(self->bfloat16);
     for (i = 0; i <= RBR_DTYPE_C128; i++) {
         Py_VISIT(self->dtypes[i][0]);
         Py_VISIT(self->dtypes[i][1]);
@@ -264,12 +266,17 @@ record_element(numpy_bridge *numpy, PyObject *dtype, element *out, const char **
         return result;
     *out = (element){.dtype = RBR_DTYPE_RECORD, .itemsize = (uint32_t)itemsize};
     result = -1;
+    *why = "numpy cannot write its record layout down; numpy.lib.recfunctions.repack_fields(...) "
+           "puts its fields in order";
     descr = call_format("dtype_to_descr", dtype);
     if (descr != NULL)
         back = call_format("descr_to_dtype", descr);
     if (back != NULL)
         result = PyObject_RichCompareBool(back, dtype, Py_EQ);
-    *why = "its record layout cannot be written down";
+    if (result < 0 && PyErr_ExceptionMatches(PyExc_ValueError)) { /* they overlap, for example */
+        PyErr_Clear();
+        result = 0;
+    }
     if (result == 1) {
         out->descr = PyObject_Repr(descr);
         result = out->descr != NULL ? 1 : -1;
@@ -290,9 +297,9 @@ numpy_element(numpy_bridge *numpy, PyObject *dtype, element *out, const char **w
     *out = (element){0};
     if (number < 0)
         return -1;
-    *why = "it is not one of numpy's own plain dtypes";
+    *why = "it is not one of numpy's own plain dtypes, nor bfloat16; convert it with .astype(...)";
     if (number >= USER_DTYPES_FROM)
-        return 0;
+        return bfloat16_element(dtype, out);
     code = PyObject_GetAttrString(dtype, "str");
     if (code == NULL)
         return -1;

@@ -4,7 +4,7 @@
  *
  *   tensor_layout.c  elements, shapes, strides, bytes; knows no Python objects
  *   array_type.c     Array: what keeps memory alive under an ndarray or a memoryview
- *   numpy_bridge.c   numpy without its headers
+ *   numpy_bridge.c   numpy without its headers; numpy_bfloat16.c
  */
 #ifndef RBR_EXT_TENSOR_H
 #define RBR_EXT_TENSOR_H
@@ -101,6 +101,7 @@ typedef struct numpy_bridge {
     PyTypeObject *ndarray, *memmap, *generic;
     PyObject *void_type, *dtype, *asarray;
     PyObject *base_name;                     /* "base" */
+    PyObject *bfloat16;                      /* the dtype; made when needed */
     PyObject *dtypes[RBR_DTYPE_C128 + 1][2]; /* plain ones, little and big; made when needed */
     PyObject *api_capsule;
     void **api; /* numpy's C functions, NULL: a version that we do not know */
@@ -118,5 +119,13 @@ PyObject *numpy_dtype(numpy_bridge *numpy, const element *of, bool *hostile);
 PyObject *numpy_array(numpy_bridge *numpy, PyObject *dtype, ArrayObject *base, const tensor *as);
 /* Data pointer, shape, strides and readonly of an ndarray that exports no buffer. */
 int numpy_interface(PyObject *array, tensor *out);
+
+/* ----------------------------------------------------------------------------- numpy_bfloat16.c */
+
+#define BFLOAT16_BYTES 2u
+/* As numpy_element, for a dtype that is not numpy's own: 1 when it is bfloat16, 0, or -1. */
+int bfloat16_element(PyObject *dtype, element *out);
+/* The dtype, a new reference; NULL with CannotCross where ml_dtypes is not installed. */
+PyObject *bfloat16_dtype(core_state *state, numpy_bridge *numpy);
 
 #endif

@@ -79,6 +79,8 @@ read_element(rbr_table table, element *out)
         return out->itemsize % 4 == 0;
     case RBR_DTYPE_BYTES:
         return true;
+    case RBR_DTYPE_BF16:
+        return out->itemsize == BFLOAT16_BYTES && out->big == 0;
     case RBR_DTYPE_RECORD:
         text = rbr_get_string(table, RBR_TENSOR__DESCR, &size);
         out->descr = text != NULL ? PyUnicode_DecodeUTF8(text, size, "strict") : NULL;

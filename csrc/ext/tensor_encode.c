@@ -8,8 +8,8 @@
  *   up to TENSOR_INLINE_BYTES_MAX  into the frame
  *   larger                         into a new block of our arena: one copy
  *
- * A source is an ndarray (or numpy scalar), or anything that exports a buffer. While it is read,
- * a view or a reference keeps its memory where it is.
+ * A source is an ndarray (or numpy scalar), or anything that exports a buffer or DLPack. While it
+ * is read, a view or a reference keeps its memory where it is.
  */
 #include "values.h"
 
@@ -17,14 +17,27 @@ typedef struct source {
     tensor array;
     Py_buffer view; /* obj NULL: not used */
     PyObject *keep; /* an object of ours that stands in for the value; or NULL */
+    dlpack_held dlpack;
     uint16_t flags;
 } source;
+
+static void
+source_start(source *self)
+{
+    self->view.obj = NULL;
+    self->keep = NULL;
+    self->dlpack = (dlpack_held){NULL, NULL};
+    self->flags = 0;
+    self->array.readonly = true;
+    self->array.of.descr = NULL;
+}
 
 static void
 source_close(source *self)
 {
     if (self->view.obj != NULL)
         PyBuffer_Release(&self->view);
+    dlpack_close(&self->dlpack);
     Py_XDECREF(self->keep);
     Py_XDECREF(self->array.of.descr);
 }
@@ -91,6 +104,22 @@ open_ndarray(value_encoder *self, source *out, numpy_bridge *numpy, PyObject *ar
     return open_by_interface(self, out, numpy, array, path);
 }
 
+/* numpy counts a text's trailing NULs as padding: they would be gone over there. */
+static bool
+ends_in_nul(PyObject *scalar)
+{
+    Py_ssize_t size = 0;
+    char *bytes;
+
+    if (PyUnicode_Check(scalar)) {
+        size = PyUnicode_GetLength(scalar);
+        return size > 0 && PyUnicode_ReadChar(scalar, size - 1) == 0;
+    }
+    if (!PyBytes_Check(scalar) || PyBytes_AsStringAndSize(scalar, &bytes, &size) < 0)
+        return false;
+    return size > 0 && bytes[size - 1] == 0;
+}
+
 /* A numpy scalar: as the array without dimensions that numpy makes of it. */
 static int
 open_scalar(value_encoder *self, source *out, numpy_bridge *numpy, PyObject *scalar,
@@ -99,6 +128,11 @@ open_scalar(value_encoder *self, source *out, numpy_bridge *numpy, PyObject *sca
     PyObject *dtype, *type = NULL;
 
     out->flags = TENSOR_SCALAR;
+    if (ends_in_nul(scalar))
+        return value_refuse(self, path,
+                            "numpy drops the NUL at the end of a %R; convert it with str(...) or "
+                            "bytes(...)",
+                            (PyObject *)Py_TYPE(scalar));
     out->keep = PyObject_CallFunctionObjArgs(numpy->asarray, scalar, NULL);
     if (out->keep == NULL)
         return -1;
@@ -117,11 +151,16 @@ open_scalar(value_encoder *self, source *out, numpy_bridge *numpy, PyObject *sca
 static int
 open_exporter(value_encoder *self, source *out, PyObject *value, const value_path *path)
 {
+    int done;
+
     if (PyObject_GetBuffer(value, &out->view, PyBUF_RECORDS_RO) < 0) {
         out->view.obj = NULL;
         if (!PyErr_ExceptionMatches(PyExc_BufferError))
             return -1;
-        return value_refuse(self, path, "its buffer has no strides; send a copy of it");
+        PyErr_Clear();
+        done = dlpack_open(self, value, &out->dlpack, &out->array, path);
+        return done != 0 ? done
+                         : value_refuse(self, path, "its buffer has no strides; send a copy of it");
     }
     if (source_from_view(out))
         return 0;
@@ -138,10 +177,6 @@ source_open(value_encoder *self, source *out, PyObject *value, const value_path 
     numpy_bridge *numpy = numpy_loaded(state);
     int done;
 
-    out->view.obj = NULL;
-    out->keep = NULL;
-    out->flags = 0;
-    out->array.of.descr = NULL;
     if (numpy == NULL && PyErr_Occurred())
         return -1;
     if (numpy != NULL && (type == numpy->ndarray || type == numpy->memmap))
@@ -396,8 +431,28 @@ int
 tensor_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path)
 {
     source from;
-    int result = source_open(self, &from, value, path);
+    int result;
 
+    source_start(&from);
+    result = source_open(self, &from, value, path);
+    if (result == 1 && encode_source(self, value, &from, slot, path) < 0)
+        result = -1;
+    source_close(&from);
+    return result;
+}
+
+int
+tensor_encode_dlpack(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path)
+{
+    const numpy_bridge *numpy = self->channel->state->numpy;
+    source from;
+    int result;
+
+    /* A subclass of ndarray has the method too, and is more than its memory (a mask, say). */
+    if (numpy != NULL && PyType_IsSubtype(Py_TYPE(value), numpy->ndarray))
+        return 0;
+    source_start(&from);
+    result = dlpack_open(self, value, &from.dlpack, &from.array, path);
     if (result == 1 && encode_source(self, value, &from, slot, path) < 0)
         result = -1;
     source_close(&from);

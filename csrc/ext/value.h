@@ -31,6 +31,8 @@ int value_encoder_start(value_encoder *self, ChannelObject *channel, uint64_t de
 /* Writes a table Value and points `slot` at it. -1 with an exception (CannotCross names the path,
  * MemoryError, ArenaFull, or what the value's own code raised). */
 int value_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
+/* Raises CannotCross "<path>: <text>"; returns -1. */
+int value_refuse(value_encoder *self, const value_path *path, const char *format, ...);
 /* Gives back the buffer and the block references. Idempotent after start. */
 void value_encoder_stop(value_encoder *self);
 

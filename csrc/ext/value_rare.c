@@ -8,6 +8,9 @@
  */
 #include "values.h"
 
+/* A UUID's sub: what its maker knew of its uniqueness (uuid.SafeUUID). */
+enum { UUID_UNKNOWN, UUID_SAFE, UUID_UNSAFE };
+
 static const struct {
     const char *module, *name;
 } cold_names[COLD_COUNT] = {
@@ -117,25 +120,18 @@ encode_bounds(value_encoder *self, PyObject *value, uint8_t kind, uint32_t slot,
     return result < 0 ? -1 : 1;
 }
 
+/* The same, with a sub. */
 static int
-encode_path(value_encoder *self, PyObject *value, uint8_t sub, uint32_t slot,
-            const value_path *path)
+encode_taken_sub_bytes(value_encoder *self, uint8_t kind, uint8_t sub, PyObject *bytes,
+                       uint32_t slot, const value_path *path)
 {
-    PyObject *text = PyObject_Str(value), *bytes;
     rbr_shape shape;
     uint32_t table;
     int result = -1;
 
-    bytes = text != NULL ? PyUnicode_AsEncodedString(text, "utf-8", "surrogateescape") : NULL;
-    Py_XDECREF(text);
-    if (bytes == NULL) {
-        if (PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
-            value_refuse(self, path, "a path with a lone surrogate, which no file has");
-        return -1;
-    }
     rbr_shape_make(&shape, &rbr_desc_value,
                    RBR_BIT(RBR_VALUE__KIND) | RBR_BIT(RBR_VALUE__SUB) | RBR_BIT(RBR_VALUE__B));
-    table = value_table_once(self, slot, &shape, RBR_KIND_PATH, path);
+    table = value_table_once(self, slot, &shape, kind, path);
     if (table != 0) {
         rbr_build_u8(&self->build, table, &shape, RBR_VALUE__SUB, sub);
         rbr_build_bytes(&self->build, rbr_build_slot(table, &shape, RBR_VALUE__B),
@@ -144,6 +140,53 @@ encode_path(value_encoder *self, PyObject *value, uint8_t sub, uint32_t slot,
     }
     Py_DECREF(bytes);
     return result < 0 ? -1 : 1;
+}
+
+static int
+encode_path(value_encoder *self, PyObject *value, uint8_t sub, uint32_t slot,
+            const value_path *path)
+{
+    PyObject *text = PyObject_Str(value), *bytes;
+
+    bytes = text != NULL ? PyUnicode_AsEncodedString(text, "utf-8", "surrogateescape") : NULL;
+    Py_XDECREF(text);
+    if (bytes == NULL) {
+        if (PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
+            value_refuse(self, path, "a path with a lone surrogate, which no file has");
+        return -1;
+    }
+    return encode_taken_sub_bytes(self, RBR_KIND_PATH, sub, bytes, slot, path);
+}
+
+/* UUID.is_safe is an enum whose value is None, 0 or -1; 0 with an exception in *failed. */
+static uint8_t
+uuid_safety(PyObject *uuid, bool *failed)
+{
+    PyObject *is_safe = PyObject_GetAttrString(uuid, "is_safe"), *value = NULL;
+    uint8_t sub = UUID_UNKNOWN;
+
+    if (is_safe != NULL)
+        value = PyObject_GetAttrString(is_safe, "value");
+    *failed = value == NULL;
+    if (value != NULL && value != Py_None)
+        sub = PyObject_IsTrue(value) == 0 ? UUID_SAFE : UUID_UNSAFE;
+    Py_XDECREF(is_safe);
+    Py_XDECREF(value);
+    return sub;
+}
+
+static int
+encode_uuid(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path)
+{
+    bool failed;
+    const uint8_t sub = uuid_safety(value, &failed);
+    PyObject *bytes = failed ? NULL : PyObject_GetAttrString(value, "bytes");
+
+    if (bytes == NULL)
+        return -1;
+    if (sub == UUID_UNKNOWN)
+        return encode_taken_bytes(self, RBR_KIND_UUID, bytes, slot, path);
+    return encode_taken_sub_bytes(self, RBR_KIND_UUID, sub, bytes, slot, path);
 }
 
 static int
@@ -184,13 +227,12 @@ rare_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_pat
         if (PyErr_Occurred())
             return -1;
     }
-    if (i == COLD_COUNT)
-        return 0;
+    if (i == COLD_COUNT) /* here, behind the known types: it looks for an attribute */
+        return tensor_encode_dlpack(self, value, slot, path);
     if (i == COLD_DECIMAL)
         return encode_decimal(self, value, slot, path);
     if (i == COLD_UUID)
-        return encode_taken_bytes(self, RBR_KIND_UUID, PyObject_GetAttrString(value, "bytes"), slot,
-                                  path);
+        return encode_uuid(self, value, slot, path);
     if (i >= COLD_PATH)
         return encode_path(self, value, (uint8_t)(i - COLD_PATH), slot, path);
     return dates_encode(self, value, slot, path);
@@ -293,20 +335,39 @@ decode_decimal(value_decoder *self, rbr_table value)
                      "not a Decimal");
 }
 
+/* keywords["is_safe"] = SafeUUID(...) */
+static int
+add_safety(PyObject *keywords, uint8_t sub)
+{
+    PyObject *module = PyImport_ImportModule("uuid"), *safety = NULL;
+    int result = -1;
+
+    if (module != NULL)
+        safety = PyObject_CallMethod(module, "SafeUUID", "(i)", sub == UUID_SAFE ? 0 : -1);
+    if (safety != NULL)
+        result = PyDict_SetItemString(keywords, "is_safe", safety);
+    Py_XDECREF(module);
+    Py_XDECREF(safety);
+    return result;
+}
+
 static PyObject *
 decode_uuid(value_decoder *self, rbr_table value)
 {
     uint32_t count;
     const uint8_t *bytes = value_vector(self, value, RBR_VALUE__B, &count);
+    const uint8_t sub = rbr_get_u8(value, RBR_VALUE__SUB, UUID_UNKNOWN);
     PyObject *type, *args, *keywords, *result = NULL;
 
     if (bytes == NULL)
         return NULL;
-    if (count != 16)
-        return value_bad(self, "a UUID has 16 bytes");
+    if (count != 16 || sub > UUID_UNSAFE)
+        return value_bad(self, "not the parts of a UUID");
     type = cold_type(self->state, COLD_UUID, true);
     args = PyTuple_New(0);
     keywords = Py_BuildValue("{sy#}", "bytes", (const char *)bytes, (Py_ssize_t)count);
+    if (keywords != NULL && sub != UUID_UNKNOWN && add_safety(keywords, sub) < 0)
+        Py_CLEAR(keywords);
     if (type != NULL && args != NULL && keywords != NULL)
         result = PyObject_Call(type, args, keywords);
     Py_XDECREF(args);

@@ -8,6 +8,7 @@
  *   value_rare.c     big int, slice, range, Path, UUID, Decimal, both ways
  *   value_dates.c    the datetime family, both ways
  *   tensor_encode.c  arrays and long texts                      tensor_decode.c
+ *   tensor_dlpack.c  the memory of what has __dlpack__, for tensor_encode.c
  *
  * What a kind has in its table Value (the decoder insists on it)
  *   None False True Ellipsis    nothing more
@@ -17,7 +18,7 @@
  *   I64Vec i64s  F64Vec f64s    StrVec strs         BoolVec b: 0 or 1     (lists)
  *   Slice Range  items: start, stop, step
  *   Path b: UTF-8 with surrogateescape, sub: 0 Path, 1 PurePosixPath, 2 PureWindowsPath
- *   UUID b: 16 bytes            Decimal s: its str
+ *   UUID b: 16 bytes, sub: 0 unknown, 1 safe, 2 unsafe (its is_safe)     Decimal s: its str
  *   Date i64s: year, month, day                     TimeDelta i64s: days, seconds, microseconds
  *   Time i64s: hour, minute, second, microsecond    DateTime i64s: those of Date, those of Time
  *        sub: bit 0 fold; bits 1-2: 0 naive, 1 timezone: its offset as TimeDelta's three follows in
@@ -45,8 +46,6 @@
 
 /* ----------------------------------------------------------------------------- encoding, shared */
 
-/* Raises CannotCross "<path>: <text>"; returns -1. */
-int value_refuse(value_encoder *self, const value_path *path, const char *format, ...);
 /* Refuses a value of a type that does not cross, with advice. */
 int value_refuse_type(value_encoder *self, const value_path *path, PyObject *value);
 /* Starts a table Value; 0 with an exception. `once`: for shapes of rbr_shape_make. */
@@ -73,9 +72,23 @@ int list_encode_vector(value_encoder *self, PyObject *list, Py_ssize_t count, ui
 int dates_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
 int rare_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
 int tensor_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
+/* What has __dlpack__; the same results. */
+int tensor_encode_dlpack(value_encoder *self, PyObject *value, uint32_t slot,
+                         const value_path *path);
 /* A text or bytes of `kind` in a block of its own. */
 int tensor_encode_text(value_encoder *self, uint8_t kind, const char *bytes, uint64_t size,
                        uint32_t slot, const value_path *path);
+
+/* A struct of DLPack that we have taken over; both NULL: none. */
+typedef struct dlpack_held {
+    struct dl_managed *old;
+    struct dl_versioned *versioned;
+} dlpack_held;
+/* Fills `out`, whose memory stays until dlpack_close, which follows in each case. 1: done, 0: it has
+ * no __dlpack__, -1: exception. */
+int dlpack_open(value_encoder *self, PyObject *value, dlpack_held *held, tensor *out,
+                const value_path *path);
+void dlpack_close(dlpack_held *self);
 
 /* ----------------------------------------------------------------------------- decoding, shared */
 

@@ -8,45 +8,20 @@ import collections
 import datetime as dt
 import decimal
 import enum
-import gc
 import math
 import pathlib
 import random
-import struct
 import uuid
 import zoneinfo
 from typing import Any
 
 import pytest
+from rbr_testing.equality import NAN_WITH_PAYLOAD, identical
 
 import ringbridge as rb
 
-NAN_WITH_PAYLOAD = struct.unpack("<d", struct.pack("<Q", 0x7FF8000000001234))[0]
 TEXT_INLINE_BYTES_MAX = 16 << 10  # values.h
 VALUE_DEPTH_MAX = 59  # values.h
-
-
-def identical(one: Any, other: Any) -> bool:
-    """Equal, with the same types all the way down, NaN payloads and signs of zero included."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, float):
-        return struct.pack("d", one) == struct.pack("d", other)
-    if isinstance(one, complex):
-        return identical(one.real, other.real) and identical(one.imag, other.imag)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(identical, one, other))
-    if isinstance(one, dict):
-        return identical(list(one.items()), list(other.items()))
-    if isinstance(one, (set, frozenset)):
-        return one == other and sorted(map(repr, one)) == sorted(map(repr, other))
-    if isinstance(one, slice):
-        return identical([one.start, one.stop, one.step], [other.start, other.stop, other.step])
-    if isinstance(one, decimal.Decimal):
-        return one.as_tuple() == other.as_tuple()
-    if isinstance(one, (dt.datetime, dt.time)):
-        return repr(one) == repr(other) and one.fold == other.fold
-    return bool(one == other)
 
 
 PLAIN = [
@@ -252,144 +227,3 @@ def test_buffer_comes_back_with_its_shape_and_items(echo: Any, value: Any) -> No
     sent, back = memoryview(value), memoryview(echo(value))
     assert back.tolist() == sent.tolist()
     assert (back.shape, back.readonly, back.itemsize) == (sent.shape, sent.readonly, sent.itemsize)
-
-
-# ---------------------------------------------------------------------------------------- arrays
-
-try:
-    import numpy as np
-except ImportError:
-    np = None  # type: ignore[assignment]
-
-needs_numpy = pytest.mark.skipif(np is None, reason="numpy is not installed")
-
-CODES = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "c8", "c16",
-         "M8[ns]", "M8[D]", "m8[25s]", "U5", "S3"]  # fmt: skip
-SHAPES = [(), (0,), (3, 0, 2), (1,), (5,), (7, 3), (3, 4, 5), (300,), (50, 70)]
-
-
-def made(code: str, shape: tuple[int, ...]) -> Any:
-    count = int(np.prod(shape))
-    dtype = np.dtype(code)
-    if dtype.kind == "U":
-        return np.full(shape, "äb€", dtype)
-    raw = np.random.default_rng(1).integers(0, 2, count * dtype.itemsize, dtype="u1")
-    return np.frombuffer(raw.tobytes(), dtype).reshape(shape).copy()
-
-
-def same_array(one: Any, other: Any) -> bool:
-    return (
-        type(other) is np.ndarray
-        and (one.dtype, one.shape) == (other.dtype, other.shape)
-        and one.tobytes() == other.tobytes()
-        and one.flags.writeable == other.flags.writeable
-    )
-
-
-@needs_numpy
-@pytest.mark.parametrize("order", "<>")
-@pytest.mark.parametrize("code", CODES)
-def test_array_comes_back_exactly(echo: Any, code: str, order: str) -> None:
-    for shape in SHAPES:
-        whole = made(order + code if code[0] not in "?" and code[1:] != "1" else code, shape)
-        views = [whole, np.asfortranarray(whole), whole.T]
-        if shape:
-            views += [whole[::-1], whole[..., ::2]]
-        for view in views:
-            assert same_array(view, echo(view)), (code, shape, view.strides)
-
-
-@needs_numpy
-def test_fortran_order_and_read_only_come_back(echo: Any) -> None:
-    value = np.asfortranarray(np.zeros((30, 40)))
-    value.flags.writeable = False
-    back = echo(value)
-    assert back.flags.f_contiguous and not back.flags.c_contiguous
-    assert not back.flags.writeable
-    with pytest.raises(ValueError, match="WRITEABLE"):
-        back.flags.writeable = True
-
-
-@needs_numpy
-def test_array_of_another_memory_is_a_plain_array_over_there(worker_module: Any) -> None:
-    seen = worker_module.describe(np.arange(6, dtype=">i4").reshape(2, 3)[:, ::2])
-    assert (seen["type"], seen["dtype"], seen["shape"]) == ("ndarray", ">i4", (2, 2))
-    assert seen["c"] and seen["aligned"] and seen["base"] == "Array"
-
-
-@needs_numpy
-def test_numpy_scalars_come_back_as_numpy_scalars(echo: Any) -> None:
-    for value in [np.float64(1.5), np.float32(2), np.int8(-3), np.bool_(True), np.complex128(1j),
-                  np.uint64(2**64 - 1), np.float16(1), np.datetime64("2020-01-01", "ns"),
-                  np.timedelta64(5, "D"), np.str_("hä"), np.bytes_(b"ab")]:  # fmt: skip
-        back = echo(value)
-        assert type(back) is type(value) and back == value and back.dtype == value.dtype
-
-
-@needs_numpy
-def test_records_come_back(echo: Any) -> None:
-    dtype = np.dtype(
-        [("a", "<f8"), ("b", ">i4", (2,)), ("c", "U3"), ("n", [("x", "u1"), ("y", "f4")])]
-    )
-    aligned = np.dtype([("a", "u1"), ("b", "f8")], align=True)
-    for each in (dtype, aligned):
-        value = np.zeros((4, 5), each)
-        value["a"] = np.arange(20).reshape(4, 5)
-        for sent in (value, value[::2]):
-            back = echo(sent)
-            # Not same_array: numpy leaves the padding of an aligned record undefined.
-            assert back.dtype == sent.dtype and (back == sent).all()
-
-
-@needs_numpy
-def test_arrays_that_cannot_cross_are_refused_with_advice(echo: Any) -> None:
-    for value, advice in [
-        (np.array([object()]), "object"),
-        (np.zeros(3, np.longdouble), "float64"),
-        (np.zeros(2, [("a", "O")]), "objects"),
-        (np.ma.zeros(3), "numpy.array"),
-        (np.rec.array([(1, 2.0)]), "numpy.array"),
-    ]:
-        with pytest.raises(rb.CannotCross, match=advice):
-            echo({"x": value})
-
-
-@needs_numpy
-def test_shared_array_is_used_in_place_over_there(worker: Any, worker_module: Any) -> None:
-    shared = worker.empty((100, 50), "float32")
-    shared[...] = 0
-    worker_module.fill(shared[::2, ::-1], 3.0)
-    assert (shared[::2] == 3).all() and (shared[1::2] == 0).all()
-    seen = worker_module.describe(shared.T[5:, ::2])
-    assert (seen["shape"], seen["strides"]) == ((45, 50), (4, 400))
-
-
-@needs_numpy
-def test_copy_option_gives_memory_of_our_own(worker_module: Any) -> None:
-    worker_module.keep("a", np.zeros(10000))
-    private = worker_module.kept.options(copy=True)("a")
-    private[0] = 5
-    assert worker_module.kept("a")[0] == 0
-    worker_module.drop("a")
-
-
-@needs_numpy
-def test_received_arrays_give_their_blocks_back(worker: Any, worker_module: Any) -> None:
-    worker_module.keep("b", np.zeros(100000))
-    got = [worker_module.kept("b") for _ in range(5)]
-    assert worker.stats()["peer_blocks"] >= 5
-    del got
-    gc.collect()
-    assert worker.stats()["peer_blocks"] == 0
-    worker_module.drop("b")
-
-
-@needs_numpy
-def test_empty_takes_what_numpy_takes_and_refuses_the_rest(worker: Any) -> None:
-    assert worker.empty(3, None).dtype == np.float64
-    assert worker.empty([np.int64(2), 3], ">i2").shape == (2, 3)
-    assert worker.empty((), "M8[ns]").shape == ()
-    with pytest.raises(TypeError, match="object"):
-        worker.empty(3, "object")
-    with pytest.raises(ValueError, match="negative"):
-        worker.empty(-1, "f8")

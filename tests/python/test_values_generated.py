@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""Generated values come back exactly: from this interpreter, and from each other one there is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rbr_testing import rounds
+from rbr_testing.equality import identical
+
+hypothesis = pytest.importorskip("hypothesis")
+from rbr_testing import strategies  # noqa: E402  (needs hypothesis)
+
+EXAMPLES = 150  # for each interpreter and kind of value
+
+
+def round_trip(echo: Any, strategy: Any, seed: int) -> int:
+    done = 0
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=rounds.rounds(EXAMPLES),
+        deadline=None,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(strategy)
+    def each(value: Any) -> None:
+        nonlocal done
+        done += 1
+        assert identical(echo(value), value)
+
+    each()
+    return done
+
+
+@pytest.mark.seconds(3600)
+@pytest.mark.timeout(3700)
+@pytest.mark.parametrize("kind", ["values", "arrays", "values_and_arrays"])
+def test_generated_values_come_back_exactly(
+    echo: Any, make_worker: Any, other_pythons: list[str], kind: str
+) -> None:
+    if kind != "values":
+        pytest.importorskip("numpy")
+    seed, done = rounds.seed(), 0
+    others = [make_worker(path).load("rbr_testing.basics").echo for path in other_pythons]
+    for each in [echo, *others]:
+        done += round_trip(each, getattr(strategies, kind)(), seed)
+    rounds.count(f"generated {kind.replace('_', ' ')} sent and back", done)
