@@ -17,7 +17,7 @@
  *                           rbr_exchange_wake_all
  *
  * Left out: the look every 100 ms (it must be safe without), spinning, deadlines, other threads of
- * a process. No process loads a word that only it stores (it has its own copy), so
+ * a process (roles.pml). No process loads a word that only it stores (it has its own copy), so
  * loads need not look into the own FIFO. What a process has stored reaches memory before its death
  * can be noticed; dying with fewer stores made is dying earlier, which is tried too.
  *
