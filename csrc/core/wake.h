@@ -9,8 +9,11 @@
 #include "base.h"
 #include "layout.h"
 
-/* How long a sleeper waits before it looks again by itself. */
+/* How long a sleeper waits before it looks again by itself. Tests compile it to hours: then nothing
+ * hides a lost wake-up. */
+#ifndef RBR_LOOK_NS
 #define RBR_LOOK_NS (100 * RBR_MS)
+#endif
 /* No spin is longer than this, whatever a wake-up costs; nor shorter: the calibration may have met
  * a wake-up on one CPU, which is cheap, and when two spinners give up early both sleep each time. */
 #define RBR_SPIN_MAX_NS (UINT64_C(60000))
