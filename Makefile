@@ -20,7 +20,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
 CHECKS := check-format check-lint check-types check-stubs check-generated check-layers check-tidy
 
-.PHONY: help demo test check bench soak clean FORCE $(CHECKS)
+.PHONY: help demo test check verify bench soak clean FORCE $(CHECKS)
 .DELETE_ON_ERROR:
 
 help:
@@ -30,7 +30,8 @@ help:
 	@echo '  make test     builds, then the C tests (plain and under sanitizers), then the Python tests'
 	@echo '  make check    format, lint, types, stubs, generated code, layers, exported symbols'
 	@echo '  make bench    what a call and an array cost here, beside pipes and sockets'
-	@echo '  make soak     a thousand killed workers, and the C tests again and again'
+	@echo '  make verify   the models of sleep and wake-up, and errors put in on purpose, all noticed'
+	@echo '  make soak     the long runs of the tests, hours; SCALE=0.1 for a try; adds up what they count'
 	@echo '  make clean    removes build/'
 	@echo
 	@echo 'Needed: a C compiler, and CPython 3.9 or newer with its headers. Another interpreter than'
@@ -67,7 +68,7 @@ $(OTHER)/.installed: $(VENV)/.installed $(SOURCES)
 	@if .ci/make_venv --other-than $(VENV) $(OTHER); then \
 	    echo '== build and install ringbridge for the second Python version'; \
 	    rm -rf build/lib.*; \
-	    $(OTHER)/bin/python $(PIP) 'setuptools>=64' wheel numpy && \
+	    $(OTHER)/bin/python $(PIP) 'setuptools>=64' wheel numpy ml_dtypes && \
 	    $(WITH) $(OTHER)/bin/python $(PIP) --no-build-isolation .; \
 	elif [ $$? = 3 ]; then echo '== no second Python version here: its tests are skipped'; \
 	else exit 1; fi
@@ -123,10 +124,15 @@ bench: $(VENV)/.installed
 	@echo '== calls and arrays, in Python' && $(WITH) $(VENV)/bin/python docs/demo/setup_demo.py \
 	    --run docs/demo/bench_python.py
 
-soak: $(VENV)/.installed
-	@$(WITH) REPEAT=20 .ci/test_c address,undefined
-	@$(WITH) REPEAT=20 .ci/test_c thread
-	@$(WITH) RBR_ROUNDS=1000 $(VENV)/bin/pytest tests/python/test_faults.py
+# The models need spin; without it they are skipped, and that is said.
+verify: $(VENV)/.tools
+	@echo '== the models of sleep, wake-up and death' && tests/model/run
+	@echo '== errors put into the core on purpose' && $(WITH) python -B tests/mutants/run
+
+soak: $(VENV)/.installed $(OTHER)/.installed
+	@$(WITH) RBR_TEST_PYTHONS=$(wildcard $(CURDIR)/$(OTHER)/bin/python) \
+	    RBR_WIRE_DUMP=$(CURDIR)/build/c-address-undefined/tests/c/wire_dump \
+	    .ci/soak --scale $(or $(SCALE),1)
 
 clean:
 	rm -rf build python/*.egg-info

@@ -18,12 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rbr_testing import rounds
 
 import ringbridge
 
 HERE = Path(__file__).resolve().parent
-ROUNDS = int(os.environ.get("RBR_ROUNDS", "25"))
-SEED = int(os.environ.get("RBR_SEED", str(time.time_ns() % 1_000_000)))
+ROUNDS = rounds.rounds(25)
 THREADS = 8
 NOTICED_S = 0.05  # the promise (p99); a test asserts ten times that, for shared machines
 
@@ -72,8 +72,7 @@ def _wait_until_gone(pid: int, within_s: float) -> bool:
 def test_a_kill_during_calls_from_eight_threads_is_noticed_by_all(
     nothing_left: None, grandchild: bool
 ) -> None:
-    print(f"seed {SEED}, {ROUNDS} rounds")
-    rng = random.Random(SEED)
+    rng = random.Random(rounds.seed())
     noticed: list[float] = []
     for round_ in range(ROUNDS):
         worker = ringbridge.Worker(sys.executable, name=f"victim{round_}", paths=[HERE])
@@ -104,6 +103,7 @@ def test_a_kill_during_calls_from_eight_threads_is_noticed_by_all(
         f"p99 {noticed[len(noticed) * 99 // 100] * 1e3:.1f} ms, max {noticed[-1] * 1e3:.1f} ms"
     )
     assert noticed[len(noticed) * 99 // 100] < 10 * NOTICED_S
+    rounds.count("workers killed during calls from eight threads", ROUNDS)
 
 
 HOST = """

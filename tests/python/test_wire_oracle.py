@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Our frames as flatc reads them, and flatc's frames as our verifier sees them.
 
-wire_dump (tests/c/oracle_flatbuf) writes the frames. flatc crashes on bad input, so it is shown only
-what our verifier has accepted.
+wire_dump (tests/c/oracle_flatbuf) writes the frames. flatc crashes on bad input, so it is shown
+only what our verifier has accepted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from rbr_testing.wire_schema import SCHEMA, SCHEMA_FILE, generate_wire
 
 DEEPEST = 4  # as in wire_dump.c

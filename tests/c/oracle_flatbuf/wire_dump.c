@@ -65,10 +65,10 @@ static void
 put_number(uint8_t *at, uint32_t bytes, uint32_t n, bool floating)
 {
     const uint64_t integer = style == EDGE ? UINT64_MAX
-                             : bytes == 8 ? n * ((UINT64_C(1) << 33) + 1)
-                             : bytes == 4 ? n * UINT64_C(65537)
-                             : bytes == 2 ? n * UINT64_C(257)
-                                          : n;
+                             : bytes == 8  ? n * ((UINT64_C(1) << 33) + 1)
+                             : bytes == 4  ? n * UINT64_C(65537)
+                             : bytes == 2  ? n * UINT64_C(257)
+                                           : n;
     const double real = style == EDGE ? -1e300 : n + 0.5;
     const float single = style == EDGE ? -0.25f : (float)real;
 

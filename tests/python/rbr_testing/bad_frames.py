@@ -37,7 +37,7 @@ class Defect(IntEnum):
 
 @dataclass(frozen=True)
 class Bend:
-    """At byte `at` of the frame stands `data` instead; the verifier is to say `defect` at `offset`."""
+    """At byte `at` stands `data` instead; the verifier is to say `defect` at `offset`."""
 
     at: int
     data: bytes
