@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""Hosts that are interrupted at random moments: programs for test_random_moments.py.
+
+python -m rbr_testing.moments exit SEED           ends, somehow, somewhere
+python -m rbr_testing.moments fork SEED ROUNDS    forks again and again amid calls
+python -m rbr_testing.moments storm SEED SECONDS  calls under a signal every 100 us
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import ringbridge
+
+HERE = Path(__file__).resolve().parent.parent
+STORM_S = 100e-6
+CHILD_FAILED = 9
+
+
+def start(name: str) -> tuple[ringbridge.Worker, ringbridge.RemoteModule]:
+    worker = ringbridge.Worker(sys.executable, name=name, paths=[HERE])
+    return worker, worker.load("rbr_testing.faults")
+
+
+def exact_call(module: ringbridge.RemoteModule, number: int) -> None:
+    payload = b"%d" % number * (1 + number % 50)
+    assert module.checked(number, payload) == (number, len(payload), payload[::-1])
+
+
+def call_for_ever(module: ringbridge.RemoteModule, number: int) -> None:
+    # The worker is closed under us: that is how these threads end.
+    with contextlib.suppress(ringbridge.RingbridgeError):
+        while True:
+            exact_call(module, number)
+
+
+def pause_long(module: ringbridge.RemoteModule) -> None:
+    with contextlib.suppress(ringbridge.RingbridgeError):
+        module.pause(30.0)
+
+
+class Cycle:
+    """Garbage that holds itself and an array of the worker's."""
+
+    def __init__(self, array: Any) -> None:
+        self.me, self.array = self, array
+
+
+# -------------------------------------------------------------------------------------------- exit
+
+kept: list[Any] = []  # what lives until the interpreter clears its modules
+
+
+def exit_somewhere(seed: int) -> None:
+    """Ends with live arrays, threads in calls and an open worker, some of each."""
+    rng = random.Random(seed)
+    worker, module = start("exit")
+    for number in range(rng.randrange(3)):
+        threading.Thread(target=call_for_ever, args=(module, number), daemon=True).start()
+    for _ in range(rng.randrange(4)):
+        size = rng.choice([1, 3000, 100_000])
+        array = module.echo(memoryview(bytes(size)))
+        kept.append(rng.choice([array, memoryview(array)[: size // 2], Cycle(array)]))
+    if rng.random() < 0.5:
+        kept.append(worker)
+        kept.append(module)
+    if rng.random() < 0.3:
+        threading.Thread(target=pause_long, args=(module,), daemon=True).start()
+    time.sleep(rng.random() * 0.005)  # the moment is random on purpose
+    way = rng.randrange(4)
+    if way == 0:
+        worker.close()
+    elif way == 1:
+        del worker, module
+    elif way == 2:
+        threading.Thread(target=worker.close, daemon=True).start()
+    sys.exit(0)
+
+
+# -------------------------------------------------------------------------------------------- fork
+
+
+def child_of_a_fork(worker: ringbridge.Worker, module: ringbridge.RemoteModule) -> int:
+    """What a child sees: an error each time, and nothing of its does harm."""
+    for attempt in (lambda: module.add(1, 2), lambda: worker.load("json")):
+        try:
+            attempt()
+        except ringbridge.RingbridgeError as error:
+            if "fork" not in str(error):
+                return CHILD_FAILED
+        else:
+            return CHILD_FAILED
+    worker.close()
+    return 0
+
+
+def fork_amid_calls(seed: int, rounds: int) -> None:
+    rng = random.Random(seed)
+    worker, module = start("fork")
+    for number in range(2):
+        threading.Thread(target=call_for_ever, args=(module, number), daemon=True).start()
+    for number in range(rounds):
+        exact_call(module, number)
+        time.sleep(rng.random() * 0.0005)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)  # a child that hangs is killed, and seen as failed
+            os._exit(child_of_a_fork(worker, module))
+        exact_call(module, number + 1)
+        _, status = os.waitpid(child, 0)
+        assert status == 0, f"round {number}: a child ended with status {status}"
+    assert worker.alive
+    worker.close()
+
+
+# ------------------------------------------------------------------------------------------- storm
+
+
+def call_in_a_storm(seed: int, seconds: float) -> None:
+    rng = random.Random(seed)
+    signals = calls = 0
+
+    def handler(_signum: int, _frame: object) -> None:
+        nonlocal signals
+        signals += 1
+
+    worker, module = start("storm")
+    array = worker.empty(100_000, "u1")
+    signal.signal(signal.SIGALRM, handler)  # without SA_RESTART: system calls end with EINTR
+    signal.setitimer(signal.ITIMER_REAL, STORM_S, STORM_S)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        calls += 1
+        kind = rng.randrange(10)
+        if kind == 0:
+            assert module.pause(0.001) == 0.001  # both sides asleep
+        elif kind == 1:
+            assert module.length(array) == len(array)
+        elif kind == 2:
+            big = bytes([calls % 256]) * 200_000
+            assert module.echo(big) == big
+        else:
+            exact_call(module, calls)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    worker.close()
+    print(calls, signals)
+
+
+if __name__ == "__main__":
+    verb, numbers = sys.argv[1], sys.argv[2:]
+    if verb == "exit":
+        exit_somewhere(int(numbers[0]))
+    elif verb == "fork":
+        fork_amid_calls(int(numbers[0]), int(numbers[1]))
+    else:
+        call_in_a_storm(int(numbers[0]), float(numbers[1]))
