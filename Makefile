@@ -68,7 +68,7 @@ $(OTHER)/.installed: $(VENV)/.installed $(SOURCES)
 	@if .ci/make_venv --other-than $(VENV) $(OTHER); then \
 	    echo '== build and install ringbridge for the second Python version'; \
 	    rm -rf build/lib.*; \
-	    $(OTHER)/bin/python $(PIP) 'setuptools>=64' wheel numpy ml_dtypes && \
+	    $(OTHER)/bin/python $(PIP) 'setuptools>=64' wheel numpy ml_dtypes pyarrow pandas && \
 	    $(WITH) $(OTHER)/bin/python $(PIP) --no-build-isolation .; \
 	elif [ $$? = 3 ]; then echo '== no second Python version here: its tests are skipped'; \
 	else exit 1; fi

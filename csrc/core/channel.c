@@ -233,7 +233,14 @@ rbr_channel_peer(rbr_channel *channel, rbr_peer *out)
         .abi = host ? channel->peer_text[1] : "",
         .version = channel->peer_text[2],
         .executable = host ? channel->peer_text[3] : "",
+        .pickle = channel->peer.pickle,
     };
+}
+
+void
+rbr_channel_allow_pickle(rbr_channel *channel)
+{
+    channel->pickle_ok = true;
 }
 
 /* ------------------------------------------------------------------- what goes beside the rings */

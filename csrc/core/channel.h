@@ -62,6 +62,7 @@ struct rbr_channel {
     uint64_t session;
     rbr_peer peer;
     char peer_text[4][256]; /* behind rbr_peer's strings */
+    bool pickle_ok;         /* this side's word; set before the handshake */
 };
 
 /* The first final state wins. Wakes everybody. */

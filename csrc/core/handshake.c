@@ -67,14 +67,15 @@ send_hello(rbr_channel *channel, rbr_error *err)
                    RBR_BIT(RBR_HELLO__PROTO_MAJOR) | RBR_BIT(RBR_HELLO__PROTO_MINOR) |
                        RBR_BIT(RBR_HELLO__PID) | RBR_BIT(RBR_HELLO__LAYOUT_HASH) |
                        RBR_BIT(RBR_HELLO__PYTHON) | RBR_BIT(RBR_HELLO__ABI) |
-                       RBR_BIT(RBR_HELLO__ROLE) | RBR_BIT(RBR_HELLO__VERSION) |
-                       RBR_BIT(RBR_HELLO__EXECUTABLE));
+                       RBR_BIT(RBR_HELLO__PICKLE_OK) | RBR_BIT(RBR_HELLO__ROLE) |
+                       RBR_BIT(RBR_HELLO__VERSION) | RBR_BIT(RBR_HELLO__EXECUTABLE));
     hello = rbr_frame_start(&builder, room, sizeof room, 0, RBR_BODY_HELLO, &shape);
     rbr_build_u16(&builder, hello, &shape, RBR_HELLO__PROTO_MAJOR, RBR_PROTO_MAJOR);
     rbr_build_u16(&builder, hello, &shape, RBR_HELLO__PROTO_MINOR, RBR_PROTO_MINOR);
     rbr_build_i32(&builder, hello, &shape, RBR_HELLO__PID, getpid());
     rbr_build_u64(&builder, hello, &shape, RBR_HELLO__LAYOUT_HASH, RBR_LAYOUT_HASH);
     rbr_build_u8(&builder, hello, &shape, RBR_HELLO__ROLE, RBR_ROLE_WORKER);
+    rbr_build_u8(&builder, hello, &shape, RBR_HELLO__PICKLE_OK, channel->pickle_ok);
     build_text(&builder, hello, &shape, RBR_HELLO__PYTHON, channel->peer_text[0]);
     build_text(&builder, hello, &shape, RBR_HELLO__ABI, channel->peer_text[1]);
     build_text(&builder, hello, &shape, RBR_HELLO__VERSION, RBR_VERSION);
@@ -119,6 +120,8 @@ on_welcome(rbr_channel *channel, rbr_table welcome, int fd, rbr_error *err)
     if (fd < 0)
         return rbr_fail(err, RBR_BROKEN, "the host's Welcome came without its segment");
     channel->session = rbr_get_u64(welcome, RBR_WELCOME__SESSION, 0);
+    channel->peer.pickle = channel->pickle_ok &&
+                           rbr_get_u8(welcome, RBR_WELCOME__PICKLE_OK, 0) != 0;
     status = rbr_segment_attach(&channel->segment, fd,
                                 rbr_get_u32(welcome, RBR_WELCOME__RING_BYTES, 0), channel->session,
                                 err);
@@ -152,8 +155,8 @@ send_welcome(rbr_channel *channel, const char *reject, int fd, rbr_error *err)
                    RBR_BIT(RBR_WELCOME__PROTO_MAJOR) | RBR_BIT(RBR_WELCOME__PROTO_MINOR) |
                        RBR_BIT(RBR_WELCOME__PID) | RBR_BIT(RBR_WELCOME__SESSION) |
                        RBR_BIT(RBR_WELCOME__RING_BYTES) | RBR_BIT(RBR_WELCOME__ARENA_BYTES) |
-                       RBR_BIT(RBR_WELCOME__REJECT) | RBR_BIT(RBR_WELCOME__VERSION) |
-                       RBR_BIT(RBR_WELCOME__SPIN_NS));
+                       RBR_BIT(RBR_WELCOME__PICKLE_OK) | RBR_BIT(RBR_WELCOME__REJECT) |
+                       RBR_BIT(RBR_WELCOME__VERSION) | RBR_BIT(RBR_WELCOME__SPIN_NS));
     welcome = rbr_frame_start(&builder, room, sizeof room, 0, RBR_BODY_WELCOME, &shape);
     rbr_build_u16(&builder, welcome, &shape, RBR_WELCOME__PROTO_MAJOR, RBR_PROTO_MAJOR);
     rbr_build_u16(&builder, welcome, &shape, RBR_WELCOME__PROTO_MINOR, RBR_PROTO_MINOR);
@@ -162,6 +165,7 @@ send_welcome(rbr_channel *channel, const char *reject, int fd, rbr_error *err)
     rbr_build_u32(&builder, welcome, &shape, RBR_WELCOME__RING_BYTES, channel->options.ring_bytes);
     rbr_build_u64(&builder, welcome, &shape, RBR_WELCOME__ARENA_BYTES, channel->blocks.limit);
     rbr_build_u32(&builder, welcome, &shape, RBR_WELCOME__SPIN_NS, (uint32_t)channel->wake.spin_ns);
+    rbr_build_u8(&builder, welcome, &shape, RBR_WELCOME__PICKLE_OK, channel->pickle_ok);
     build_text(&builder, welcome, &shape, RBR_WELCOME__REJECT, reject);
     build_text(&builder, welcome, &shape, RBR_WELCOME__VERSION, RBR_VERSION);
     return rbr_control_send(channel->watch.control, room, rbr_build_finish(&builder), fd, err);
@@ -201,6 +205,7 @@ on_hello(rbr_channel *channel, rbr_table hello, int pid, rbr_error *err)
     keep_text(channel->peer_text[1], sizeof channel->peer_text[1], hello, RBR_HELLO__ABI);
     keep_text(channel->peer_text[2], sizeof channel->peer_text[2], hello, RBR_HELLO__VERSION);
     keep_text(channel->peer_text[3], sizeof channel->peer_text[3], hello, RBR_HELLO__EXECUTABLE);
+    channel->peer.pickle = channel->pickle_ok && rbr_get_u8(hello, RBR_HELLO__PICKLE_OK, 0) != 0;
     watch_sender(channel, pid);
     if (major != RBR_PROTO_MAJOR || layout != RBR_LAYOUT_HASH) {
         snprintf(reason, sizeof reason,

@@ -130,7 +130,7 @@ text_or_empty(rbr_table table, uint32_t field)
 void *
 channel_raise_remote(ChannelObject *self, const rbr_message *message, rbr_table body)
 {
-    value_decoder decoder = {.state = self->state, .message = message};
+    value_decoder decoder = {.state = self->state, .message = message, .pickle = self->pickle};
     const rbr_table value = rbr_get_table(body, RBR_ERROR__VALUE);
     PyObject *type = text_or_empty(body, RBR_ERROR__TYPE);
     PyObject *text = text_or_empty(body, RBR_ERROR__MESSAGE);

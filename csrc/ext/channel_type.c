@@ -72,6 +72,7 @@ channel_new_empty(core_state *state, const char *name)
     self->channel = NULL;
     self->users = 0;
     self->closing = false;
+    self->pickle = false;
     self->scratch = NULL;
     self->scratch_bytes = 0;
     self->name = PyUnicode_FromString(name);
@@ -95,10 +96,10 @@ static PyObject *
 channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"socket",     "pid",         "stdout", "stderr", "name",
-                               "ring_bytes", "arena_bytes", "memory", NULL};
+                               "ring_bytes", "arena_bytes", "memory", "pickle", NULL};
     core_state *state = core_state_of_type(type);
     rbr_channel_options options = {.spin_ns = -1};
-    int socket, pid, out, err, memory = 0;
+    int socket, pid, out, err, memory = 0, pickle = 0;
     unsigned long long arena_bytes = 0;
     unsigned int ring_bytes = 0;
     const char *name = NULL;
@@ -106,8 +107,9 @@ channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     rbr_error error;
     rbr_status status;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iiii|$sIKi:Channel", keywords, &socket, &pid,
-                                     &out, &err, &name, &ring_bytes, &arena_bytes, &memory))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iiii|$sIKip:Channel", keywords, &socket, &pid,
+                                     &out, &err, &name, &ring_bytes, &arena_bytes, &memory,
+                                     &pickle))
         return NULL;
     if (name == NULL) {
         PyErr_SetString(PyExc_TypeError, "Channel() needs the keyword name");
@@ -128,16 +130,17 @@ channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (status != RBR_OK) {
         channel_raise(self, status, &error, "starting the channel");
         Py_CLEAR(self);
+    } else if (pickle) {
+        rbr_channel_allow_pickle(self->channel);
     }
     return (PyObject *)self;
 }
 
 /* Class method, so that it knows its module's state. */
 static PyObject *
-channel_join(PyObject *type, PyObject *argument)
+channel_join(PyObject *type, PyObject *args)
 {
     core_state *state = core_state_of_type((PyTypeObject *)type);
-    const int socket = (int)PyLong_AsLong(argument);
     PyObject *executable = PySys_GetObject("executable"); /* borrowed */
     PyObject *path = NULL;
     const char *path_text = "";
@@ -145,8 +148,9 @@ channel_join(PyObject *type, PyObject *argument)
     ChannelObject *self;
     rbr_error error;
     rbr_status status;
+    int socket, pickle;
 
-    if (socket == -1 && PyErr_Occurred())
+    if (!PyArg_ParseTuple(args, "ip:join", &socket, &pickle))
         return NULL;
     self = channel_new_empty(state, "worker");
     if (self == NULL)
@@ -164,6 +168,8 @@ channel_join(PyObject *type, PyObject *argument)
     if (status != RBR_OK) {
         channel_raise(self, status, &error, "joining the channel");
         Py_CLEAR(self);
+    } else if (pickle) {
+        rbr_channel_allow_pickle(self->channel);
     }
     return (PyObject *)self;
 }
@@ -226,8 +232,14 @@ channel_handshake(ChannelObject *self, PyObject *timeout)
         status = rbr_channel_handshake(channel, until, &error);
         Py_END_ALLOW_THREADS
     } while (status != RBR_OK && (more = channel_slice_over(status, deadline_ns)) == 1);
-    if (status != RBR_OK || more < 0)
+    if (status != RBR_OK || more < 0) {
         channel_raise(self, status, &error, status == RBR_TIMED_OUT ? "the handshake" : NULL);
+    } else {
+        rbr_peer peer;
+
+        rbr_channel_peer(channel, &peer);
+        self->pickle = peer.pickle;
+    }
     channel_leave(self);
     if (PyErr_Occurred())
         return NULL;
@@ -404,8 +416,8 @@ channel_error_tail(ChannelObject *self, PyObject *unused)
 }
 
 static PyMethodDef channel_methods[] = {
-    {"join", channel_join, METH_O | METH_CLASS,
-     PyDoc_STR("join($type, socket)\n--\n\nThe worker's end, over the inherited socket.")},
+    {"join", channel_join, METH_VARARGS | METH_CLASS,
+     PyDoc_STR("join($type, socket, pickle)\n--\n\nThe worker's end, over the inherited socket.")},
     {"handshake", (PyCFunction)channel_handshake, METH_O,
      PyDoc_STR("handshake($self, timeout)\n--\n\nMeets the peer.")},
     {"load", (PyCFunction)(void (*)(void))channel_load, METH_FASTCALL,

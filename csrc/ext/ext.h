@@ -15,6 +15,7 @@
  *   numpy_*.c         the few things that we ask of numpy, without its headers; it may be absent
  *   value_encode.c    Python values -> table Value
  *   value_decode.c    table Value -> Python values
+ *   value_foreign.c   tables and pickles, through Python modules of ours
  *
  * Only this folder includes Python.h, and of the core it sees include/ only. The source keeps to
  * what the limited API of 3.11 has (or to a shim here), so that an abi3 build stays possible.
@@ -31,6 +32,8 @@
 
 /* ---------------------------------------------------------------------------------- the module */
 
+enum foreign_module { FOREIGN_TABLES, FOREIGN_PICKLES, FOREIGN_COUNT };
+
 typedef struct core_state {
     PyTypeObject *channel_type;
     PyTypeObject *function_type;
@@ -46,6 +49,8 @@ typedef struct core_state {
     bool numpy_missing;     /* looked for, not installed */
     /* value_encode.c, value_decode.c: what datetime and its like need, made on first use */
     PyObject *cold_types[16];
+    /* value_foreign.c: ringbridge.tables and ringbridge.pickles, when they were first needed */
+    PyObject *foreign[FOREIGN_COUNT];
 } core_state;
 
 core_state *core_state_of_type(PyTypeObject *type); /* of one of our types (not a subclass) */
@@ -64,6 +69,7 @@ typedef struct ChannelObject {
     rbr_channel *channel; /* NULL once closed and left by the last user */
     int users;            /* threads inside channel_enter ... channel_leave */
     bool closing;
+    bool pickle;          /* both sides have agreed to pickled values */
     PyObject *name;       /* str, for messages */
     uint8_t *scratch;     /* one encode buffer kept warm; NULL while somebody uses it */
     uint32_t scratch_bytes;

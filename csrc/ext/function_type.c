@@ -103,12 +103,18 @@ encode_call(FunctionObject *self, value_encoder *encoder, PyObject *const *args,
 static PyObject *
 decode_answer(ChannelObject *channel, const rbr_message *message, bool copy)
 {
-    value_decoder decoder = {.state = channel->state, .message = message, .copy = copy};
+    value_decoder decoder = {
+        .state = channel->state, .message = message, .copy = copy, .pickle = channel->pickle};
     uint8_t type;
     const rbr_table body = rbr_message_body(message, &type);
 
-    if (type == RBR_BODY_RESULT)
-        return value_decode_field(&decoder, body, RBR_RESULT__VALUE);
+    if (type == RBR_BODY_RESULT) {
+        PyObject *result = value_decode_field(&decoder, body, RBR_RESULT__VALUE);
+
+        if (result == NULL)
+            value_decode_place(&decoder, "result", NULL, -1);
+        return result;
+    }
     if (type == RBR_BODY_ERROR)
         return channel_raise_remote(channel, message, body);
     PyErr_Format(channel->state->protocol_error, "an answer is of kind %d", (int)type);

@@ -59,7 +59,8 @@ decode_values(value_decoder *decoder, rbr_table body)
 static PyObject *
 decode_loaded(ChannelObject *channel, const rbr_message *message)
 {
-    value_decoder decoder = {.state = channel->state, .message = message};
+    value_decoder decoder = {
+        .state = channel->state, .message = message, .pickle = channel->pickle};
     uint8_t type;
     const rbr_table body = rbr_message_body(message, &type);
     PyObject *functions, *values;

@@ -92,6 +92,8 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->error_to_wire);
     for (i = 0; i < sizeof state->cold_types / sizeof state->cold_types[0]; i++)
         Py_VISIT(state->cold_types[i]);
+    for (i = 0; i < FOREIGN_COUNT; i++)
+        Py_VISIT(state->foreign[i]);
     return numpy_bridge_traverse(state, visit, arg);
 }
 
@@ -117,6 +119,8 @@ core_clear(PyObject *module)
     Py_CLEAR(state->error_to_wire);
     for (i = 0; i < sizeof state->cold_types / sizeof state->cold_types[0]; i++)
         Py_CLEAR(state->cold_types[i]);
+    for (i = 0; i < FOREIGN_COUNT; i++)
+        Py_CLEAR(state->foreign[i]);
     numpy_bridge_clear(state);
     return 0;
 }

@@ -57,8 +57,10 @@ decode_keyword(value_decoder *decoder, arguments *self, rbr_table pair, uint32_t
         return -1;
     PyTuple_SetItem(self->names, (Py_ssize_t)index, name);
     value = value_decode_field(decoder, pair, RBR_KEY_VAL__V);
-    if (value == NULL)
+    if (value == NULL) {
+        value_decode_place(decoder, "kwargs", name, -1);
         return -1;
+    }
     self->values[self->count++] = value;
     return 0;
 }
@@ -82,8 +84,10 @@ decode_arguments(value_decoder *decoder, rbr_table call, arguments *self)
     for (i = 0; i < self->positional; i++) {
         PyObject *value = value_decode(decoder, rbr_vector_table(args, i));
 
-        if (value == NULL)
+        if (value == NULL) {
+            value_decode_place(decoder, "args", NULL, i);
             return -1;
+        }
         self->values[self->count++] = value;
     }
     if (keywords > 0 && (self->names = PyTuple_New((Py_ssize_t)keywords)) == NULL)
@@ -122,7 +126,8 @@ static PyObject *
 run_call(server *self, rbr_message **message, rbr_table call)
 {
     const uint32_t id = rbr_get_u32(call, RBR_CALL__FUNCTION, 0);
-    value_decoder decoder = {.state = self->channel->state, .message = *message};
+    value_decoder decoder = {
+        .state = self->channel->state, .message = *message, .pickle = self->channel->pickle};
     PyObject *function, *result = NULL;
     arguments with;
 

@@ -69,6 +69,8 @@ source_from_view(source *self)
     return true;
 }
 
+/* The functions below: 1: open, 0: not an array of ours (a pickle may do), -1: exception. */
+
 /* An ndarray of a dtype that exports no plain buffer: dates, records. */
 static int
 open_by_interface(value_encoder *self, source *out, numpy_bridge *numpy, PyObject *array,
@@ -81,10 +83,12 @@ open_by_interface(value_encoder *self, source *out, numpy_bridge *numpy, PyObjec
     if (dtype == NULL)
         return -1;
     known = numpy_element(numpy, dtype, &out->array.of, &why);
-    if (known == 0)
-        value_refuse(self, path, "an array of dtype %S cannot cross: %s", dtype, why);
+    if (known == 0 && !self->channel->pickle)
+        known = value_refuse(self, path, "an array of dtype %S cannot cross: %s", dtype, why);
     Py_DECREF(dtype);
-    return known == 1 ? numpy_interface(array, &out->array) : -1;
+    if (known == 1 && numpy_interface(array, &out->array) < 0)
+        known = -1;
+    return known;
 }
 
 static int
@@ -97,7 +101,7 @@ open_ndarray(value_encoder *self, source *out, numpy_bridge *numpy, PyObject *ar
             return -1;
         PyErr_Clear();
     } else if (source_from_view(out)) {
-        return 0;
+        return 1;
     } else {
         PyBuffer_Release(&out->view);
     }
@@ -143,8 +147,8 @@ open_scalar(value_encoder *self, source *out, numpy_bridge *numpy, PyObject *sca
     if (type == NULL)
         return -1;
     Py_DECREF(type);
-    if (type != (PyObject *)Py_TYPE(scalar))
-        return value_refuse_type(self, path, scalar);
+    if (type != (PyObject *)Py_TYPE(scalar)) /* of a subclass */
+        return self->channel->pickle ? 0 : value_refuse_type(self, path, scalar);
     return open_ndarray(self, out, numpy, out->keep, path);
 }
 
@@ -159,36 +163,36 @@ open_exporter(value_encoder *self, source *out, PyObject *value, const value_pat
             return -1;
         PyErr_Clear();
         done = dlpack_open(self, value, &out->dlpack, &out->array, path);
-        return done != 0 ? done
-                         : value_refuse(self, path, "its buffer has no strides; send a copy of it");
+        if (done != 0 || self->channel->pickle)
+            return done;
+        return value_refuse(self, path, "its buffer has no strides; send a copy of it");
     }
     if (source_from_view(out))
+        return 1;
+    if (self->channel->pickle)
         return 0;
     return value_refuse(self, path, "a buffer of format %.40s cannot cross; plain numbers do",
                         out->view.format != NULL ? out->view.format : "B");
 }
 
-/* 1: open, 0: not an array, -1: exception; in each case source_close follows. */
+/* In each case source_close follows. */
 static int
 source_open(value_encoder *self, source *out, PyObject *value, const value_path *path)
 {
     core_state *state = self->channel->state;
     PyTypeObject *type = Py_TYPE(value);
     numpy_bridge *numpy = numpy_loaded(state);
-    int done;
 
     if (numpy == NULL && PyErr_Occurred())
         return -1;
     if (numpy != NULL && (type == numpy->ndarray || type == numpy->memmap))
-        done = open_ndarray(self, out, numpy, value, path);
-    else if (numpy != NULL && PyType_IsSubtype(type, numpy->generic))
-        done = open_scalar(self, out, numpy, value, path);
-    else if (!PyObject_CheckBuffer(value) || PyBytes_Check(value) || PyByteArray_Check(value) ||
-             (numpy != NULL && PyType_IsSubtype(type, numpy->ndarray)))
+        return open_ndarray(self, out, numpy, value, path);
+    if (numpy != NULL && PyType_IsSubtype(type, numpy->generic))
+        return open_scalar(self, out, numpy, value, path);
+    if (!PyObject_CheckBuffer(value) || PyBytes_Check(value) || PyByteArray_Check(value) ||
+        (numpy != NULL && PyType_IsSubtype(type, numpy->ndarray)))
         return 0;
-    else
-        done = open_exporter(self, out, value, path);
-    return done < 0 ? -1 : 1;
+    return open_exporter(self, out, value, path);
 }
 
 /* --------------------------------------------------------------------------------- whose memory */
@@ -453,6 +457,11 @@ tensor_encode_dlpack(value_encoder *self, PyObject *value, uint32_t slot, const 
         return 0;
     source_start(&from);
     result = dlpack_open(self, value, &from.dlpack, &from.array, path);
+    if (result < 0 && self->channel->pickle &&
+        PyErr_ExceptionMatches(self->channel->state->cannot_cross)) {
+        PyErr_Clear();
+        result = 0;
+    }
     if (result == 1 && encode_source(self, value, &from, slot, path) < 0)
         result = -1;
     source_close(&from);

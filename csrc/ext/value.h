@@ -39,12 +39,18 @@ void value_encoder_stop(value_encoder *self);
 typedef struct value_decoder {
     core_state *state;
     const rbr_message *message;
-    bool copy;  /* arrays become private copies, no block stays held */
+    bool copy;   /* arrays become private copies, no block stays held */
+    bool pickle; /* pickles may be decoded: the channel's */
+    bool placed; /* a place stands in the CannotCross that is raised */
     int depth;
 } value_decoder;
 
 /* A new reference, NULL with an exception (ProtocolError for what the verifier cannot see). */
 PyObject *value_decode(value_decoder *self, rbr_table value);
+
+/* Decoding has raised: if it was CannotCross, puts this link before its text. Each container does so
+ * on the way out, innermost first; the root is "args", "kwargs" or "result". */
+void value_decode_place(value_decoder *self, const char *root, PyObject *key, Py_ssize_t index);
 
 /* Decodes the required child `field` of `table`; a missing one is a ProtocolError. */
 PyObject *value_decode_field(value_decoder *self, rbr_table table, uint32_t field);

@@ -48,6 +48,29 @@ value_vector(value_decoder *self, rbr_table value, uint32_t field, uint32_t *cou
     return first;
 }
 
+void
+value_decode_place(value_decoder *self, const char *root, PyObject *key, Py_ssize_t index)
+{
+    const value_path link = {.root = root, .key = key, .index = index};
+    PyObject *type, *error, *traceback, *where, *text = NULL;
+
+    if (!PyErr_ExceptionMatches(self->state->cannot_cross))
+        return;
+    PyErr_Fetch(&type, &error, &traceback);
+    where = value_link_text(&link);
+    if (where != NULL && error != NULL)
+        text = PyUnicode_FromFormat(self->placed ? "%U%S" : "%U: %S", where, error);
+    Py_XDECREF(where);
+    if (text == NULL) {
+        PyErr_Clear(); /* the reason counts more than its place */
+    } else {
+        Py_XDECREF(error);
+        error = text;
+        self->placed = true;
+    }
+    PyErr_Restore(type, error, traceback);
+}
+
 /* -------------------------------------------------------------------------------------- scalars */
 
 static PyObject *
@@ -113,16 +136,18 @@ decode_list(value_decoder *self, rbr_table value)
 
     for (i = 0; list != NULL && i < count; i++) {
         item = value_decode(self, rbr_vector_table(first, i));
-        if (item == NULL)
+        if (item == NULL) {
+            value_decode_place(self, NULL, NULL, i);
             Py_CLEAR(list);
-        else
+        } else {
             RBR_LIST_FILL(list, i, item);
+        }
     }
     return list;
 }
 
-static PyObject *
-decode_tuple(value_decoder *self, rbr_table value)
+PyObject *
+value_decode_items(value_decoder *self, rbr_table value)
 {
     uint32_t count, i;
     const uint8_t *first = value_vector(self, value, RBR_VALUE__ITEMS, &count);
@@ -130,10 +155,12 @@ decode_tuple(value_decoder *self, rbr_table value)
 
     for (i = 0; tuple != NULL && i < count; i++) {
         item = value_decode(self, rbr_vector_table(first, i));
-        if (item == NULL)
+        if (item == NULL) {
+            value_decode_place(self, NULL, NULL, i);
             Py_CLEAR(tuple);
-        else
+        } else {
             RBR_TUPLE_FILL(tuple, i, item);
+        }
     }
     return tuple;
 }
@@ -151,6 +178,8 @@ decode_set(value_decoder *self, rbr_table value, bool frozen)
     set = frozen ? PyFrozenSet_New(NULL) : PySet_New(NULL);
     for (i = 0; set != NULL && i < count; i++) {
         item = value_decode(self, rbr_vector_table(first, i));
+        if (item == NULL)
+            value_decode_place(self, " (an element)", NULL, -1);
         failed = item == NULL || PySet_Add(set, item) < 0; /* a new frozenset may be filled */
         if (failed)
             value_bad(self, "an element of a set that cannot be hashed");
@@ -168,7 +197,11 @@ decode_pair(value_decoder *self, PyObject *dict, rbr_table key_at, rbr_table ite
     PyObject *item = key != NULL ? value_decode(self, item_at) : NULL;
     int result = -1;
 
-    if (item != NULL) {
+    if (key == NULL) {
+        value_decode_place(self, " (a key)", NULL, -1);
+    } else if (item == NULL) {
+        value_decode_place(self, NULL, key, -1);
+    } else {
         result = PyDict_SetItem(dict, key, item);
         if (result < 0)
             value_bad(self, "a key of a dict that cannot be hashed");
@@ -228,7 +261,7 @@ value_decode(value_decoder *self, rbr_table value)
     case RBR_KIND_LIST:
         return decode_list(self, value);
     case RBR_KIND_TUPLE:
-        return decode_tuple(self, value);
+        return value_decode_items(self, value);
     case RBR_KIND_DICT:
         return decode_dict(self, value);
     case RBR_KIND_SET:
@@ -241,6 +274,9 @@ value_decode(value_decoder *self, rbr_table value)
     case RBR_KIND_STR_VEC:
     case RBR_KIND_BOOL_VEC:
         return list_decode_vector(self, value, kind);
+    case RBR_KIND_TABLE:
+    case RBR_KIND_PICKLE:
+        return foreign_decode(self, value, kind);
     default:
         return rare_decode(self, value, kind);
     }

@@ -160,9 +160,8 @@ value_table_once(value_encoder *self, uint32_t slot, const rbr_shape *shape, uin
 #define PATH_LINKS_MAX (RBR_DEPTH_MAX + 4)
 #define KEY_TEXT_MAX "40"
 
-/* What one link adds to the text: ".x", "[3]", "['name']". */
-static PyObject *
-link_text(const value_path *link)
+PyObject *
+value_link_text(const value_path *link)
 {
     PyObject *text;
     const char *root = link->root != NULL ? link->root : "";
@@ -189,7 +188,7 @@ path_text(const value_path *path)
     for (; path != NULL && count < PATH_LINKS_MAX; path = path->parent)
         links[count++] = path;
     while (text != NULL && count > 0) {
-        PyObject *more = link_text(links[--count]);
+        PyObject *more = value_link_text(links[--count]);
         if (more == NULL)
             Py_CLEAR(text);
         else

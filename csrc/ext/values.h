@@ -7,6 +7,7 @@
  *   value_lists.c    lists of one type, both ways
  *   value_rare.c     big int, slice, range, Path, UUID, Decimal, both ways
  *   value_dates.c    the datetime family, both ways
+ *   value_foreign.c  tables and pickles, both ways; ringbridge/tables.py and pickles.py do the work
  *   tensor_encode.c  arrays and long texts                      tensor_decode.c
  *   tensor_dlpack.c  the memory of what has __dlpack__, for tensor_encode.c
  *
@@ -24,6 +25,8 @@
  *        sub: bit 0 fold; bits 1-2: 0 naive, 1 timezone: its offset as TimeDelta's three follows in
  *        i64s, its name (if it has one) in aux; 2 ZoneInfo: its key in aux
  *   Tensor tensor
+ *   Table  items: Int (what it was: see ringbridge/tables.py), Tensor (1-d U8: an Arrow IPC stream)
+ *   Pickle items: Bytes, then a Tensor (1-d U8) for each buffer out of band
  */
 #ifndef RBR_EXT_VALUES_H
 #define RBR_EXT_VALUES_H
@@ -46,6 +49,8 @@
 
 /* ----------------------------------------------------------------------------- encoding, shared */
 
+/* What a link adds to the text of a path: ".x", "[3]", "['name']"; a new str. */
+PyObject *value_link_text(const value_path *link);
 /* Refuses a value of a type that does not cross, with advice. */
 int value_refuse_type(value_encoder *self, const value_path *path, PyObject *value);
 /* Starts a table Value; 0 with an exception. `once`: for shapes of rbr_shape_make. */
@@ -71,6 +76,7 @@ int list_encode_vector(value_encoder *self, PyObject *list, Py_ssize_t count, ui
                        const value_path *path);
 int dates_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
 int rare_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
+int foreign_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
 int tensor_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
 /* What has __dlpack__; the same results. */
 int tensor_encode_dlpack(value_encoder *self, PyObject *value, uint32_t slot,
@@ -92,6 +98,9 @@ void dlpack_close(dlpack_held *self);
 
 /* ----------------------------------------------------------------------------- decoding, shared */
 
+/* The items of a value, as a tuple. */
+PyObject *value_decode_items(value_decoder *self, rbr_table value);
+
 /* Raises ProtocolError, with what was raised before as its reason; returns NULL. */
 PyObject *value_bad(value_decoder *self, const char *what);
 /* A field that its kind must have; NULL with ProtocolError. */
@@ -99,6 +108,7 @@ const uint8_t *value_vector(value_decoder *self, rbr_table value, uint32_t field
 PyObject *list_decode_vector(value_decoder *self, rbr_table value, uint8_t kind);
 PyObject *rare_decode_big_int(value_decoder *self, rbr_table value);
 PyObject *rare_decode(value_decoder *self, rbr_table value, uint8_t kind);
+PyObject *foreign_decode(value_decoder *self, rbr_table value, uint8_t kind);
 PyObject *dates_decode(value_decoder *self, rbr_table value, uint8_t kind);
 PyObject *tensor_decode(value_decoder *self, rbr_table value);
 PyObject *tensor_decode_text(value_decoder *self, rbr_table value, uint8_t kind);

@@ -89,6 +89,12 @@ rbr_status rbr_channel_open_worker(rbr_channel **out, int socket, const char *py
                                    const char *abi, const char *executable, rbr_error *err);
 
 /*
+ * This side agrees to pickled values, whose decoding runs code that the sender chose. They cross
+ * when both sides have agreed (rbr_peer.pickle). Before the handshake, by the thread that opened.
+ */
+void rbr_channel_allow_pickle(rbr_channel *channel);
+
+/*
  * Exchanges versions, limits and the shared memory with the peer. One thread at a time;
  * RBR_INTERRUPTED and RBR_TIMED_OUT: may be called again. RBR_REFUSED, RBR_DEAD, RBR_BROKEN: the
  * message says why, and rbr_channel_close is what is left.
@@ -102,6 +108,7 @@ typedef struct rbr_peer {
     const char *abi;        /* "cp311" */
     const char *version;    /* of its ringbridge */
     const char *executable; /* its sys.executable */
+    bool pickle;            /* both sides have agreed to pickled values */
 } rbr_peer;
 void rbr_channel_peer(rbr_channel *channel, rbr_peer *out);
 

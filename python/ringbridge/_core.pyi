@@ -24,14 +24,16 @@ class Channel:
         ring_bytes: int = 0,
         arena_bytes: int = 0,
         memory: int = 0,
+        pickle: bool = False,
     ) -> Channel:
         """The host's end. Owns the three descriptors from here on (also when it raises), reaps
         the child. `socket` is a SOCK_SEQPACKET end; sizes of 0 mean the default; memory 0 auto,
-        1 POSIX shared memory, 2 sealed memfd."""
+        1 POSIX shared memory, 2 sealed memfd. pickle: this side agrees to pickled values."""
 
     @classmethod
-    def join(cls, socket: int) -> Channel:
-        """The worker's end, over the inherited socket; the handshake follows."""
+    def join(cls, socket: int, pickle: bool) -> Channel:
+        """The worker's end, over the inherited socket; the handshake follows. pickle: this side
+        agrees to pickled values."""
 
     def handshake(self, timeout: float) -> None:
         """Meets the peer. Raises WorkerStartFailed (version refused, or what the child's

@@ -82,6 +82,7 @@ class Plan:
     paths: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     start_timeout_s: float = 30.0
+    pickle: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,11 @@ def _spawn(plan: Plan) -> Child:
             host_end, worker_end = _socket_pair(ours, theirs)
             out_read, out_write = _pipe(ours, theirs)
             err_read, err_write = _pipe(ours, theirs)
-            settings = {"paths": plan.paths, "start_timeout": plan.start_timeout_s}
+            settings = {
+                "paths": plan.paths,
+                "start_timeout": plan.start_timeout_s,
+                "pickle": plan.pickle,
+            }
             popen = subprocess.Popen(
                 [plan.environment.python, _BOOTSTRAP, str(worker_end), json.dumps(settings)],
                 stdin=subprocess.DEVNULL,
@@ -161,6 +166,7 @@ def _spawn(plan: Plan) -> Child:
                 ring_bytes=plan.limits.ring_bytes,
                 arena_bytes=plan.limits.arena_bytes,
                 memory=plan.limits.memory,
+                pickle=plan.pickle,
             )
         except BaseException:
             popen.kill()  # polls first: a child that the channel has reaped is not signalled

@@ -29,11 +29,11 @@ _START_TIMEOUT_S = 30.0
 def main(fd: int, settings: dict[str, Any]) -> None:
     """Serves the host at the other end of the socket `fd`; returns when it is done with us.
 
-    `settings` is what launch.py wrote: paths (already on sys.path), start_timeout.
+    `settings` is what launch.py wrote: paths (already on sys.path), start_timeout, pickle.
     """
     faulthandler.enable(2)  # a segfault's lines are the end of what WorkerDied tells
     _own_the_output()
-    channel = _core.Channel.join(fd)
+    channel = _core.Channel.join(fd, settings.get("pickle") is True)
     _Signals(channel).install()
     channel.handshake(float(settings.get("start_timeout", _START_TIMEOUT_S)))
     current.enter(channel)

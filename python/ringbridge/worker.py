@@ -42,6 +42,8 @@ class Worker:
     wait          False: start on first use, not now
     start_timeout seconds until WorkerStartFailed
     call_timeout  seconds for each call; None: no limit
+    pickle        True: values that do not cross otherwise are pickled, both ways. Reading a
+                  pickle runs code that the other side chose: only with code that you trust
     threads       sets the usual thread-count variables
     limits        arena_bytes, ring_bytes, memory ("auto", "shm" or "memfd")
 
@@ -66,8 +68,8 @@ class Worker:
         threads: int | None = None,
         limits: Mapping[str, object] | None = None,
     ) -> None:
-        if pickle:
-            raise ValueError("pickle=True is not built yet: pass plain values and arrays")
+        if not isinstance(pickle, bool):
+            raise TypeError(f"pickle must be True or False, not {type(pickle).__name__}")
         if restart != "never":
             raise ValueError(f"restart={restart!r} is not built yet: use restart='never'")
         self._call_timeout = _seconds("call_timeout", call_timeout)
@@ -86,6 +88,7 @@ class Worker:
             paths=_folders(paths),
             limits=launch.Limits.of(limits),
             start_timeout_s=_start_timeout(start_timeout),
+            pickle=pickle,
         )
         self._process = _Process(plan)
         # Runs when this object is collected, or else at exit; what it calls must not know us.

@@ -155,7 +155,7 @@ def test_operating_systems_are_told_apart_only_in_os_files() -> None:
 
 #: From the bottom to the top: a module imports from its own line and those above it.
 PYTHON_LAYERS = (
-    {"_core", "errors", "values", "signatures"},
+    {"_core", "errors", "values", "signatures", "tables", "pickles"},
     {"environment", "activation", "diagnosis"},
     {"launch", "output", "channel"},
     {"worker", "remote", "task", "stream", "pool", "serve", "current", "exports"},
@@ -168,7 +168,10 @@ LEAVES = {"cli", "host", "qt", "plot"}
 FACADE = "__init__"
 
 #: Heavy or only there in one host: imported where they are used, never at the top of a module.
-LATE = {"numpy", "asyncio", "qgis", "bpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "qtpy"}
+LATE = {
+    *("numpy", "pyarrow", "pandas", "geopandas", "asyncio", "qgis", "bpy"),
+    *("PyQt5", "PyQt6", "PySide2", "PySide6", "qtpy"),
+}
 
 
 def python_files() -> list[Path]:

@@ -223,7 +223,7 @@ def test_call_timeout_is_for_every_call(make_worker: MakeWorker, fifo: Path) -> 
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        ({"pickle": True}, ValueError, "pickle=True is not built yet"),
+        ({"pickle": "yes"}, TypeError, "pickle must be True or False"),
         ({"restart": "always"}, ValueError, "restart='always' is not built yet"),
         ({"limits": {"arena": 1, "memory": "shm"}}, ValueError, "limits has no 'arena'"),
         ({"limits": {"memory": "disk"}}, ValueError, "limits\\['memory'\\] must be one of"),
