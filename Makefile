@@ -20,7 +20,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
 CHECKS := check-format check-lint check-types check-stubs check-generated check-layers check-tidy
 
-.PHONY: help demo test check verify bench soak clean FORCE $(CHECKS)
+.PHONY: help demo test check verify bench wheel soak clean FORCE $(CHECKS)
 .DELETE_ON_ERROR:
 
 help:
@@ -30,6 +30,8 @@ help:
 	@echo '  make test     builds, then the C tests (plain and under sanitizers), then the Python tests'
 	@echo '  make check    format, lint, types, stubs, generated code, layers, exported symbols'
 	@echo '  make bench    what a call and an array cost here, beside pipes and sockets'
+	@echo '  make wheel    one wheel for every CPython from 3.9 on, in build/dist; installed in each'
+	@echo '                Python that is here, and each then calls each'
 	@echo '  make verify   the models of sleep and wake-up, and errors put in on purpose, all noticed'
 	@echo '  make soak     the long runs of the tests, hours; SCALE=0.1 for a try; adds up what they count'
 	@echo '  make clean    removes build/'
@@ -124,12 +126,16 @@ bench: $(VENV)/.installed
 	@echo '== calls and arrays, in Python' && $(WITH) $(VENV)/bin/python docs/demo/setup_demo.py \
 	    --run docs/demo/bench_python.py
 
+wheel: $(VENV)/.installed
+	@$(WITH) python .ci/make_wheel build/dist
+	@echo '== every interpreter calls every other' && $(WITH) python .ci/test_wheel build/dist
+
 # The models need spin; without it they are skipped, and that is said.
 verify: $(VENV)/.tools
 	@echo '== the models of sleep, wake-up and death' && tests/model/run
 	@echo '== errors put into the core on purpose' && $(WITH) python -B tests/mutants/run
 
-soak: $(VENV)/.installed $(OTHER)/.installed
+soak: $(VENV)/.installed $(OTHER)/.installed wheel
 	@$(WITH) RBR_TEST_PYTHONS=$(wildcard $(CURDIR)/$(OTHER)/bin/python) \
 	    RBR_WIRE_DUMP=$(CURDIR)/build/c-address-undefined/tests/c/wire_dump \
 	    .ci/soak --scale $(or $(SCALE),1)

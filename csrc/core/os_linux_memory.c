@@ -8,16 +8,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/memfd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+/* getrandom and memfd_create are called by their numbers: glibc has them from 2.25 and 2.27 on, and
+ * a host's may be older. */
 
 /* ------------------------------------------------------------------------------------ memory */
 
@@ -100,7 +104,7 @@ rbr_os_random(void *bytes, size_t size)
     uint8_t *at = bytes;
 
     while (size > 0) {
-        const ssize_t got = getrandom(at, size, 0);
+        const long got = syscall(SYS_getrandom, at, size, 0);
 
         if (got > 0) {
             at += got;
@@ -150,7 +154,8 @@ allocate(int fd, uint64_t bytes, const char *where, rbr_error *err)
 static rbr_status
 create_memfd(int *fd, uint64_t bytes, rbr_error *err)
 {
-    const int fresh = memfd_create("ringbridge", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    const int fresh =
+        (int)syscall(SYS_memfd_create, "ringbridge", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     rbr_status status;
 
     if (fresh < 0)

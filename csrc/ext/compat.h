@@ -9,13 +9,20 @@
 #include <Python.h>
 #include <structmember.h>
 
+/* The version whose C interface this file may use; the limited one's is older than the headers. */
+#ifdef Py_LIMITED_API
+#define RBR_API_HEX Py_LIMITED_API
+#else
+#define RBR_API_HEX PY_VERSION_HEX
+#endif
+
 #ifdef Py_TPFLAGS_IMMUTABLETYPE
 #define RBR_TPFLAGS_IMMUTABLE Py_TPFLAGS_IMMUTABLETYPE
 #else
 #define RBR_TPFLAGS_IMMUTABLE 0 /* 3.9 */
 #endif
 
-#if PY_VERSION_HEX < 0x030A0000
+#if RBR_API_HEX < 0x030A0000
 static inline PyObject *
 Py_NewRef(PyObject *object)
 {

@@ -309,8 +309,8 @@ function_options(FunctionObject *self, PyObject *args, PyObject *kwargs)
 static int
 function_traverse(FunctionObject *self, visitproc visit, void *arg)
 {
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->channel);
+    Py_VISIT((PyObject *)Py_TYPE((PyObject *)self));
+    Py_VISIT((PyObject *)self->channel);
     Py_VISIT(self->timeout);
     Py_VISIT(self->signature);
     return 0;
@@ -319,7 +319,7 @@ function_traverse(FunctionObject *self, visitproc visit, void *arg)
 static void
 function_dealloc(FunctionObject *self)
 {
-    PyTypeObject *type = Py_TYPE(self);
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
 
     PyObject_GC_UnTrack((PyObject *)self);
     if (self->weakrefs != NULL)

@@ -142,13 +142,30 @@ static PyMethodDef core_functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* What 3.12 has asked for since: a module that may be imported in interpreters with a GIL of their
+ * own. The headers of older versions, and those of the limited API, do not know it. */
+#define SLOT_MULTIPLE_INTERPRETERS 3
+#define PER_INTERPRETER_GIL ((void *)2)
+
 static PyModuleDef_Slot core_slots[] = {
     {Py_mod_exec, (void *)core_exec},
-#ifdef Py_mod_multiple_interpreters
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
-#endif
+    {0, NULL}, /* in its place from 3.12 on: slots_complete */
     {0, NULL},
 };
+
+/* An older Python refuses slots that it does not know, so what runs us decides, not the headers. */
+static void
+slots_complete(void)
+{
+#ifdef Py_LIMITED_API
+    const unsigned long version = Py_Version;
+#else
+    const unsigned long version = PY_VERSION_HEX;
+#endif
+
+    if (version >= 0x030C0000)
+        core_slots[1] = (PyModuleDef_Slot){SLOT_MULTIPLE_INTERPRETERS, PER_INTERPRETER_GIL};
+}
 
 static PyModuleDef core_module = {
     PyModuleDef_HEAD_INIT,
@@ -165,5 +182,6 @@ static PyModuleDef core_module = {
 PyMODINIT_FUNC
 PyInit__core(void)
 {
+    slots_complete();
     return PyModuleDef_Init(&core_module);
 }

@@ -75,7 +75,7 @@ try_send_error(ChannelObject *channel, uint64_t id, PyObject *described, bool wi
 static PyObject *
 fetch_exception(void)
 {
-#if PY_VERSION_HEX >= 0x030C0000
+#if RBR_API_HEX >= 0x030C0000
     return PyErr_GetRaisedException();
 #else
     PyObject *type, *value, *traceback;

@@ -24,7 +24,11 @@ SIGNALS_MIN = 100  # fewer, and it was no storm
 def run_host(*arguments: object, seconds: float = HANG_S) -> str:
     """What the program prints; it has to end with 0, and to say nothing on stderr."""
     done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-m", PROGRAM, *map(str, arguments)],
+        # From 3.12 on, fork() warns wherever there are threads; that is what is tested here.
+        [
+            *(sys.executable, "-X", "faulthandler", "-W", "ignore::DeprecationWarning"),
+            *("-m", PROGRAM, *map(str, arguments)),
+        ],
         capture_output=True,
         cwd=HERE,
         text=True,
