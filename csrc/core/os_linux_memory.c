@@ -154,8 +154,7 @@ allocate(int fd, uint64_t bytes, const char *where, rbr_error *err)
 static rbr_status
 create_memfd(int *fd, uint64_t bytes, rbr_error *err)
 {
-    const int fresh =
-        (int)syscall(SYS_memfd_create, "ringbridge", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    const int fresh = (int)syscall(SYS_memfd_create, "ringbridge", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     rbr_status status;
 
     if (fresh < 0)
