@@ -26,12 +26,14 @@ class OutputPump:
 
     def __init__(self, channel: Channel, worker_name: str) -> None:
         logger = logging.getLogger(f"ringbridge.worker.{worker_name}")
-        self._thread = threading.Thread(
-            target=pump,
-            args=(channel, logger),
-            name=f"ringbridge output of {worker_name}",
-            daemon=True,
-        )
+        name = f"ringbridge output of {worker_name}"
+        try:
+            args = (channel, logger, _IDLE_S)
+            self._thread = threading.Thread(target=pump, args=args, name=name, daemon=True)
+        except RuntimeError:  # an isolated subinterpreter, which waits for each thread at its end
+            _hear_of_the_end()
+            args = (channel, logger, _PAUSE_S)
+            self._thread = threading.Thread(target=pump, args=args, name=name, daemon=False)
         self._thread.start()
 
     def join(self, timeout_s: float) -> None:
@@ -40,13 +42,28 @@ class OutputPump:
             self._thread.join(timeout_s)
 
 
-def pump(channel: Channel, logger: logging.Logger) -> None:
-    """Logs until the output ends, or the channel is closed."""
+_ending = threading.Event()
+_hears_of_the_end = False
+
+
+def _hear_of_the_end() -> None:
+    """Sets `_ending` when this interpreter ends, before it waits for its threads.
+
+    atexit comes after that. This is what concurrent.futures uses.
+    """
+    global _hears_of_the_end
+    if not _hears_of_the_end:
+        _hears_of_the_end = True
+        threading._register_atexit(_ending.set)  # type: ignore[attr-defined]
+
+
+def pump(channel: Channel, logger: logging.Logger, idle_s: float = _IDLE_S) -> None:
+    """Logs until the output ends, the channel is closed, or the interpreter begins to end."""
     lines = {stream: Lines() for stream in _LEVELS}
-    while True:
+    while not _ending.is_set():
         waiting = any(each.unfinished for each in lines.values())
         try:
-            piece = channel.read_output(_PAUSE_S if waiting else _IDLE_S)
+            piece = channel.read_output(_PAUSE_S if waiting else idle_s)
         except RingbridgeError:
             break
         if piece is None:
