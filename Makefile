@@ -32,7 +32,7 @@ help:
 	@echo '  make bench    what a call and an array cost here, beside pipes and sockets'
 	@echo '  make wheel    one wheel for every CPython from 3.9 on, in build/dist; installed in each'
 	@echo '                Python that is here, and each then calls each'
-	@echo '  make verify   the models of sleep and wake-up, and errors put in on purpose, all noticed'
+	@echo '  make verify   the models of sleep and wake-up; errors put in on purpose, all noticed; fuzzing'
 	@echo '  make soak     the long runs of the tests, hours; SCALE=0.1 for a try; adds up what they count'
 	@echo '  make clean    removes build/'
 	@echo
@@ -134,6 +134,7 @@ wheel: $(VENV)/.installed
 verify: $(VENV)/.tools
 	@echo '== the models of sleep, wake-up and death' && tests/model/run
 	@echo '== errors put into the core on purpose' && $(WITH) python -B tests/mutants/run
+	@$(WITH) .ci/fuzz
 
 soak: $(VENV)/.installed $(OTHER)/.installed wheel
 	@$(WITH) RBR_TEST_PYTHONS=$(wildcard $(CURDIR)/$(OTHER)/bin/python) \

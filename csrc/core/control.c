@@ -126,9 +126,13 @@ rbr_control_receive(int socket, rbr_datagram *out, rbr_error *err)
         return rbr_fail_sys(err, "receive on the control socket");
     out->fd = -1;
     out->pid = 0;
-    if (size <= 0)
+    extra = size >= 0 && take_ancillary(&message, out);
+    if (size <= 0) {
+        if (out->fd >= 0) /* an empty message, with a descriptor: nobody sends that in good faith */
+            close(out->fd);
+        out->fd = -1;
         return rbr_fail(err, RBR_DEAD, "the peer closed its control socket");
-    extra = take_ancillary(&message, out);
+    }
     /* MSG_CTRUNC without a descriptor: we have none left to receive it with. Whoever needs it sees
      * that it is not there. */
     if (extra || (message.msg_flags & MSG_TRUNC) != 0 ||

@@ -30,6 +30,35 @@ park(void)
         pause();
 }
 
+/* ------------------------------------------------------------------------------------- control */
+
+/* It counted as the end of the socket, and what came with it stayed open for ever. */
+TEST(an_empty_control_message_with_descriptors_leaves_none)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(2 * sizeof(int))];
+    } ancillary = {.room = {0}};
+    struct msghdr empty = {.msg_control = &ancillary, .msg_controllen = sizeof ancillary.room};
+    int ends[2], free_fd;
+    rbr_datagram datagram;
+
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
+    CHECK(rbr_control_prepare(ends[0], NULL) == RBR_OK);
+    ancillary.header.cmsg_level = SOL_SOCKET;
+    ancillary.header.cmsg_type = SCM_RIGHTS;
+    ancillary.header.cmsg_len = CMSG_LEN(2 * sizeof(int));
+    memcpy(CMSG_DATA(&ancillary.header), ends, sizeof ends);
+    CHECK(sendmsg(ends[1], &empty, 0) == 0);
+    free_fd = dup(ends[0]);
+    close(free_fd);
+    CHECK(rbr_control_receive(ends[0], &datagram, NULL) == RBR_DEAD);
+    CHECK(datagram.fd == -1 && dup(ends[0]) == free_fd);
+    close(free_fd);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 /* ------------------------------------------------------------------------------------ opening */
 
 /* An allocation said RBR_OK and gave no block; a receive read a ring that was not there. */
