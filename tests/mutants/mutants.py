@@ -7,13 +7,17 @@ from typing import NamedTuple
 
 
 class Mutant(NamedTuple):
-    """`old` stands in `file` exactly once; `test` is the program and the name of one test."""
+    """`old` stands in `file` exactly once; `test` is the program and the name of one test.
+
+    sanitizer: what the core is compiled with, where only that notices.
+    """
 
     name: str
     file: str
     old: str
     new: str
     test: tuple[str, str]
+    sanitizer: str = ""
 
 
 VERIFY = "csrc/core/flatbuf_verify.c"
@@ -23,7 +27,47 @@ def rule(name: str, old: str, new: str, test: str) -> Mutant:
     return Mutant("verifier: " + name, VERIFY, old, new, ("test_flatbuf_verify", test))
 
 
+def race(name: str, old: str, new: str) -> Mutant:
+    """An ordering that x86 gives all the same, and other machines do not."""
+    test = ("test_ring", "no_byte_of_a_ring_is_touched_by_two_threads_at_once")
+    return Mutant("ring: " + name, "csrc/core/ring.c", old, new, test, "thread")
+
+
+def fence(name: str, old: str) -> Mutant:
+    test = ("test_fence", "a_sleeper_and_a_waker_at_the_same_moment_never_miss_each_other")
+    new = "atomic_signal_fence(memory_order_seq_cst);"
+    return Mutant("wake: " + name, "csrc/core/wake.c", old, new, test)
+
+
 MUTANTS = [
+    fence(
+        "the sleeper's fence is gone",
+        "atomic_thread_fence(memory_order_seq_cst); /* F1: pairs with F2 in rbr_wake_peer */",
+    ),
+    fence(
+        "the waker's fence is gone",
+        "atomic_thread_fence(memory_order_seq_cst); /* F2: pairs with F1 */",
+    ),
+    race(
+        "a commit does not release",
+        "&producer->shared->tail, producer->tail, memory_order_release",
+        "&producer->shared->tail, producer->tail, memory_order_relaxed",
+    ),
+    race(
+        "a look at the tail does not acquire",
+        "&consumer->shared->tail, memory_order_acquire",
+        "&consumer->shared->tail, memory_order_relaxed",
+    ),
+    race(
+        "a release of room does not release",
+        "&consumer->shared->head, consumer->head, memory_order_release",
+        "&consumer->shared->head, consumer->head, memory_order_relaxed",
+    ),
+    race(
+        "a look at the head does not acquire",
+        "uint64_t head = atomic_load_explicit(&producer->shared->head, memory_order_acquire)",
+        "uint64_t head = atomic_load_explicit(&producer->shared->head, memory_order_relaxed)",
+    ),
     rule("any size", "walk->size < 8 || ", "", "frame_of_a_wrong_size_is_refused"),
     rule(
         "any identifier",

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_fence.c - the two fences of wake.c (F1, F2): a sleeper that announces itself and a waker that
+ * publishes, at the same moment, cannot both miss each other.
+ */
+#include "check.h"
+#include "ringbridge_wire.h"
+#include "wake.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ROUNDS = 60000, SPINS = 2000 };
+
+typedef struct meeting {
+    struct rbr_segment_shared *shared;
+    rbr_wake sleeper, waker;
+    _Atomic uint32_t ready, done; /* rounds that the waker has begun and ended */
+} meeting;
+
+static void
+pause_for(uint32_t loops)
+{
+    volatile uint32_t i;
+
+    for (i = 0; i < loops; i++)
+        ;
+}
+
+/* Spins, or the moments would not be the same; not for long, where others want the processor. */
+static void
+await(_Atomic uint32_t *word, uint32_t value)
+{
+    uint32_t spins;
+
+    for (spins = 0; atomic_load_explicit(word, memory_order_acquire) != value; spins++)
+        if (spins >= SPINS)
+            sched_yield();
+}
+
+static void *
+publish(void *argument)
+{
+    meeting *m = argument;
+    uint32_t round;
+
+    for (round = 1; round <= ROUNDS; round++) {
+        atomic_store(&m->ready, round);
+        await(&m->done, 2 * round - 1);
+        pause_for(round % 16);
+        atomic_store_explicit(&m->shared->ring[0].tail, round, memory_order_release);
+        rbr_wake_peer(&m->waker, RBR_WAKE_DATA);
+        atomic_store(&m->done, 2 * round);
+    }
+    return NULL;
+}
+
+TEST_SECONDS(a_sleeper_and_a_waker_at_the_same_moment_never_miss_each_other, 120)
+{
+    meeting m = {.ready = 0, .done = 0};
+    pthread_t thread;
+    uint32_t round, met = 0, posted = 0;
+
+    if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+        SKIP("one processor: there is no same moment");
+    m.shared = aligned_alloc(RBR_LINE, sizeof *m.shared);
+    CHECK(m.shared != NULL);
+    memset(m.shared, 0, sizeof *m.shared);
+    rbr_wake_init(&m.sleeper, m.shared, RBR_ROLE_WORKER, 0);
+    rbr_wake_init(&m.waker, m.shared, RBR_ROLE_HOST, 0);
+    CHECK(pthread_create(&thread, NULL, publish, &m) == 0);
+    for (round = 1; round <= ROUNDS; round++) {
+        bool seen;
+
+        await(&m.ready, round);
+        atomic_store_explicit(&m.done, 2 * round - 1, memory_order_release); /* go */
+        pause_for(round / 16 % 128); /* the waker hears of it a little later */
+        rbr_wake_announce(&m.sleeper, RBR_WAKE_DATA);
+        seen = atomic_load_explicit(&m.shared->ring[0].tail, memory_order_acquire) == round;
+        await(&m.done, 2 * round);
+        met += seen;
+        posted += atomic_load(&m.shared->wake[RBR_ROLE_WORKER].hint);
+        /* Neither: it would sleep now, with the data there and nobody to wake it. */
+        CHECK(seen || atomic_load(&m.shared->wake[RBR_ROLE_WORKER].hint) == 1);
+        atomic_store(&m.shared->wake[RBR_ROLE_WORKER].hint, 0);
+        rbr_wake_cancel(&m.sleeper);
+    }
+    pthread_join(thread, NULL);
+    printf("%d rounds: %u seen, %u woken\n", ROUNDS, met, posted);
+    CHECK(met > 0 && posted > 0);
+    free(m.shared);
+}
