@@ -6,6 +6,7 @@
 
 VENV  := build/venv
 OTHER := build/venv-other
+DOCS  := build/venv-docs
 WITH  := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP   := -m pip install -qq --disable-pip-version-check
 
@@ -20,7 +21,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
 CHECKS := check-format check-lint check-types check-stubs check-generated check-layers check-tidy
 
-.PHONY: help demo test check verify bench wheel soak clean FORCE $(CHECKS)
+.PHONY: help demo test check verify bench wheel docs soak clean FORCE $(CHECKS)
 .DELETE_ON_ERROR:
 
 help:
@@ -32,6 +33,7 @@ help:
 	@echo '  make bench    what a call and an array cost here, beside pipes and sockets'
 	@echo '  make wheel    one wheel for every CPython from 3.9 on, in build/dist; installed in each'
 	@echo '                Python that is here, and each then calls each'
+	@echo '  make docs     these pages as HTML, in build/docs/html; a warning is an error'
 	@echo '  make verify   the models of sleep and wake-up; errors put in on purpose, all noticed; fuzzing'
 	@echo '  make soak     the long runs of the tests, hours; SCALE=0.1 for a try; adds up what they count'
 	@echo '  make clean    removes build/'
@@ -75,6 +77,16 @@ $(OTHER)/.installed: $(VENV)/.installed $(SOURCES)
 	elif [ $$? = 3 ]; then echo '== no second Python version here: its tests are skipped'; \
 	else exit 1; fi
 	@mkdir -p $(OTHER) && touch $@
+
+# Sphinx needs nothing of ours but the sources.
+$(DOCS)/.made: FORCE
+	@PYTHON="$(PYTHON)" .ci/make_venv $(DOCS)
+
+$(DOCS)/.tools: pyproject.toml $(DOCS)/.made
+	@echo '== sphinx, myst-parser, furo (the versions pinned in pyproject.toml)'
+	@sed -n '/^docs = \[/,/^\]/ s/^ *"\(.*\)",$$/\1/p' pyproject.toml >$(DOCS)/requirements.txt
+	@$(DOCS)/bin/python $(PIP) -r $(DOCS)/requirements.txt
+	@touch $@
 
 # ----------------------------------------------------------------------------------------- verbs
 
@@ -129,6 +141,10 @@ bench: $(VENV)/.installed
 wheel: $(VENV)/.installed
 	@$(WITH) python .ci/make_wheel build/dist
 	@echo '== every interpreter calls every other' && $(WITH) python .ci/test_wheel build/dist
+
+docs: $(DOCS)/.tools
+	@$(DOCS)/bin/sphinx-build -q -W --keep-going -n -b html -d build/docs/.doctrees docs build/docs/html
+	@echo 'build/docs/html/index.html'
 
 # The models need spin; without it they are skipped, and that is said.
 verify: $(VENV)/.tools

@@ -30,8 +30,11 @@ extern "C" {
 #endif
 
 #define RBR_VERSION "0.1.0"
+
+/* A deadline that never comes. */
 #define RBR_FOREVER UINT64_MAX
 
+/* What a call came to. Final: every later call on this channel gives the same. */
 typedef enum rbr_status {
     RBR_OK = 0,
     RBR_AGAIN,       /* not now: nothing there, no room, not finished */
@@ -48,25 +51,32 @@ typedef enum rbr_status {
     RBR_SYSTEM,      /* a system call failed: rbr_error.sys_errno */
 } rbr_status;
 
+/* Bytes of an error's text, its 0 included. */
 #define RBR_ERROR_TEXT_MAX 1024
 
+/* An error for people. Only a call that failed writes it; the text ends with a 0. */
 typedef struct rbr_error {
     rbr_status status;
     int sys_errno; /* of RBR_SYSTEM, else 0 */
     char text[RBR_ERROR_TEXT_MAX];
 } rbr_error;
 
+/* CLOCK_MONOTONIC in nanoseconds: deadlines are this plus a duration. */
 uint64_t rbr_now_ns(void);
 
 /* ----------------------------------------------------------------------------------- channel */
 
+/* One end of a channel: the rings, the arenas, the control socket and the watcher thread. */
 typedef struct rbr_channel rbr_channel;
 
+/* Where shared memory comes from. */
 enum rbr_memory { RBR_MEMORY_AUTO = 0, RBR_MEMORY_SHM = 1, RBR_MEMORY_MEMFD = 2 };
 
+/* What is taken where nothing else is asked for: of a ring, of an arena's first segment. */
 #define RBR_RING_BYTES_DEFAULT (1u << 20)
 #define RBR_ARENA_FIRST_BYTES (16u << 20)
 
+/* How a channel is made; all zeros (and spin_ns -1) are the defaults. */
 typedef struct rbr_channel_options {
     const char *name;     /* for messages and for the peer; NULL: "worker" */
     uint32_t ring_bytes;  /* each way; power of two, 64 KiB to 1 GiB; 0: RBR_RING_BYTES_DEFAULT */
@@ -110,6 +120,8 @@ typedef struct rbr_peer {
     const char *executable; /* its sys.executable */
     bool pickle;            /* both sides have agreed to pickled values */
 } rbr_peer;
+
+/* Copies what the peer said of itself. After the handshake only. */
 void rbr_channel_peer(rbr_channel *channel, rbr_peer *out);
 
 /* RBR_OK while the channel works, else the final status, with its message. */
@@ -168,10 +180,15 @@ typedef struct rbr_block rbr_block;
  * RBR_INTERRUPTED); deadline 0 never waits: RBR_AGAIN. Its bytes are not cleared. */
 rbr_status rbr_block_allocate(rbr_block **out, rbr_channel *channel, uint64_t bytes,
                               uint64_t deadline_ns, rbr_error *err);
+/* The payload's first byte, and how many there are. */
 void *rbr_block_data(const rbr_block *block);
 uint64_t rbr_block_bytes(const rbr_block *block);
+
 /* True for a block of our arena on this channel: it can be sent without a copy. */
 bool rbr_block_is_ours(const rbr_block *block, const rbr_channel *channel);
+
+/* One reference more, one less. The last release gives the memory back: to our arena, or, where
+ * the block is the peer's, to the peer. */
 void rbr_block_retain(rbr_block *block);
 void rbr_block_release(rbr_block *block);
 
@@ -183,6 +200,8 @@ typedef struct rbr_arena_ref {
     uint16_t arena;
     uint16_t flags;
 } rbr_arena_ref;
+
+/* The reference that goes into a frame; rbr_channel_send takes the block itself, beside it. */
 void rbr_block_ref(const rbr_block *block, rbr_arena_ref *out);
 
 /* ------------------------------------------------------------------------------------ messages */
@@ -190,13 +209,18 @@ void rbr_block_ref(const rbr_block *block, rbr_arena_ref *out);
 /* One received frame: a private, verified copy. It holds the blocks its payloads lie in. */
 typedef struct rbr_message rbr_message;
 
+/* The frame's bytes and size, its id (of a call: the one its answer carries), and the id of the
+ * call that it was made in (0: none). The bytes live as long as the message. */
 const uint8_t *rbr_message_frame(const rbr_message *message, uint32_t *size);
 uint64_t rbr_message_id(const rbr_message *message);
 uint64_t rbr_message_parent(const rbr_message *message);
 /* (rbr_message_body, which gives the body's table, is declared in ringbridge_flatbuf.h.) */
+
 /* The block behind a Tensor's field `arena` (pass its position in the frame); a new reference.
- * NULL where there is none. Blocks never taken are handed back by rbr_message_free. */
+ * NULL where there is none. */
 rbr_block *rbr_message_block(const rbr_message *message, const uint8_t *arena_field);
+
+/* Ends the message; blocks that nobody took are handed back. NULL is allowed. */
 void rbr_message_free(rbr_message *message);
 
 /* --------------------------------------------------------------------------- sending, receiving */
@@ -245,6 +269,7 @@ size_t rbr_channel_error_tail(rbr_channel *channel, char *bytes, size_t size);
 
 /* --------------------------------------------------------------------------------------- stats */
 
+/* Counters since the channel was opened, and what is held now. */
 typedef struct rbr_stats {
     uint64_t frames_sent, frames_received; /* frames, control messages not counted */
     uint64_t bytes_sent, bytes_received;   /* of frames, payloads in arenas not counted */
@@ -261,6 +286,8 @@ typedef struct rbr_stats {
     uint32_t ring_bytes;
     uint32_t spin_ns;
 } rbr_stats;
+
+/* Copies the counters; each is right by itself, together they may be a moment apart. */
 void rbr_channel_stats(rbr_channel *channel, rbr_stats *out);
 
 #ifdef __cplusplus

@@ -35,6 +35,7 @@ extern "C" {
 
 /* ------------------------------------------------------------------------------------- shapes */
 
+/* The most fields that a table of the schema has. */
 #define RBR_FIELDS_MAX 26
 
 /*
@@ -57,6 +58,7 @@ void rbr_shape_make(rbr_shape *out, const struct rbr_table_desc *table, uint32_t
 
 /* ------------------------------------------------------------------------------------- builder */
 
+/* Shapes whose vtable a builder remembers, so that it is written once. */
 #define RBR_BUILDER_VTABLES 16
 
 /*
@@ -118,6 +120,7 @@ rbr_build_set(rbr_builder *builder, uint32_t table, const rbr_shape *shape, uint
         memcpy(builder->base + rbr_build_slot(table, shape, field), value, size);
 }
 
+/* rbr_build_set for a scalar of each width. */
 #define RBR_BUILD_SET(suffix, type)                                                                \
     static inline void rbr_build_##suffix(rbr_builder *builder, uint32_t table,                    \
                                           const rbr_shape *shape, uint32_t field, type value)      \
@@ -136,6 +139,7 @@ RBR_BUILD_SET(f64, double)
 
 /* ------------------------------------------------------------------------------------ verifier */
 
+/* Limits of a frame: its bytes, how deep its tables are nested, and how many there are. */
 #define RBR_FRAME_BYTES_MAX (UINT32_C(1) << 30)
 #define RBR_DEPTH_MAX 64
 #define RBR_TABLES_MAX 100000
@@ -159,10 +163,12 @@ typedef enum rbr_defect {
     RBR_DEFECT_REFS = 14, /* more payload references than the caller had room for */
 } rbr_defect;
 
+/* A table of a verified frame; at is NULL where there is none. */
 typedef struct rbr_table {
     const uint8_t *at;
 } rbr_table;
 
+/* What rbr_verify found, and where. */
 typedef struct rbr_verdict {
     rbr_defect defect;
     uint32_t offset; /* of the byte that is wrong */
@@ -180,6 +186,7 @@ typedef struct rbr_verdict {
  */
 rbr_status rbr_verify(const uint8_t *bytes, uint32_t size, rbr_table *root, rbr_verdict *verdict);
 
+/* A defect in words; a constant. */
 const char *rbr_defect_text(rbr_defect defect);
 
 /* The body of a received message, verified already; type: RBR_BODY_... of ringbridge_wire.h. */
@@ -187,6 +194,7 @@ rbr_table rbr_message_body(const rbr_message *message, uint8_t *type);
 
 /* ----------------------------------------------------------------------------------- accessors */
 
+/* A number from bytes that need not be aligned. */
 static inline uint16_t
 rbr_load_u16(const uint8_t *at)
 {
@@ -195,6 +203,7 @@ rbr_load_u16(const uint8_t *at)
     return value;
 }
 
+/* The same, of four bytes. */
 static inline uint32_t
 rbr_load_u32(const uint8_t *at)
 {
@@ -220,6 +229,7 @@ rbr_field(rbr_table table, uint32_t field)
     return place ? table.at + place : NULL;
 }
 
+/* A scalar field's value; `absent` where the table has not the field. */
 #define RBR_GET(suffix, type)                                                                      \
     static inline type rbr_get_##suffix(rbr_table table, uint32_t field, type absent)              \
     {                                                                                              \

@@ -95,7 +95,10 @@ class Function:
         copy: bool = False,
         label: str | None = None,
     ) -> Function: ...
-    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls it over there with these arguments, and waits for its result. Raises what it
+        raised, or WorkerDied, CallTimeout, CannotCross, ArenaFull, ProtocolError."""
+
     def options(
         self,
         *,

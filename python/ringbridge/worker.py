@@ -123,10 +123,12 @@ class Worker:
 
     @property
     def name(self) -> str:
+        """What messages and the logger call it."""
         return self._process.plan.name
 
     @property
     def environment(self) -> Environment:
+        """Where it runs: prefix, python, kind, name."""
         return self._process.plan.environment
 
     @property

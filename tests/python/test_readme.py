@@ -2,7 +2,8 @@
 """The snippets of README.md and docs/ that say they run, run: each in an interpreter of its own.
 
 A snippet is a block fenced as ```python in the line after the comment `<!-- run -->`. Blocks of one
-page that are marked `<!-- run: continued -->` run after those before them, in one script.
+page that are marked `<!-- run: continued -->` run after those before them, in one script. One that
+is marked `<!-- run: file terrain.py -->` is a file of that name, beside each script of its page.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCED = re.compile(
-    r"^<!-- run(?P<more>: continued)? -->\s*\n```python\n(?P<code>.*?)^```$",
+    r"^<!-- run(?P<more>: continued|: file (?P<file>\w+\.py))? -->\s*\n"
+    r"```python\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 MARKED = re.compile(r"^<!-- run", re.MULTILINE)
@@ -32,6 +34,8 @@ def snippets(text: str) -> list[tuple[int, str]]:
     """(line, code) of each script that a page holds; the lines of tracebacks are the page's."""
     scripts: list[tuple[int, str]] = []
     for match in FENCED.finditer(text):
+        if match["file"]:
+            continue
         line = text.count("\n", 0, match.start("code"))
         if match["more"] and scripts:
             first, before = scripts.pop()
@@ -40,6 +44,10 @@ def snippets(text: str) -> list[tuple[int, str]]:
         else:
             scripts.append((line + 1, "\n" * line + match["code"]))
     return scripts
+
+
+def files(text: str) -> dict[str, str]:
+    return {match["file"]: match["code"] for match in FENCED.finditer(text) if match["file"]}
 
 
 def all_snippets() -> list[tuple[Path, int, str]]:
@@ -54,6 +62,8 @@ def names() -> list[str]:
 def test_the_snippet_runs(page: Path, line: int, code: str, tmp_path: Path) -> None:
     script = tmp_path / f"{page.stem}_{line}.py"
     script.write_text(code)
+    for name, content in files(page.read_text()).items():
+        (tmp_path / name).write_text(content)
     ended = subprocess.run(
         [sys.executable, script], capture_output=True, text=True, timeout=LIMIT_S, cwd=tmp_path
     )
@@ -69,3 +79,11 @@ def test_every_mark_has_its_snippet() -> None:
 def test_a_continued_snippet_sees_what_stood_before_it() -> None:
     text = "a\n<!-- run -->\n```python\nx = 1\n```\n<!-- run: continued -->\n```python\nx\n```\n"
     assert snippets(text) == [(4, "\n\n\nx = 1\n\n\n\nx\n")]
+
+
+def test_a_snippet_that_is_a_file_is_no_script() -> None:
+    text = (
+        "<!-- run: file a.py -->\n```python\nx = 1\n```\n<!-- run -->\n```python\nimport a\n```\n"
+    )
+    assert files(text) == {"a.py": "x = 1\n"}
+    assert [code.strip() for _, code in snippets(text)] == ["import a"]

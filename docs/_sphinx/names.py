@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""The reference of Python names, from the package's source: signatures and docstrings.
+
+The source is parsed, not imported: the pages can be built where there is no compiler.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from prose import directive, markdown
+
+_Definition = (ast.ClassDef, ast.FunctionDef)
+
+
+@dataclass(frozen=True)
+class Name:
+    """A public name, or a public member of one."""
+
+    kind: str  # a directive of Sphinx's domain py
+    name: str
+    signature: str
+    doc: str
+    members: tuple[Name, ...] = ()
+
+    def all_names(self) -> Iterator[tuple[str, str]]:
+        """(name, docstring) of itself and of its members."""
+        yield self.name, self.doc
+        for member in self.members:
+            yield f"{self.name}.{member.name}", member.doc
+
+
+def read(package: Path) -> list[Name]:
+    """Each name of the package's `__all__`."""
+    tree = ast.parse((package / "__init__.py").read_text())
+    homes = _constant(tree, "_HOMES")
+    found = []
+    for name in _constant(tree, "__all__"):
+        home = package / f"{homes.get(name, 'errors')}.py"
+        found.append(_described(_definition(ast.parse(home.read_text()), name)))
+    return found
+
+
+def read_class(stub: Path, name: str) -> Name:
+    """One class of a stub file."""
+    return _described(_definition(ast.parse(stub.read_text()), name))
+
+
+def render(names: list[Name], module: str) -> str:
+    return "\n\n".join(_directive(name, f"{module}.") for name in names) + "\n"
+
+
+def _directive(name: Name, prefix: str) -> str:
+    content = [markdown(name.doc), *(_directive(member, "") for member in name.members)]
+    made = f"{prefix}{name.name}{name.signature}"
+    return directive(f"py:{name.kind}", made, "\n\n".join(content))
+
+
+def _constant(tree: ast.Module, name: str) -> dict[str, str]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == name:
+            value: dict[str, str] = ast.literal_eval(node.value)
+            return value
+    raise LookupError(name)
+
+
+def _definition(tree: ast.Module, name: str) -> ast.ClassDef | ast.FunctionDef:
+    for node in ast.walk(tree):
+        if isinstance(node, _Definition) and node.name == name:
+            return node
+    raise LookupError(name)
+
+
+def _described(node: ast.ClassDef | ast.FunctionDef) -> Name:
+    if isinstance(node, ast.FunctionDef):
+        return Name("function", node.name, _signature(node, 0), _doc(node))
+    bases = [ast.unparse(base) for base in node.bases]
+    members = tuple(_member(each) for each in node.body if _is_public_member(each))
+    doc = _doc(node)
+    error = node.name == "RingbridgeError" or "RingbridgeError" in bases or "Exception" in bases
+    if error and bases:
+        doc += f"\n\nBases: {', '.join(f'`{base}`' for base in bases)}"
+    return Name("exception" if error else "class", node.name, _made_by(node), doc, members)
+
+
+def _is_public_member(node: ast.stmt) -> bool:
+    return isinstance(node, ast.FunctionDef) and (
+        not node.name.startswith("_") or node.name == "__call__"
+    )
+
+
+def _member(node: ast.stmt) -> Name:
+    assert isinstance(node, ast.FunctionDef)
+    if any(getattr(each, "id", None) == "property" for each in node.decorator_list):
+        returns = f"\n:type: {ast.unparse(node.returns)}" if node.returns else ""
+        return Name("property", node.name, returns, _doc(node))
+    return Name("method", node.name, _signature(node, 1), _doc(node))
+
+
+def _made_by(node: ast.ClassDef) -> str:
+    """The signature of its constructor, where it has one of its own; a dataclass has its fields."""
+    for each in node.body:
+        if isinstance(each, ast.FunctionDef) and each.name in ("__init__", "__new__"):
+            if node.name in ("RemoteModule", "Function"):  # made by load, not by the user
+                return ""
+            return _signature(each, 1).partition(" -> ")[0]
+    if any("dataclass" in ast.unparse(each) for each in node.decorator_list):
+        fields = [ast.unparse(each) for each in node.body if isinstance(each, ast.AnnAssign)]
+        return f"({', '.join(fields)})"
+    return ""
+
+
+def _signature(node: ast.FunctionDef, skipped: int) -> str:
+    arguments = node.args
+    arguments.args = arguments.args[skipped:]
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    return f"({ast.unparse(arguments)}){returns}"
+
+
+def _doc(node: ast.ClassDef | ast.FunctionDef) -> str:
+    return ast.get_docstring(node) or ""
