@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import time
 
@@ -47,3 +48,16 @@ def keep_a_grandchild() -> int:
 
 def length(value: object) -> int:
     return len(value)  # type: ignore[arg-type]
+
+
+def pattern(count: int, byte: int) -> memoryview:
+    """A large result."""
+    return memoryview(bytes([byte]) * count)
+
+
+def limit(name: str, soft: int) -> int:
+    """Sets a resource limit of this process; gives what it was."""
+    number = getattr(resource, name)
+    before, hard = resource.getrlimit(number)
+    resource.setrlimit(number, (soft, hard))
+    return before
