@@ -299,7 +299,8 @@ on_answered(rbr_channel *channel, uint16_t index, bool accepted, rbr_error *err)
         atomic_store(&channel->watch.trim_soon, true);
     } else {
         rbr_fail(&table->refusal, RBR_ARENA_FULL,
-                 "the other process could not map %llu bytes of shared memory",
+                 "the other process could not map %llu bytes of shared memory (it is short of "
+                 "memory, or may open no more files: ulimit -n)",
                  (unsigned long long)table->ours[index]->bytes);
         rbr_mapping_release(table->ours[index]);
         table->ours[index] = NULL;
