@@ -133,9 +133,10 @@ rbr_channel_open_host(rbr_channel **out, int socket, int pid, int out_fd, int er
         return status;
     channel->watch.child_pid = pid;
     channel->peer.pid = pid;
-    channel->watch.child_pidfd = rbr_os_pidfd_open(pid); /* ours to reap, so surely this one */
     channel->wake.spin_ns = checked.spin_ns < 0 ? rbr_wake_calibrate() : (uint64_t)checked.spin_ns;
-    status = rbr_watch_start(channel, err);
+    status = rbr_os_pidfd_open(&channel->watch.child_pidfd, pid, err); /* ours to reap: surely it */
+    if (status == RBR_OK)
+        status = rbr_watch_start(channel, err);
     if (status != RBR_OK) {
         channel_free(channel);
         return status;
@@ -150,7 +151,7 @@ rbr_channel_open_worker(rbr_channel **out, int socket, const char *python_versio
 {
     const rbr_channel_options options = {.name = NULL};
     rbr_channel *channel;
-    int host;
+    int host, pidfd = -1;
     rbr_status status = channel_new(&channel, RBR_ROLE_WORKER, socket, -1, -1, &options, err);
 
     if (status != RBR_OK)
@@ -161,8 +162,10 @@ rbr_channel_open_worker(rbr_channel **out, int socket, const char *python_versio
     host = rbr_control_peer_pid(socket);
     channel->peer.pid = host;
     if (host > 0) /* opened; the handshake that follows shows that the socket still answers */
-        atomic_store(&channel->watch.peer_pidfd, rbr_os_pidfd_open(host));
-    status = rbr_watch_start(channel, err);
+        status = rbr_os_pidfd_open(&pidfd, host, err);
+    atomic_store(&channel->watch.peer_pidfd, pidfd);
+    if (status == RBR_OK)
+        status = rbr_watch_start(channel, err);
     if (status != RBR_OK) {
         channel_free(channel);
         return status;

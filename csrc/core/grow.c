@@ -104,14 +104,14 @@ retire_one(rbr_channel *channel, int keep)
     return true;
 }
 
-/* How large the next segment should be; 0: the limit does not allow it. Under arena_lock. */
+/* How large the next segment should be, for a need of `need`; 0: the limit does not allow it. Under
+ * arena_lock. */
 static uint64_t
 growth(rbr_channel *channel, uint64_t need)
 {
     rbr_block_table *table = &channel->blocks;
     uint64_t step = table->arena.mapped_bytes;
 
-    need = rbr_round_up(need, 2 * RBR_MIB);
     if (step < RBR_ARENA_FIRST_BYTES)
         step = RBR_ARENA_FIRST_BYTES;
     if (step > GROW_BYTES_MAX)
@@ -157,12 +157,26 @@ fail_full(rbr_channel *channel, uint64_t payload, const char *why, rbr_error *er
                     (unsigned long long)table->arena.used_blocks);
 }
 
+/* As large as it should be or, where the system has not that much, as it needs to be. */
+static rbr_status
+make_segment(rbr_mapping **out, int *fd, uint64_t bytes, uint64_t need, uint16_t index,
+             enum rbr_memory memory, rbr_error *err)
+{
+    rbr_status status = rbr_mapping_create(out, fd, bytes, index, memory, err);
+
+    if (status == RBR_SYSTEM && need < bytes)
+        status = rbr_mapping_create(out, fd, need, index, memory, err);
+    return status;
+}
+
 /* Makes a segment and offers it. Called and returns with arena_lock held; lets go of it between. */
 static rbr_status
 grow_start(rbr_channel *channel, uint64_t payload, rbr_error *err)
 {
     rbr_block_table *table = &channel->blocks;
-    const uint64_t bytes = growth(channel, rbr_arena_extent_bytes(payload));
+    const uint64_t need = rbr_round_up(rbr_arena_extent_bytes(payload), 2 * RBR_MIB);
+    const uint64_t bytes = growth(channel, need);
+    const uint64_t left = rbr_os_memory_available();
     const int index = free_index(table);
     rbr_mapping *mapping;
     rbr_status status;
@@ -172,19 +186,19 @@ grow_start(rbr_channel *channel, uint64_t payload, rbr_error *err)
         return fail_full(channel, payload, "that is more than the arena may grow", err);
     if (index < 0)
         return fail_full(channel, payload, "the arena has too many segments", err);
-    if (rbr_os_memory_available() < bytes)
+    if (left < need)
         return fail_full(channel, payload, "the machine has not that much memory left", err);
     table->growing = true;
     table->growing_index = (uint16_t)index;
     table->refusal.status = RBR_OK;
     pthread_mutex_unlock(&table->arena_lock);
-    status = rbr_mapping_create(&mapping, &fd, bytes, (uint16_t)index, channel->options.memory,
-                                err);
+    status = make_segment(&mapping, &fd, left < bytes ? need : bytes, need, (uint16_t)index,
+                          channel->options.memory, err);
     pthread_mutex_lock(&table->arena_lock);
     if (status == RBR_OK) {
         table->ours[index] = mapping;
         status = rbr_channel_control_segment(channel, (uint16_t)index, RBR_SEGMENT_STATE_OFFERED,
-                                             bytes, fd, err);
+                                             mapping->bytes, fd, err);
         close(fd);
     }
     if (status != RBR_OK) {
@@ -285,7 +299,8 @@ on_answered(rbr_channel *channel, uint16_t index, bool accepted, rbr_error *err)
         atomic_store(&channel->watch.trim_soon, true);
     } else {
         rbr_fail(&table->refusal, RBR_ARENA_FULL,
-                 "the other process could not map %llu bytes of shared memory",
+                 "the other process could not map %llu bytes of shared memory (it is short of "
+                 "memory, or may open no more files: ulimit -n)",
                  (unsigned long long)table->ours[index]->bytes);
         rbr_mapping_release(table->ours[index]);
         table->ours[index] = NULL;

@@ -118,7 +118,9 @@ on_welcome(rbr_channel *channel, rbr_table welcome, int fd, rbr_error *err)
     if (reject[0] != '\0')
         return rbr_fail(err, RBR_REFUSED, "the host refused: %s", reject);
     if (fd < 0)
-        return rbr_fail(err, RBR_BROKEN, "the host's Welcome came without its segment");
+        return rbr_fail(err, RBR_BROKEN,
+                        "the host's Welcome came without its segment (may this process open no "
+                        "more files? ulimit -n)");
     channel->session = rbr_get_u64(welcome, RBR_WELCOME__SESSION, 0);
     channel->peer.pickle = channel->pickle_ok &&
                            rbr_get_u8(welcome, RBR_WELCOME__PICKLE_OK, 0) != 0;
@@ -173,16 +175,20 @@ send_welcome(rbr_channel *channel, const char *reject, int fd, rbr_error *err)
 
 /* The kernel's word for who sent Hello; where that is not our child (a wrapper started it), its
  * life is watched as well. Opened, then used only while the socket answers (send_welcome). */
-static void
-watch_sender(rbr_channel *channel, int pid)
+static rbr_status
+watch_sender(rbr_channel *channel, int pid, rbr_error *err)
 {
     rbr_watch *watch = &channel->watch;
+    rbr_status status;
+    int pidfd;
 
     channel->peer.pid = pid != 0 ? pid : watch->child_pid;
-    if (channel->peer.pid != watch->child_pid) {
-        atomic_store(&watch->peer_pidfd, rbr_os_pidfd_open(channel->peer.pid));
-        rbr_watch_poke(channel);
-    }
+    if (channel->peer.pid == watch->child_pid)
+        return RBR_OK;
+    status = rbr_os_pidfd_open(&pidfd, channel->peer.pid, err);
+    atomic_store(&watch->peer_pidfd, pidfd);
+    rbr_watch_poke(channel);
+    return status;
 }
 
 static rbr_status
@@ -206,7 +212,9 @@ on_hello(rbr_channel *channel, rbr_table hello, int pid, rbr_error *err)
     keep_text(channel->peer_text[2], sizeof channel->peer_text[2], hello, RBR_HELLO__VERSION);
     keep_text(channel->peer_text[3], sizeof channel->peer_text[3], hello, RBR_HELLO__EXECUTABLE);
     channel->peer.pickle = channel->pickle_ok && rbr_get_u8(hello, RBR_HELLO__PICKLE_OK, 0) != 0;
-    watch_sender(channel, pid);
+    status = watch_sender(channel, pid, err);
+    if (status != RBR_OK)
+        return status;
     if (major != RBR_PROTO_MAJOR || layout != RBR_LAYOUT_HASH) {
         snprintf(reason, sizeof reason,
                  "the host has ringbridge %s (protocol %d, layout %llx) and the worker ringbridge "

@@ -54,7 +54,8 @@ bool rbr_os_fork_check(uint64_t token);
 
 /* --- processes: a pidfd never names a stranger --- */
 
-int rbr_os_pidfd_open(int pid);                                  /* -1 where there is none */
+/* *pidfd is -1 where the kernel has none, or the process has ended. RBR_SYSTEM: none is left. */
+rbr_status rbr_os_pidfd_open(int *pidfd, int pid, rbr_error *err);
 rbr_status rbr_os_pidfd_signal(int pidfd, int signal_number, rbr_error *err); /* RBR_DEAD: ended */
 /* The exit of a child that has ended, left as a zombie (keep) or reaped. RBR_AGAIN: it still runs;
  * RBR_DEAD: not our child, or somebody else reaped it. */

@@ -206,10 +206,13 @@ rbr_os_fork_check(uint64_t token)
 
 /* ---------------------------------------------------------------------------------- processes */
 
-int
-rbr_os_pidfd_open(int pid)
+rbr_status
+rbr_os_pidfd_open(int *pidfd, int pid, rbr_error *err)
 {
-    return (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
+    *pidfd = (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
+    if (*pidfd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+        return rbr_fail_sys(err, "watch process %d", pid);
+    return RBR_OK;
 }
 
 rbr_status

@@ -14,10 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* getrandom and memfd_create are called by their numbers: glibc has them from 2.25 and 2.27 on, and
@@ -124,12 +126,12 @@ rbr_os_random(void *bytes, size_t size)
 
 /* ------------------------------------------------------------------------------ shared memory */
 
-/* Allocates for real: a full /dev/shm must be an error here, not a SIGBUS later. */
-static rbr_status
-allocate(int fd, uint64_t bytes, const char *where, rbr_error *err)
+/* Allocates for real: a full /dev/shm must be an error here, not a SIGBUS later. An errno, or 0. */
+static int
+allocate(int fd, uint64_t bytes)
 {
-    struct statvfs room;
-    sigset_t all, before;
+    const struct timespec now = {0};
+    sigset_t all, before, too_large;
     int result;
 
     /* Some kernels begin anew after each signal: a timer of the host could keep us here for ever. */
@@ -138,30 +140,55 @@ allocate(int fd, uint64_t bytes, const char *where, rbr_error *err)
     do {
         result = posix_fallocate(fd, 0, (off_t)bytes);
     } while (result == EINTR);
+    if (result == EFBIG) { /* comes with a signal that ends a host which does not ignore it */
+        sigemptyset(&too_large);
+        sigaddset(&too_large, SIGXFSZ);
+        sigtimedwait(&too_large, NULL, &now);
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (result == 0)
-        return RBR_OK;
-    errno = result;
-    if (result == ENOSPC && fstatvfs(fd, &room) == 0)
+    return result;
+}
+
+/* Says what was wanted, what there is, and what to do. number: what `allocate` gave. */
+static rbr_status
+fail_allocate(int fd, int number, uint64_t bytes, bool memfd, rbr_error *err)
+{
+    const unsigned long long wanted = bytes;
+    const unsigned long long memory = rbr_os_memory_available();
+    const char *where = memfd ? "a memfd" : "/dev/shm";
+    struct statvfs room;
+    struct rlimit largest;
+    const bool limited = number == EFBIG && getrlimit(RLIMIT_FSIZE, &largest) == 0;
+    const bool full = number == ENOSPC && !memfd && fstatvfs(fd, &room) == 0;
+
+    errno = number;
+    if (limited)
         return rbr_fail_sys(err,
-                            "allocate %llu bytes in %s (%llu are free; enlarge it, or use "
+                            "allocate %llu bytes in %s (this process may have files of %llu "
+                            "bytes: raise RLIMIT_FSIZE, with ulimit -f)",
+                            wanted, where, (unsigned long long)largest.rlim_cur);
+    if (full)
+        return rbr_fail_sys(err,
+                            "allocate %llu bytes in /dev/shm (%llu are free; enlarge it, or use "
                             "limits={\"memory\": \"memfd\"})",
-                            (unsigned long long)bytes, where,
-                            (unsigned long long)room.f_bavail * room.f_frsize);
-    return rbr_fail_sys(err, "allocate %llu bytes in %s", (unsigned long long)bytes, where);
+                            wanted, (unsigned long long)room.f_bavail * room.f_frsize);
+    return rbr_fail_sys(err, "allocate %llu bytes in %s (this machine has %llu left)", wanted,
+                        where, memory);
 }
 
 static rbr_status
 create_memfd(int *fd, uint64_t bytes, rbr_error *err)
 {
     const int fresh = (int)syscall(SYS_memfd_create, "ringbridge", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    rbr_status status;
+    rbr_status status = RBR_OK;
+    int refused;
 
     if (fresh < 0)
         return rbr_fail_sys(err, "create a memfd");
-    status = allocate(fresh, bytes, "a memfd", err);
-    if (status == RBR_OK &&
-        fcntl(fresh, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    refused = allocate(fresh, bytes);
+    if (refused != 0)
+        status = fail_allocate(fresh, refused, bytes, true, err);
+    else if (fcntl(fresh, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
         status = rbr_fail_sys(err, "seal a memfd");
     if (status != RBR_OK) {
         close(fresh);
@@ -177,7 +204,7 @@ create_shm(int *fd, uint64_t bytes, rbr_error *err)
     char name[64];
     uint64_t nonce[2];
     rbr_status status;
-    int fresh;
+    int fresh, refused;
 
     rbr_os_random(nonce, sizeof nonce);
     snprintf(name, sizeof name, "/ringbridge-%d-%016llx%016llx", (int)getpid(),
@@ -186,8 +213,9 @@ create_shm(int *fd, uint64_t bytes, rbr_error *err)
     if (fresh < 0)
         return rbr_fail_sys(err, "create shared memory %s", name);
     shm_unlink(name); /* before anybody is told: the name lives for microseconds */
-    status = allocate(fresh, bytes, "/dev/shm", err);
-    if (status != RBR_OK) {
+    refused = allocate(fresh, bytes);
+    if (refused != 0) {
+        status = fail_allocate(fresh, refused, bytes, false, err);
         close(fresh);
         return status;
     }

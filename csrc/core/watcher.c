@@ -35,6 +35,7 @@ enum {
     ORPHAN_MS = 500,         /* a worker without a host ends by itself within this, or is ended */
     HINT_MS = 100,           /* after end of file on the control socket: is the peer alive? */
     PARENT_MS = 50,          /* a wrapper that started the peer has this long to end after it */
+    REAP_MS = 500,           /* a child that has ended can be waited for by then */
 };
 
 /* ---------------------------------------------------------------------------- control messages */
@@ -133,6 +134,7 @@ static rbr_exit
 reap_child(rbr_channel *channel)
 {
     rbr_watch *watch = &channel->watch;
+    const uint64_t until = rbr_now_ns() + REAP_MS * RBR_MS;
     rbr_exit result = {.known = false};
 
     if (watch->child_pid == 0)
@@ -143,7 +145,11 @@ reap_child(rbr_channel *channel)
     if (rbr_os_wait_child(watch->child_pidfd, watch->child_pid, true, &result) != RBR_DEAD) {
         kill(-watch->child_pid, SIGKILL);
         await_child(watch);
-        rbr_os_wait_child(watch->child_pidfd, watch->child_pid, false, &result);
+        /* Who watches the child (strace, a debugger) hears of its end before we do. */
+        while (rbr_os_wait_child(watch->child_pidfd, watch->child_pid, false, &result) ==
+                   RBR_AGAIN &&
+               rbr_now_ns() < until)
+            poll(NULL, 0, 1);
     } /* else somebody reaped it, and the number may be a stranger's by now */
     watch->child_pid = 0;
     pthread_mutex_unlock(&watch->child_lock);
@@ -285,8 +291,12 @@ on_ready(watch_loop *loop)
     uint64_t ignored;
 
     if (loop->polled[SLOT_STOP].revents != 0 &&
-        read(watch->stop_event, &ignored, sizeof ignored) < 0 && errno != EAGAIN)
+        read(watch->stop_event, &ignored, sizeof ignored) < 0 && errno != EAGAIN &&
+        errno != EINTR) { /* without it nobody could stop us: we stop, and say so */
+        rbr_channel_latch(channel, RBR_BROKEN, "the eventfd of worker %s cannot be read (errno %d)",
+                          channel->name, errno);
         atomic_store(&watch->stop, true);
+    }
     if ((loop->polled[SLOT_OUT].revents & any) != 0)
         rbr_output_drain(channel, 0, DRAIN_BYTES);
     if ((loop->polled[SLOT_ERR].revents & any) != 0)
@@ -333,8 +343,8 @@ rbr_watch_poke(rbr_channel *channel)
 {
     const uint64_t one = 1;
 
-    if (write(channel->watch.stop_event, &one, sizeof one) < 0)
-        return; /* the counter is full: it is awake */
+    while (write(channel->watch.stop_event, &one, sizeof one) < 0 && errno == EINTR)
+        ; /* any other error: the counter is full, and the watcher awake */
 }
 
 void

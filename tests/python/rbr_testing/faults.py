@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import time
 
@@ -47,3 +48,40 @@ def keep_a_grandchild() -> int:
 
 def length(value: object) -> int:
     return len(value)  # type: ignore[arg-type]
+
+
+def pattern(count: int, byte: int) -> memoryview:
+    """A large result."""
+    return memoryview(bytes([byte]) * count)
+
+
+def limit(name: str, soft: int) -> int:
+    """Sets a resource limit of this process; gives what it was."""
+    number = getattr(resource, name)
+    before, hard = resource.getrlimit(number)
+    resource.setrlimit(number, (soft, hard))
+    return before
+
+
+_held: list[int] = []
+
+
+def hold_descriptors(free: int) -> int:
+    """Takes all descriptors that this process may have but so many; gives how many are open."""
+    limit("RLIMIT_NOFILE", 128)
+    try:
+        while True:
+            _held.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError:
+        pass
+    for _ in range(free):
+        os.close(_held.pop())
+    return 128 - free
+
+
+def let_go_descriptors() -> int:
+    """Gives how many are open then."""
+    while _held:
+        os.close(_held.pop())
+    limit("RLIMIT_NOFILE", 1024)
+    return len(os.listdir("/proc/self/fd")) - 1
