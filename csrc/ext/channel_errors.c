@@ -95,8 +95,7 @@ channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err, cons
     case RBR_ARENA_FULL:
         return raise_text(state->arena_full, err, "the arena is full");
     case RBR_NO_MEMORY:
-        PyErr_NoMemory();
-        break;
+        return raise_text(PyExc_MemoryError, err, "out of memory");
     case RBR_REFUSED:
         return raise_text(state->worker_start_failed, err, "refused");
     case RBR_SYSTEM:

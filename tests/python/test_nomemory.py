@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rbr_testing import rounds
+
+import ringbridge
 
 pytest.importorskip("_testcapi", reason="this CPython has no _testcapi, which makes malloc fail")
 
@@ -32,3 +35,15 @@ def test_an_allocation_that_fails_is_an_error_and_no_more(
     tried = trail.read_text().strip() if trail.exists() else "before the first"
     assert done.returncode == 0, f"{tried}: exit code {done.returncode}\n{done.stderr}"
     rounds.count("allocations that failed in Python", int(done.stdout))
+
+
+def test_a_worker_without_memory_for_a_call_says_so_as_it_ends(
+    make_worker: Callable[..., ringbridge.Worker],
+) -> None:
+    """It used to end without a word, with exit code 0."""
+    worker = make_worker()
+    module = worker.load("rbr_testing.basics")
+    module.echo(["x" * 1000] * 2000)  # from here on the memory that is shared is mapped
+    module.allow_no_more_memory(1 << 20)
+    with pytest.raises(ringbridge.WorkerDied, match="MemoryError: out of memory for a frame of"):
+        module.echo(["x" * 1000] * 12_000)
