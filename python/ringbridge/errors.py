@@ -151,6 +151,8 @@ def to_wire(exception: BaseException) -> _Wire:
     try:
         code, name, message, arguments = _flat(exception, 0)
         return code, name, message, _traceback_text(exception), arguments
+    except MemoryError:
+        return _RAISED, "builtins.MemoryError", "no memory to describe an exception", "", None
     except BaseException:  # also a SystemExit that a hostile __str__ raises: nothing may escape
         return _RAISED, _NAMELESS, "an exception that cannot be described", "", None
 
