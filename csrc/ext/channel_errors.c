@@ -95,8 +95,7 @@ channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err, cons
     case RBR_ARENA_FULL:
         return raise_text(state->arena_full, err, "the arena is full");
     case RBR_NO_MEMORY:
-        PyErr_NoMemory();
-        break;
+        return raise_text(PyExc_MemoryError, err, "out of memory");
     case RBR_REFUSED:
         return raise_text(state->worker_start_failed, err, "refused");
     case RBR_SYSTEM:
@@ -137,18 +136,20 @@ channel_raise_remote(ChannelObject *self, const rbr_message *message, rbr_table 
     PyObject *traceback = text_or_empty(body, RBR_ERROR__TRACEBACK);
     PyObject *arguments = NULL, *error = NULL;
 
+    if (type == NULL || text == NULL || traceback == NULL)
+        goto done;
     if (value.at != NULL)
         arguments = value_decode(&decoder, value);
-    if (value.at == NULL || arguments == NULL) {
-        if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception))
+    if (arguments == NULL) {
+        if (PyErr_Occurred() &&
+            (PyErr_ExceptionMatches(PyExc_MemoryError) || !PyErr_ExceptionMatches(PyExc_Exception)))
             goto done; /* KeyboardInterrupt: not ours to drop */
         PyErr_Clear(); /* the message will do */
         arguments = Py_NewRef(Py_None);
     }
-    if (type != NULL && text != NULL && traceback != NULL)
-        error = PyObject_CallFunction(self->state->error_from_wire, "iOOOO",
-                                      (int)rbr_get_u16(body, RBR_ERROR__CODE, 0), type, text,
-                                      traceback, arguments);
+    error = PyObject_CallFunction(self->state->error_from_wire, "iOOOO",
+                                  (int)rbr_get_u16(body, RBR_ERROR__CODE, 0), type, text, traceback,
+                                  arguments);
     if (error != NULL && PyExceptionInstance_Check(error))
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
     else if (!PyErr_Occurred())

@@ -65,8 +65,11 @@ core_exec(PyObject *module)
     state->channel_type = add_type(module, &channel_type_spec);
     state->function_type = add_type(module, &function_type_spec);
     state->array_type = add_type(module, &array_type_spec);
-    if (state->channel_type == NULL || state->function_type == NULL || state->array_type == NULL)
+    if (state->channel_type == NULL || state->function_type == NULL || state->array_type == NULL) {
+        if (!PyErr_Occurred()) /* CPython 3.11 does not say when there is no room for its name */
+            PyErr_NoMemory();
         return -1;
+    }
     return PyModule_AddStringConstant(module, "VERSION", RBR_VERSION);
 }
 

@@ -234,7 +234,7 @@ next_request(server *self)
         rbr_message_free(message);
         return NULL;
     }
-    if (status == RBR_BROKEN)
+    if (status == RBR_BROKEN || status == RBR_NO_MEMORY)
         channel_raise(self->channel, status, NULL, "receiving");
     return status == RBR_OK ? message : NULL;
 }

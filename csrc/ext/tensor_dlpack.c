@@ -209,11 +209,16 @@ int
 dlpack_open(value_encoder *self, PyObject *value, dlpack_held *held, tensor *out,
             const value_path *path)
 {
-    PyObject *capsule;
+    PyObject *method = PyObject_GetAttrString((PyObject *)Py_TYPE(value), "__dlpack__"), *capsule;
     int result;
 
-    if (!PyObject_HasAttrString((PyObject *)Py_TYPE(value), "__dlpack__"))
+    if (method == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError))
+            return -1;
+        PyErr_Clear();
         return 0;
+    }
+    Py_DECREF(method);
     if (check_device(self, value, path) < 0)
         return -1;
     capsule = call_producer(value);

@@ -95,7 +95,9 @@ read_zone(value_encoder *self, PyObject *value, parts *out, const value_path *pa
             out->aux = PyObject_GetAttrString(zone, "key");
             out->sub |= ZONE_KEY << 1;
         }
-        if (out->aux == NULL || !PyUnicode_Check(out->aux))
+        if (out->aux == NULL && PyErr_Occurred())
+            result = -1;
+        else if (out->aux == NULL || !PyUnicode_Check(out->aux))
             result = value_refuse(self, path,
                                   "a time zone of %R cannot cross; use datetime.timezone or a "
                                   "zoneinfo.ZoneInfo that has a key",
@@ -118,7 +120,9 @@ write_parts(value_encoder *self, uint8_t kind, const parts *from, uint32_t slot,
     if (from->aux != NULL) {
         aux = PyUnicode_AsUTF8AndSize(from->aux, &aux_size);
         if (aux == NULL)
-            return value_refuse(self, path, "a time zone whose name is not text");
+            return PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)
+                       ? value_refuse(self, path, "a time zone whose name is not text")
+                       : -1;
         fields |= RBR_BIT(RBR_VALUE__AUX);
     }
     rbr_shape_make(&shape, &rbr_desc_value, fields);

@@ -3,7 +3,8 @@
 
 No I/O. Importing it imports nothing: the worker's start waits for this module.
 `to_wire` and `from_wire` are called by the C extension when a call has failed; neither may raise,
-whatever the exception at hand does.
+whatever the exception at hand does. Where memory is short, `from_wire` raises MemoryError: better
+than another class than the one that the caller looks out for.
 """
 
 from __future__ import annotations
@@ -150,6 +151,8 @@ def to_wire(exception: BaseException) -> _Wire:
     try:
         code, name, message, arguments = _flat(exception, 0)
         return code, name, message, _traceback_text(exception), arguments
+    except MemoryError:
+        return _RAISED, "builtins.MemoryError", "no memory to describe an exception", "", None
     except BaseException:  # also a SystemExit that a hostile __str__ raises: nothing may escape
         return _RAISED, _NAMELESS, "an exception that cannot be described", "", None
 
@@ -274,6 +277,8 @@ def from_wire(
     """The exception to raise here for one that was raised over there."""
     try:
         error = _built(code, type_name, message, traceback, args)
+    except MemoryError:
+        raise
     except BaseException:
         error = RemoteError(type_name, message, traceback)
     if traceback:
@@ -312,6 +317,8 @@ def _rebuilt(type_name: str, message: str, args: tuple[Any, ...] | None) -> Base
             if _is_group(kind):
                 arguments = (arguments[0], [_built(*_child(child)) for child in arguments[1]])
             error = kind(*arguments)
+        except MemoryError:
+            raise
         except BaseException:  # wrong arguments for an odd constructor: try the next
             continue
         if isinstance(error, BaseException):

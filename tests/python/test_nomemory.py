@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""Allocations that fail at every point (F10): MemoryError or success, and all goes on afterwards.
+
+Each group of operations runs in a process of its own (rbr_testing/nomemory.py, nomemory_there.py):
+where it crashes, its trail says what had failed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rbr_testing import rounds
+
+import ringbridge
+
+pytest.importorskip("_testcapi", reason="this CPython has no _testcapi, which makes malloc fail")
+
+HERE = Path(__file__).resolve().parent
+
+
+def run(program: str, trail: Path, *arguments: str) -> None:
+    command = [sys.executable, "-X", "faulthandler", "-m", program, *arguments, str(trail)]
+    done = subprocess.run(command, capture_output=True, cwd=HERE, text=True, timeout=280)
+    tried = trail.read_text().strip() if trail.exists() else "before the first"
+    assert done.returncode == 0, f"{tried}: exit code {done.returncode}\n{done.stderr}"
+    rounds.count("allocations that failed in Python", int(done.stdout))
+
+
+@pytest.mark.seconds(300)
+@pytest.mark.parametrize("group", ["values", "calls", "channel", "no_channel"])
+def test_an_allocation_that_fails_is_an_error_and_no_more(
+    group: str, tmp_path: Path, nothing_left: None
+) -> None:
+    run("rbr_testing.nomemory", tmp_path / "trail", group)
+
+
+@pytest.mark.seconds(300)
+def test_a_worker_goes_on_after_allocations_that_failed(tmp_path: Path, nothing_left: None) -> None:
+    run("rbr_testing.nomemory_there", tmp_path / "trail")
+
+
+def test_a_worker_without_memory_for_a_call_says_so_as_it_ends(
+    make_worker: Callable[..., ringbridge.Worker],
+) -> None:
+    """It used to end without a word, with exit code 0."""
+    worker = make_worker()
+    module = worker.load("rbr_testing.basics")
+    module.echo(["x" * 1000] * 2000)  # from here on the memory that is shared is mapped
+    module.allow_no_more_memory(1 << 20)
+    with pytest.raises(ringbridge.WorkerDied, match="MemoryError: out of memory for a frame of"):
+        module.echo(["x" * 1000] * 12_000)
