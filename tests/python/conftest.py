@@ -144,6 +144,20 @@ def golden(wire_dump: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.fixture(scope="session")
+def wire(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """FlatBuffers' own Python runtime for our schema (rbr_testing.official.Wire)."""
+    pytest.importorskip("flatbuffers")
+    from rbr_testing.official import Wire
+    from rbr_testing.wire_schema import SCHEMA_FILE
+
+    flatc = shutil.which("flatc")
+    if flatc is None:
+        pytest.skip("flatc (FlatBuffers compiler) is not here")
+    text = SCHEMA_FILE.read_text(encoding="utf-8")
+    return Wire(flatc, text, tmp_path_factory.mktemp("official"), "rbr_official")
+
+
 @pytest.fixture
 def fifo(tmp_path: Path) -> Path:
     """For a function over there to say that it runs: opening one end waits for the other."""
