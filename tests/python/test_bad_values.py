@@ -182,15 +182,19 @@ def test_a_block_that_two_arrays_name_is_memory_for_both(wire: Wire, own_worker:
 @pytest.mark.parametrize(
     "error",
     [
-        {"type": b"\xff"}, {"type": b""}, {"type": b"ValueError", "code": 99},
-        {"type": b"ValueError", "message": b"\xff", "traceback": b"\xfe", "retryable": True},
-        {"type": b"KeyError", "chain": [{"type": b"\xff", "relation": 9}] * 40},
-        {"type": b"ValueError", "value": BAD[0][1]}, {"type": b"OSError", "value": ONE},
+        {"type": b"\xff"},
+        {"type": b""},
+        {"type": b"builtins.ValueError", "code": 99},
+        {"type": b"builtins.ValueError", "message": b"\xff", "traceback": b"\xfe"},
+        {"type": b"builtins.KeyError", "chain": [{"type": b"\xff", "relation": 9}] * 40},
+        {"type": b"builtins.ValueError", "value": BAD[0][1]},
+        {"type": b"builtins.OSError", "value": ONE},
         {"type": b"builtins.SystemExit", "value": spec_of((1,))},
-        {"type": b"KeyboardInterrupt"}, {"type": b"UnicodeDecodeError", "value": spec_of((1, 2))},
+        {"type": b"builtins.KeyboardInterrupt"},
+        {"type": b"builtins.UnicodeDecodeError", "value": spec_of((1, 2))},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_an_error_that_lies_is_an_error(wire: Wire, raw_worker: RawWorker, error: Spec) -> None:
     frame = wire.frame("Error", error)
     with pytest.raises(Exception):  # noqa: B017  (which one is the peer's choice)
