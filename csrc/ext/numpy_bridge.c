@@ -333,7 +333,7 @@ record_dtype(numpy_bridge *numpy, const element *of)
     ast = PyImport_ImportModule("ast");
     if (ast != NULL)
         descr = PyObject_CallMethod(ast, "literal_eval", "(O)", of->descr);
-    if (descr != NULL)
+    if (descr != NULL && descr_is_sound(descr))
         dtype = call_format("descr_to_dtype", descr);
     if (dtype != NULL && (is_plain_record(numpy, dtype) != 1 ||
                           int_attribute(dtype, "itemsize") != (long)of->itemsize))

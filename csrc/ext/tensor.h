@@ -4,7 +4,7 @@
  *
  *   tensor_layout.c  elements, shapes, strides, bytes; knows no Python objects
  *   array_type.c     Array: what keeps memory alive under an ndarray or a memoryview
- *   numpy_bridge.c   numpy without its headers; numpy_bfloat16.c
+ *   numpy_bridge.c   numpy without its headers; numpy_bfloat16.c, numpy_descr.c
  */
 #ifndef RBR_EXT_TENSOR_H
 #define RBR_EXT_TENSOR_H
@@ -58,6 +58,8 @@ bool element_to_code(const element *of, char *code, size_t room);
 bool element_from_code(element *out, const char *code);
 /* "float32" or "<f4", plain ones; false: neither. */
 bool element_from_name(element *out, const char *name);
+/* Of a unit that a peer wrote: numpy takes it, and does no harm with it. "" is the generic one. */
+bool element_unit_is_sound(const char *unit, size_t size);
 
 /* Bytes of all elements; false: shape is negative somewhere, or it overflows. */
 bool tensor_bytes(const tensor *self, uint64_t *bytes);
@@ -127,5 +129,10 @@ int numpy_interface(PyObject *array, tensor *out);
 int bfloat16_element(PyObject *dtype, element *out);
 /* The dtype, a new reference; NULL with CannotCross where ml_dtypes is not installed. */
 PyObject *bfloat16_dtype(core_state *state, numpy_bridge *numpy);
+
+/* -------------------------------------------------------------------------------- numpy_descr.c */
+
+/* Whether numpy may be shown a record's description that a peer wrote. No exception. */
+bool descr_is_sound(PyObject *descr);
 
 #endif

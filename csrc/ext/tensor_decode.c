@@ -40,19 +40,13 @@ read_numbers(rbr_table table, uint32_t field, int64_t *out)
 static bool
 read_unit(rbr_table table, char *unit)
 {
-    uint32_t size, i;
+    uint32_t size;
     const char *text = rbr_get_string(table, RBR_TENSOR__UNIT, &size);
 
-    /* numpy divides by some of these numbers, and checks none: no "s/0", no "0s". */
-    if (size >= UNIT_BYTES_MAX || (size > 0 && text[0] == '0'))
+    if (size >= UNIT_BYTES_MAX || !element_unit_is_sound(text, size))
         return false;
-    for (i = 0; i < size; i++) {
-        /* It becomes part of a text that numpy parses. */
-        const char c = text[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')))
-            return false;
-        unit[i] = c;
-    }
+    if (size > 0)
+        memcpy(unit, text, size);
     unit[size] = 0;
     return true;
 }

@@ -143,6 +143,23 @@ element_to_code(const element *of, char *code, size_t room)
     return true;
 }
 
+bool
+element_unit_is_sound(const char *unit, size_t size)
+{
+    size_t i;
+
+    /* numpy divides by some of these numbers, and checks none: no "s/0", no "0s". */
+    if (size > 0 && unit[0] == '0')
+        return false;
+    for (i = 0; i < size; i++) {
+        /* It becomes part of a text that numpy parses. */
+        const char c = unit[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')))
+            return false;
+    }
+    return true;
+}
+
 /* "[ns]", or nothing: the generic unit. */
 static bool
 read_unit(char *unit, const char *text)

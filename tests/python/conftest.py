@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rbr_testing.raw_peer import RawWorker
 
 import ringbridge
 
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parents[1] / "csrc"
 WIRE_DUMP = HERE.parent / "c" / "oracle_flatbuf" / "wire_dump.c"
+RAW_PEER = HERE.parent / "c" / "raw_peer" / "raw_peer.c"
 PYENV = Path.home() / ".pyenv" / "versions"
 ALARM_S = 60
 SETTLE_S = 2.0
@@ -101,15 +103,37 @@ def wire_dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
     given = os.environ.get("RBR_WIRE_DUMP")
     if given:
         return Path(given)
+    names = ("flatbuf_build", "flatbuf_verify", "wire_tables")
+    sources = [WIRE_DUMP, *(CSRC / "core" / f"{name}.c" for name in names)]
+    return _compiled(tmp_path_factory.mktemp("wire_dump") / "wire_dump", sources)
+
+
+@pytest.fixture(scope="session")
+def raw_peer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The peer that sends any frame: RBR_RAW_PEER, or compiled from the tree."""
+    given = os.environ.get("RBR_RAW_PEER")
+    if given:
+        return Path(given)
+    sources = [RAW_PEER, *sorted((CSRC / "core").glob("*.c"))]
+    return _compiled(tmp_path_factory.mktemp("raw_peer") / "raw_peer", sources)
+
+
+def _compiled(program: Path, sources: list[Path]) -> Path:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
-        pytest.skip("no C compiler here, and RBR_WIRE_DUMP is not set")
-    program = tmp_path_factory.mktemp("wire_dump") / "wire_dump"
-    core = CSRC / "core"
-    sources = [core / f"{name}.c" for name in ("flatbuf_build", "flatbuf_verify", "wire_tables")]
-    command = [compiler, "-std=c11", "-O1", f"-I{CSRC / 'include'}", f"-I{core}", "-o", program]
-    subprocess.run([*command, WIRE_DUMP, *sources], check=True, timeout=120)
+        pytest.skip("no C compiler here, and no program was given")
+    flags = ["-std=c11", "-O1", "-D_GNU_SOURCE", f"-I{CSRC / 'include'}", f"-I{CSRC / 'core'}"]
+    subprocess.run(
+        [compiler, *flags, "-o", program, *sources, "-pthread", "-lrt"], check=True, timeout=120
+    )
     return program
+
+
+@pytest.fixture(scope="session")
+def raw_worker(raw_peer: Path) -> Iterator[RawWorker]:
+    worker = RawWorker(raw_peer)
+    yield worker
+    worker.close()
 
 
 @pytest.fixture(scope="session")
@@ -118,6 +142,20 @@ def golden(wire_dump: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("golden")
     subprocess.run([wire_dump, directory], check=True, timeout=60)
     return directory
+
+
+@pytest.fixture(scope="session")
+def wire(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """FlatBuffers' own Python runtime for our schema (rbr_testing.official.Wire)."""
+    pytest.importorskip("flatbuffers")
+    from rbr_testing.official import Wire
+    from rbr_testing.wire_schema import SCHEMA_FILE
+
+    flatc = shutil.which("flatc")
+    if flatc is None:
+        pytest.skip("flatc (FlatBuffers compiler) is not here")
+    text = SCHEMA_FILE.read_text(encoding="utf-8")
+    return Wire(flatc, text, tmp_path_factory.mktemp("official"), "rbr_official")
 
 
 @pytest.fixture

@@ -3,28 +3,16 @@
 
 from __future__ import annotations
 
-import struct
-import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from rbr_testing.bad_frames import Anatomy, Bend, Defect, bends
+from rbr_testing.wire_schema import verdicts
 
 #: Of one golden frame at most so many bends of a defect: a full frame has thousands of places.
 PER_DEFECT_MAX = 400
 TRUNCATED_FRAMES = 20
-
-
-def verdicts(wire_dump: Path, frames: list[bytes]) -> list[tuple[int, int]]:
-    """The defect and the offset of each frame; (0, 0) for a right one."""
-    sent = b"".join(struct.pack("<I", len(frame)) + frame for frame in frames)
-    done = subprocess.run(
-        [wire_dump, "--verify-all"], input=sent, capture_output=True, timeout=60, check=True
-    )
-    answers = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
-    assert len(answers) == len(frames)
-    return answers  # type: ignore[return-value]
 
 
 def chosen(anatomy: Anatomy) -> list[Bend]:
