@@ -33,7 +33,7 @@ help:
 	@echo '  make bench    what a call and an array cost here, beside pipes and sockets'
 	@echo '  make wheel    one wheel for every CPython from 3.9 on, in build/dist; installed in each'
 	@echo '                Python that is here, and each then calls each'
-	@echo '  make docs     these pages as HTML, in build/docs/html; a warning is an error'
+	@echo '  make docs     the documentation as HTML, in build/docs/html; a warning is an error'
 	@echo '  make verify   the models of sleep and wake-up; errors put in on purpose, all noticed; fuzzing'
 	@echo '  make soak     the long runs of the tests, hours; SCALE=0.1 for a try; adds up what they count'
 	@echo '  make clean    removes build/'
