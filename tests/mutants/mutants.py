@@ -110,6 +110,20 @@ MUTANTS = [
         "shared_node_is_legal_but_a_bomb_of_them_is_refused",
     ),
     Mutant(
+        "builder: long pieces, and those at the end, left as they were",
+        "csrc/core/flatbuf_build.c",
+        "        memset(builder->base + from, 0, to - from);\n",
+        "",
+        ("test_flatbuf", "what_is_reserved_and_not_written_is_zero"),
+    ),
+    Mutant(
+        "builder: short pieces left as they were",
+        "csrc/core/flatbuf_build.c",
+        "        memset(builder->base + at, 0, STEP);\n",
+        "        (void)0;\n",
+        ("test_flatbuf", "what_is_reserved_and_not_written_is_zero"),
+    ),
+    Mutant(
         "wake: no post at death",
         "csrc/core/waiters.c",
         "        rbr_wake_self(&channel->wake);",
