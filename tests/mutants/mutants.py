@@ -124,6 +124,13 @@ MUTANTS = [
         ("test_flatbuf", "what_is_reserved_and_not_written_is_zero"),
     ),
     Mutant(
+        "wake: no second look before a sleep",
+        "csrc/core/exchange.c",
+        "    if (ring_has_data(&exchange->consumer) || is_over(channel, want) != RBR_OK ||\n",
+        "    if (is_over(channel, want) != RBR_OK ||\n",
+        ("test_wake", "what_is_published_right_before_a_sleep_is_announced_is_seen"),
+    ),
+    Mutant(
         "wake: no post at death",
         "csrc/core/waiters.c",
         "        rbr_wake_self(&channel->wake);",
