@@ -131,6 +131,13 @@ MUTANTS = [
         ("test_wake", "what_is_published_right_before_a_sleep_is_announced_is_seen"),
     ),
     Mutant(
+        "wake: a reader leaves and offers the role to nobody",
+        "csrc/core/exchange.c",
+        "    rbr_sleepers_offer_role(exchange); /* E1 */\n",
+        "",
+        ("test_wake", "a_reader_that_leaves_at_its_deadline_offers_the_role_to_who_sleeps"),
+    ),
+    Mutant(
         "wake: no post at death",
         "csrc/core/waiters.c",
         "        rbr_wake_self(&channel->wake);",
