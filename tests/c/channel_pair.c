@@ -15,6 +15,15 @@ soon(void)
     return rbr_now_ns() + UINT64_C(15000000000);
 }
 
+void
+pair_check_no_wake_was_lost(rbr_channel *channel)
+{
+    rbr_stats stats;
+
+    rbr_channel_stats(channel, &stats);
+    CHECK(stats.late_looks == 0);
+}
+
 static void
 run_worker(int socket, void (*worker)(rbr_channel *))
 {
@@ -24,6 +33,7 @@ run_worker(int socket, void (*worker)(rbr_channel *))
     CHECK(rbr_channel_open_worker(&channel, socket, "3.0.0", "none", "test", &error) == RBR_OK);
     CHECK(rbr_channel_handshake(channel, soon(), &error) == RBR_OK);
     worker(channel);
+    pair_check_no_wake_was_lost(channel);
     rbr_channel_release(channel);
     _exit(0);
 }
@@ -57,6 +67,7 @@ pair_close(channel_pair *pair)
     rbr_channel_say_goodbye(pair->host);
     CHECK(rbr_channel_wait_end(pair->host, &result, soon()) == RBR_OK);
     CHECK(result.known && !result.signalled && result.code == 0);
+    pair_check_no_wake_was_lost(pair->host);
     rbr_channel_release(pair->host);
 }
 

@@ -17,8 +17,10 @@ typedef struct channel_pair {
 /* Runs `worker` (which serves, then returns) in the child; its exit code is 0 after it returned. */
 void pair_open(channel_pair *pair, const rbr_channel_options *options,
                void (*worker)(rbr_channel *channel));
-/* Says goodbye and checks that the child exits with 0. */
+/* Says goodbye and checks that the child exits with 0, and that neither side lost a wake-up. */
 void pair_close(channel_pair *pair);
+/* The second part of it, for those who close in another way. */
+void pair_check_no_wake_was_lost(rbr_channel *channel);
 
 /* A worker that answers every Call with a Result that has the same id; a Call whose function is
  * FUNCTION_SUM answers with the sum of the bytes of the block behind its argument. */

@@ -96,7 +96,9 @@ inline sleep_as_reader()
     :: else ->
         look_for_room();
         again = ok;
+#ifndef NO_OVERWRITE_CHECK
         again = again || (!room && room_sleepers)
+#endif
     fi
     if
     :: again
@@ -156,12 +158,13 @@ inline sleep_as_follower()
     :: ME == ROOM_THREAD -> waiting = waiting | ROOM
     :: else
     fi;
-    if
 #ifndef NO_ROOM_RECHECK
-    :: has_room
+    ok = has_room; /* one look; room that comes later is somebody's to announce */
 #endif
-    :: woken[ME]
-    :: ME == 0 && has_deadline && !woken[ME] -> gave_up = true
+    if
+    :: ok -> ok = false
+    :: !ok && woken[ME]
+    :: !ok && ME == 0 && has_deadline && !woken[ME] -> gave_up = true
     fi
 }
 

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_wake.c - no wake-up is lost, at the very moments at which one could be.
+ *
+ * What would take luck is made to happen every time: a store is trapped, or the reader role is held
+ * until the others sleep. pair_close checks that nobody found work by looking; in the build
+ * `.ci/test_c nolook` nobody looks.
+ */
+#include "channel.h"
+#include "channel_pair.h"
+#include "check.h"
+#include "os.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+
+static const rbr_channel_options small_ring = {.ring_bytes = 65536, .spin_ns = 0};
+
+static uint64_t
+in_ms(uint64_t ms)
+{
+    return rbr_now_ns() + ms * RBR_MS;
+}
+
+/* ----------------------------------------------------------------- published before an announcement */
+
+/* The first store that a reader makes on its way to sleep is its announcement. The page it goes to
+ * is made read-only: the store traps, the handler lets the worker act, then the store is done. */
+
+/* Shared with the worker. */
+static struct stage {
+    _Atomic bool go, done;
+} *stage;
+
+static struct trap {
+    rbr_channel *channel;
+    void (*meanwhile)(rbr_channel *channel);
+    _Atomic bool sprung;
+} trap;
+
+static void
+open_pair(channel_pair *pair, void (*worker)(rbr_channel *channel))
+{
+    void *shared = mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                        0);
+
+    CHECK(shared != MAP_FAILED);
+    stage = shared;
+    pair_open(pair, &small_ring, worker);
+}
+
+static void
+wait_until(const _Atomic bool *flag)
+{
+    while (!atomic_load(flag))
+        rbr_os_yield();
+}
+
+static void
+on_store(int number)
+{
+    struct rbr_segment_shared *page = trap.channel->segment.shared;
+
+    /* A fault that is not ours comes again, and then ends the test. */
+    signal(number, SIG_DFL);
+    mprotect(page, RBR_RING_DATA_OFFSET, PROT_READ | PROT_WRITE);
+    trap.meanwhile(trap.channel);
+    atomic_store(&trap.sprung, true);
+}
+
+/* Calls `meanwhile` right before this process's next store to the channel's header. */
+static void
+set_trap(rbr_channel *channel, void (*meanwhile)(rbr_channel *))
+{
+    trap.channel = channel;
+    trap.meanwhile = meanwhile;
+    CHECK(signal(SIGSEGV, on_store) != SIG_ERR);
+    CHECK(mprotect(channel->segment.shared, RBR_RING_DATA_OFFSET, PROT_READ) == 0);
+}
+
+static void
+send_when_told(rbr_channel *channel)
+{
+    alignas(8) uint8_t room[512];
+    const uint32_t size = pair_build_call(room, sizeof room, 0, FUNCTION_ECHO, 0, 0);
+    rbr_message *message;
+
+    wait_until(&stage->go);
+    CHECK(rbr_channel_send(channel, room, size, NULL, 0, in_ms(15000), NULL) == RBR_OK);
+    atomic_store(&stage->done, true);
+    /* Our end would wake the host: stay until it says goodbye. */
+    while (rbr_channel_receive(channel, &message, 0, RBR_FOREVER) == RBR_INTERRUPTED)
+        ;
+}
+
+static void
+let_the_worker_send(rbr_channel *channel)
+{
+    (void)channel;
+    atomic_store(&stage->go, true);
+    wait_until(&stage->done);
+}
+
+/* The peer publishes before it can see that we are about to sleep, so it wakes nobody: only the
+ * second look finds the frame. (A host keeps no requests: it counts the frame and drops it.) */
+TEST(what_is_published_right_before_a_sleep_is_announced_is_seen)
+{
+    channel_pair pair;
+    rbr_message *message;
+    rbr_pending pending;
+    rbr_stats stats;
+
+    open_pair(&pair, send_when_told);
+    rbr_pending_begin(&pending, pair.host);
+    set_trap(pair.host, let_the_worker_send);
+    CHECK(rbr_pending_wait(&pending, &message, 0, in_ms(50)) != RBR_OK);
+    rbr_pending_end(&pending);
+    rbr_channel_stats(pair.host, &stats);
+    CHECK(atomic_load(&trap.sprung) && stats.frames_received == 1);
+    pair_close(&pair);
+}
+
+/* ------------------------------------------------------------------------------------ the reader role */
+
+typedef struct waiting_call {
+    rbr_pending pending;
+    uint64_t id;
+    rbr_status status;
+} waiting_call;
+
+static void *
+wait_for_answer(void *argument)
+{
+    waiting_call *call = argument;
+    rbr_message *message;
+
+    call->status = rbr_pending_wait(&call->pending, &message, 0, in_ms(10000));
+    if (call->status == RBR_OK)
+        rbr_message_free(message);
+    return NULL;
+}
+
+/* As if a thread of ours held the role. */
+static void
+set_reading(rbr_exchange *exchange, bool reading)
+{
+    pthread_mutex_lock(&exchange->lock);
+    exchange->reading = reading;
+    pthread_mutex_unlock(&exchange->lock);
+}
+
+static int
+count_sleepers(rbr_exchange *exchange)
+{
+    const rbr_sleeper *sleeper;
+    int count = 0;
+
+    pthread_mutex_lock(&exchange->lock);
+    for (sleeper = exchange->sleepers; sleeper != NULL; sleeper = sleeper->next)
+        count++;
+    pthread_mutex_unlock(&exchange->lock);
+    return count;
+}
+
+static void
+send_call(rbr_channel *host, uint64_t id)
+{
+    alignas(8) uint8_t room[512];
+    const uint32_t size = pair_build_call(room, sizeof room, id, FUNCTION_ECHO, 0, 0);
+
+    CHECK(rbr_channel_send(host, room, size, NULL, 0, in_ms(10000), NULL) == RBR_OK);
+}
+
+/* Two threads sleep while a third reads for all. Its deadline passes, and only then are the two
+ * answered: one of them must have been woken to read. */
+TEST(a_reader_that_leaves_at_its_deadline_offers_the_role_to_who_sleeps)
+{
+    waiting_call first, others[2];
+    pthread_t threads[2];
+    rbr_exchange *exchange;
+    rbr_message *message;
+    channel_pair pair;
+    int i;
+
+    pair_open(&pair, &small_ring, pair_serve);
+    exchange = &pair.host->exchange;
+    rbr_pending_begin(&first.pending, pair.host);
+    set_reading(exchange, true);
+    for (i = 0; i < 2; i++) {
+        others[i].id = rbr_pending_begin(&others[i].pending, pair.host);
+        CHECK(pthread_create(&threads[i], NULL, wait_for_answer, &others[i]) == 0);
+    }
+    while (count_sleepers(exchange) < 2)
+        rbr_os_yield();
+    set_reading(exchange, false);
+    CHECK(rbr_pending_wait(&first.pending, &message, 0, in_ms(20)) == RBR_TIMED_OUT);
+    CHECK(count_sleepers(exchange) <= 1); /* E1: the other is awake, and from then on it reads */
+    for (i = 0; i < 2; i++)
+        send_call(pair.host, others[i].id);
+    for (i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+        CHECK(others[i].status == RBR_OK);
+        rbr_pending_end(&others[i].pending);
+    }
+    rbr_pending_end(&first.pending);
+    pair_close(&pair);
+}
