@@ -10,6 +10,7 @@
  */
 #include "channel.h"
 
+#include "defined.h"
 #include "os.h"
 
 #include <stdlib.h>
@@ -74,6 +75,7 @@ block_new(rbr_block **out, rbr_channel *channel, rbr_extent *extent)
         .ref = {extent->offset + RBR_BLOCK_HEADER_BYTES, extent->payload_bytes, extent->generation,
                 extent->segment, 0},
     };
+    RBR_VERIFY_UNWRITTEN(rbr_block_data(block), block->bytes);
     rbr_mapping_retain(block->mapping);
     rbr_channel_memory_retain(channel);
     *out = block;
@@ -190,6 +192,8 @@ rbr_blocks_mark_sent(rbr_channel *channel, rbr_block *const *blocks, size_t coun
 {
     size_t i;
 
+    for (i = 0; i < count; i++)
+        RBR_VERIFY_WRITTEN(rbr_block_data(blocks[i]), blocks[i]->bytes);
     pthread_mutex_lock(&channel->blocks.arena_lock);
     for (i = 0; i < count; i++)
         blocks[i]->extent->sent++;

@@ -297,12 +297,12 @@ rbr_channel_kill(rbr_channel *channel, int signal_number, bool group, rbr_error 
 
     if (!rbr_os_fork_check(channel->fork_token))
         return RBR_FORKED;
-    if (group) {
+    if (group || pidfd < 0) { /* no pidfd: a kernel before 5.3, or it has ended */
         /* The group's number is the child's: sure to be ours only while nobody reaped it. */
         pthread_mutex_lock(&watch->child_lock);
         if (watch->child_pid != 0 &&
             rbr_os_wait_child(watch->child_pidfd, watch->child_pid, true, &ignored) != RBR_DEAD)
-            sent = kill(-watch->child_pid, signal_number) == 0;
+            sent = kill(group ? -watch->child_pid : watch->child_pid, signal_number) == 0;
         pthread_mutex_unlock(&watch->child_lock);
         if (sent)
             return RBR_OK;

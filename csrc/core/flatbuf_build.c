@@ -16,6 +16,7 @@
  *       steps of 8 bytes, which go past their end.
  *   B3  once status is not RBR_OK nothing is written any more.
  */
+#include "defined.h"
 #include "ringbridge_wire.h"
 #include "wire_tables.h"
 
@@ -49,6 +50,7 @@ make_room(rbr_builder *builder, uint64_t wanted)
     }
     if (builder->grow(builder, builder->wanted)) {
         assert(builder->capacity >= wanted);
+        RBR_VERIFY_UNWRITTEN(builder->base + builder->used, builder->capacity - builder->used);
         return true;
     }
     if (builder->status == RBR_OK)
@@ -93,6 +95,7 @@ rbr_build_start(rbr_builder *builder, void *base, uint32_t capacity,
     builder->grow = grow;
     builder->context = context;
     builder->vtables = 0;
+    RBR_VERIFY_UNWRITTEN(base, capacity);
     if (capacity < 8 && !make_room(builder, 8))
         return;
     store_u32(builder, 0, 0);

@@ -236,6 +236,18 @@ on_hello(rbr_channel *channel, rbr_table hello, int pid, rbr_error *err)
     return status;
 }
 
+/* What a bootstrap sends instead of Hello. */
+static rbr_status
+on_reason(const rbr_datagram *datagram, rbr_error *err)
+{
+    const char *text = (const char *)datagram->bytes + 4;
+    const int length = (int)datagram->size - 4;
+
+    if (length == 0 || text[0] == '\0')
+        return rbr_fail(err, RBR_REFUSED, "the worker could not start, and does not say why");
+    return rbr_fail(err, RBR_REFUSED, "%.*s", length, text);
+}
+
 /* ------------------------------------------------------------------------------------ both sides */
 
 static rbr_status
@@ -247,8 +259,7 @@ on_datagram(rbr_channel *channel, const rbr_datagram *datagram, rbr_error *err)
 
     if (channel->handshake_step == STEP_HELLO && datagram->size >= 4 &&
         memcmp(datagram->bytes, "RBRX", 4) == 0)
-        return rbr_fail(err, RBR_REFUSED, "%.*s", (int)datagram->size - 4,
-                        (const char *)datagram->bytes + 4);
+        return on_reason(datagram, err);
     if (rbr_verify(datagram->bytes, datagram->size, &root, &verdict) != RBR_OK)
         return rbr_fail(err, RBR_BROKEN, "the handshake's message is malformed: %s at byte %u",
                         rbr_defect_text(verdict.defect), verdict.offset);

@@ -7,6 +7,8 @@
  */
 #include "channel.h"
 
+#include "defined.h"
+
 #include <string.h>
 
 uint32_t
@@ -46,6 +48,7 @@ put(rbr_channel *channel, const void *frame, uint32_t size, uint64_t deadline_ns
 {
     rbr_status status;
 
+    RBR_VERIFY_WRITTEN(frame, size);
     while ((status = try_put(channel, frame, size)) == RBR_AGAIN) {
         if (deadline_ns == 0)
             return RBR_AGAIN;

@@ -8,7 +8,8 @@
  *   stop_event     close, or "look again at what to poll"
  *   control        segments, cancels, goodbye; its end of file is a hint (a forked grandchild can
  *                  hold the socket open long after, and a peer can close it and live on)
- *   pidfds         the truth about the peer's life
+ *   pidfds         the truth about the peer's life (on kernels before 5.3 it asks for the child's
+ *                  exit every few milliseconds instead)
  *   output pipes   in the host
  *
  * At the peer's death, in this order: the child's exit is looked at, its session is killed while
@@ -36,6 +37,7 @@ enum {
     HINT_MS = 100,           /* after end of file on the control socket: is the peer alive? */
     PARENT_MS = 50,          /* a wrapper that started the peer has this long to end after it */
     REAP_MS = 500,           /* a child that has ended can be waited for by then */
+    CHILD_LOOK_MS = 10,      /* between two looks at the child, on a kernel without pidfds */
 };
 
 /* ---------------------------------------------------------------------------- control messages */
@@ -236,13 +238,22 @@ fill_slots(watch_loop *loop)
         loop->polled[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
 }
 
+/* No pidfd tells of the child's end. */
+static bool
+must_look_at_child(const watch_loop *loop)
+{
+    const rbr_watch *watch = &loop->channel->watch;
+
+    return !loop->ended && watch->child_pid != 0 && watch->child_pidfd < 0;
+}
+
 static int
 poll_timeout_ms(const watch_loop *loop)
 {
     const uint64_t now = rbr_now_ns();
-    uint64_t next = RBR_FOREVER;
+    uint64_t next = must_look_at_child(loop) ? now + CHILD_LOOK_MS * RBR_MS : RBR_FOREVER;
 
-    if (loop->hint_ns != 0)
+    if (loop->hint_ns != 0 && loop->hint_ns < next)
         next = loop->hint_ns;
     if (loop->trim_ns != 0 && loop->trim_ns < next)
         next = loop->trim_ns;
@@ -252,11 +263,25 @@ poll_timeout_ms(const watch_loop *loop)
 }
 
 static void
+on_ended(watch_loop *loop)
+{
+    loop->ended = true;
+    on_peer_ended(loop->channel);
+    if (loop->channel->role == RBR_ROLE_WORKER)
+        end_orphan(loop->channel);
+}
+
+static void
 on_timers(watch_loop *loop)
 {
     rbr_channel *channel = loop->channel;
+    const rbr_watch *watch = &channel->watch;
     const uint64_t now = rbr_now_ns();
+    rbr_exit ignored;
 
+    if (must_look_at_child(loop) &&
+        rbr_os_wait_child(-1, watch->child_pid, true, &ignored) != RBR_AGAIN)
+        on_ended(loop);
     if (atomic_exchange(&channel->watch.trim_soon, false) && loop->trim_ns == 0)
         loop->trim_ns = now + TRIM_MS * RBR_MS;
     if (loop->trim_ns != 0 && now >= loop->trim_ns)
@@ -271,15 +296,6 @@ on_timers(watch_loop *loop)
         if (channel->role == RBR_ROLE_WORKER)
             end_orphan(channel);
     }
-}
-
-static void
-on_ended(watch_loop *loop)
-{
-    loop->ended = true;
-    on_peer_ended(loop->channel);
-    if (loop->channel->role == RBR_ROLE_WORKER)
-        end_orphan(loop->channel);
 }
 
 static void
@@ -303,8 +319,8 @@ on_ready(watch_loop *loop)
         rbr_output_drain(channel, 1, DRAIN_BYTES);
     if ((loop->polled[SLOT_CONTROL].revents & any) != 0 && !read_control(channel)) {
         loop->control_open = false;
-        if (loop->polled[SLOT_PEER].fd < 0 && !loop->ended)
-            on_ended(loop); /* no pidfd on this kernel: the socket is all we have */
+        if (loop->polled[SLOT_PEER].fd < 0 && watch->child_pid == 0 && !loop->ended)
+            on_ended(loop); /* no pidfd of the host: the socket is all we have */
         else
             loop->hint_ns = rbr_now_ns() + HINT_MS * RBR_MS;
     }

@@ -471,6 +471,7 @@ TEST(a_bootstraps_own_words_are_the_error)
 
     CHECK(handshake_with("RBRXtoo old", 11, 0, &error) == RBR_REFUSED);
     CHECK(strcmp(error.text, "too old") == 0);
+    CHECK(handshake_with("RBRX", 4, 0, &error) == RBR_REFUSED && error.text[0] != '\0');
 }
 
 TEST(a_malformed_hello_is_refused)

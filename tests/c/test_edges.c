@@ -180,6 +180,7 @@ TEST(a_released_channel_with_an_unread_request_is_freed)
 
     pair_open(&pair, &small_ring, leave_a_request_unread);
     CHECK(rbr_block_allocate(&block, pair.host, 64, in_ms(15000), NULL) == RBR_OK);
+    memset(rbr_block_data(block), 1, 64);
     size = build_call_with_block(room, sizeof room, block);
     CHECK(rbr_channel_send(pair.host, room, size, &block, 1, in_ms(15000), NULL) == RBR_OK);
     rbr_block_release(block);

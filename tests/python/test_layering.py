@@ -26,6 +26,7 @@ PACKAGE = ROOT / "python" / "ringbridge"
 #: header -> its layer. A file sees headers of its own room, and of rooms in lower layers.
 HEADER_LAYER = {
     "base.h": 0,
+    "defined.h": 0,
     "layout.h": 0,
     "os.h": 1,
     "ring.h": 1,
