@@ -210,6 +210,8 @@ def _not_run(plan: Plan, error: OSError) -> str:
             f"{python} is there, but the program that it needs to run is not (the one that its "
             "first line names, or its loader): was the environment moved or built elsewhere?"
         )
+    elif error.errno in (errno.EMFILE, errno.ENFILE):
+        reason = f"{error.strerror}: close some, or raise the limit of this process (ulimit -n)"
     elif error.errno == errno.ENOEXEC:
         reason = f"{python} is not a program that this machine can run, so it is not a Python"
     elif error.errno == errno.EACCES:

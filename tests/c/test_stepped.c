@@ -56,6 +56,7 @@ open_descriptors(void)
     DIR *folder = opendir("/proc/self/fd");
     int count = 0;
 
+    CHECK(folder != NULL);
     while (readdir(folder) != NULL)
         count++;
     closedir(folder);

@@ -56,6 +56,8 @@ def outcome(attempt: Callable[[], object]) -> str:
         assert any(reason in str(error) for reason in SHORT), error
         if type(error) is OSError:
             assert error.errno == errno.EMFILE, error
+        else:
+            assert "ulimit -n" in str(error), error
         return str(error)
     return ""
 
