@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* bare_channel.c - see bare_channel.h. */
+#include "bare_channel.h"
+
+#include "check.h"
+#include "os.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+rbr_channel *
+bare_channel_new(int role, const rbr_segment *segment, uint64_t arena_limit)
+{
+    rbr_channel *channel = calloc(1, sizeof *channel);
+
+    CHECK(channel != NULL);
+    atomic_init(&channel->users, 1);
+    atomic_init(&channel->memory, 1);
+    channel->role = role;
+    channel->segment = *segment;
+    channel->fork_token = rbr_os_fork_token();
+    atomic_store(&channel->watch.handshaken, true);
+    rbr_exchange_init(channel);
+    rbr_blocks_init(channel, arena_limit);
+    rbr_wake_init(&channel->wake, segment->shared, role, 0);
+    rbr_producer_init(&channel->exchange.producer, &segment->shared->ring[role],
+                      segment->data[role], segment->ring_bytes, 0);
+    rbr_consumer_init(&channel->exchange.consumer, &segment->shared->ring[1 - role],
+                      segment->data[1 - role], segment->ring_bytes, 0);
+    return channel;
+}
+
+void
+bare_channel_free(rbr_channel *channel)
+{
+    CHECK(atomic_load(&channel->memory) == 1);
+    rbr_exchange_free(channel);
+    rbr_blocks_free(channel);
+    free(channel);
+}
+
+void
+bare_channel_grow(rbr_channel *owner, rbr_channel *peer, uint16_t index, uint64_t bytes)
+{
+    rbr_mapping *ours, *theirs;
+    int fd;
+
+    CHECK(rbr_mapping_create(&ours, &fd, bytes, index, RBR_MEMORY_MEMFD, NULL) == RBR_OK);
+    CHECK(rbr_mapping_attach(&theirs, fd, bytes, index, NULL) == RBR_OK);
+    close(fd);
+    CHECK(owner->blocks.ours[index] == NULL && peer->blocks.peers[index] == NULL);
+    CHECK(rbr_blocks_need_node(owner) == RBR_OK);
+    owner->blocks.ours[index] = ours;
+    peer->blocks.peers[index] = theirs;
+    rbr_arena_add(&owner->blocks.arena, ours->base, bytes, index);
+}
+
+int
+bare_channel_retire(rbr_channel *owner, rbr_channel *peer)
+{
+    const int index = rbr_arena_retire(&owner->blocks.arena, -1);
+
+    if (index < 0)
+        return -1;
+    rbr_mapping_release(owner->blocks.ours[index]);
+    rbr_mapping_release(peer->blocks.peers[index]);
+    owner->blocks.ours[index] = peer->blocks.peers[index] = NULL;
+    return index;
+}
