@@ -27,8 +27,6 @@ typedef int (*api_set_base_object)(PyObject *array, PyObject *base);
 
 /* Types numbered from here on were registered by other packages. */
 #define USER_DTYPES_FROM 256
-/* A record's description that is longer than this is not one that a person wrote. */
-#define DESCR_BYTES_MAX (64u << 10)
 
 /* --------------------------------------------------------------------------------- the bridge */
 
@@ -328,7 +326,7 @@ record_dtype(numpy_bridge *numpy, const element *of)
 {
     PyObject *ast, *descr = NULL, *dtype = NULL;
 
-    if (of->descr == NULL || PyUnicode_GetLength(of->descr) > DESCR_BYTES_MAX)
+    if (of->descr == NULL || !descr_text_is_sound(of->descr))
         return NULL;
     ast = PyImport_ImportModule("ast");
     if (ast != NULL)

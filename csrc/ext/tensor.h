@@ -132,7 +132,9 @@ PyObject *bfloat16_dtype(core_state *state, numpy_bridge *numpy);
 
 /* -------------------------------------------------------------------------------- numpy_descr.c */
 
-/* Whether numpy may be shown a record's description that a peer wrote. No exception. */
+/* Whether Python may be shown the text of a record's description that a peer wrote, and numpy what
+ * it says. No exception. */
+bool descr_text_is_sound(PyObject *text);
 bool descr_is_sound(PyObject *descr);
 
 #endif

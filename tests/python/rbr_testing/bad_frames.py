@@ -33,6 +33,9 @@ class Defect(IntEnum):
     UNION = 8
     VECTOR = 9
     STRING = 10
+    DEPTH = 11
+    TABLES = 12
+    BYTES = 13
 
 
 @dataclass(frozen=True)
