@@ -5,10 +5,10 @@
         terrain = worker.load("terrain")
         shade = terrain.hillshade(dem, azimuth=315.0)
 
-Importing it loads next to nothing: everything else comes when it is first asked for.
+Importing it loads next to nothing: everything else comes when it is first asked for. An interpreter
+that cannot run it is told so: hence the old syntax, which any Python from 2.7 on can read.
 """
-
-from __future__ import annotations
+# ruff: noqa: UP031
 
 import sys
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ringbridge.worker import Worker
 
 __version__ = "0.1.0"
+_OLDEST = (3, 9)
 
 __all__ = [
     "ActivationFailed",
@@ -65,41 +66,52 @@ _HOMES = {
 }
 
 
-def _refusal() -> str:
+def _refusal():
+    # type: () -> str
     """Why this interpreter cannot run ringbridge; empty when it can."""
     if not sys.platform.startswith("linux"):
-        return f"ringbridge runs on Linux (x86-64 and aarch64), not on {sys.platform}"
+        return "ringbridge runs on Linux (x86-64 and aarch64), not on %s" % sys.platform
     if sys.maxsize <= 1 << 32:
         return "ringbridge needs a 64-bit Python, and this one has 32 bits"
+    if sys.version_info[:2] < _OLDEST:
+        return "ringbridge needs CPython 3.9 or newer, and this is Python %s" % _version()
     if sys.implementation.name != "cpython":
-        return f"ringbridge needs CPython, and this is {sys.implementation.name}"
+        return "ringbridge needs CPython 3.9 or newer, and this is %s" % sys.implementation.name
     return ""
 
 
+def _version():
+    # type: () -> str
+    return ".".join(str(part) for part in sys.version_info[:3])
+
+
 if _refusal():
-    raise ImportError(_refusal(), name=__name__)
+    raise ImportError(_refusal())
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name):
+    # type: (str) -> object
     if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError("module %r has no attribute %r" % (__name__, name))
     import importlib
 
     try:
-        home = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
+        home = importlib.import_module("%s.%s" % (__name__, _HOMES.get(name, "errors")))
     except ImportError as error:
         if "_core" not in str(error):
             raise
-        version = ".".join(str(part) for part in sys.version_info[:3])
-        raise ImportError(
-            f"ringbridge in {__path__[0]} has no usable _core for this Python {version}: install "
-            f"ringbridge with this interpreter's pip ({error})",
-            name=f"{__name__}._core",
-        ) from error
+        problem = ImportError(
+            "ringbridge in %s has no usable _core for this Python %s: install ringbridge with this "
+            "interpreter's pip (%s)" % (__path__[0], _version(), error)
+        )
+        problem.name = "%s._core" % __name__
+        problem.__cause__ = error
+        raise problem  # noqa: B904 (`from` is not in Python 2's syntax)
     value = getattr(home, name)
     globals()[name] = value
     return value
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+def __dir__():
+    # type: () -> list[str]
+    return sorted(set(globals()) | set(__all__))

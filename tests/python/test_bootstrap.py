@@ -56,6 +56,34 @@ def test_an_old_python_says_politely_that_it_is_too_old(
     assert ended.stderr == ended.stdout == ""
 
 
+def said_on_import(python: str) -> str:
+    """The last line of the traceback: what a user reads who put the package on its path."""
+    done = subprocess.run(
+        [python, "-c", "import ringbridge"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    return done.stderr.strip().rpartition("\n")[2]
+
+
+@pytest.mark.parametrize("version", ["2.7", "3.6", "3.7", "3.8"])
+def test_an_old_python_that_imports_the_package_is_told_what_is_needed(
+    old_python: Callable[[str], str], version: str
+) -> None:
+    """It used to be a SyntaxError, or an ImportError about a name in typing."""
+    wanted = "ImportError: ringbridge needs CPython 3.9 or newer, and this is Python " + version
+    assert said_on_import(old_python(version)).startswith(wanted)
+
+
+def test_another_python_than_cpython_is_told_what_is_needed() -> None:
+    pypy = shutil.which("pypy3")
+    if pypy is None:
+        pytest.skip("no pypy3 here")
+    assert "ImportError: ringbridge needs CPython 3.9 or newer" in said_on_import(pypy)
+
+
 def bare_copy(folder: Path) -> Path:
     """A host's copy that has no _core at all."""
     folder.mkdir()
