@@ -34,7 +34,8 @@ help:
 	@echo '  make wheel    one wheel for every CPython from 3.9 on, in build/dist; installed in each'
 	@echo '                Python that is here, and each then calls each'
 	@echo '  make docs     the documentation as HTML, in build/docs/html; a warning is an error'
-	@echo '  make verify   the models of sleep and wake-up; errors put in on purpose, all noticed; fuzzing'
+	@echo '  make verify   the models of sleep and wake-up; errors put in on purpose, all noticed; no'
+	@echo '                look to hide a lost wake-up; every sent byte, under valgrind; fuzzing'
 	@echo '  make soak     the long runs of the tests, hours; SCALE=0.1 for a try; adds up what they count'
 	@echo '  make clean    removes build/'
 	@echo
@@ -150,6 +151,8 @@ docs: $(DOCS)/.tools
 verify: $(VENV)/.tools
 	@echo '== the models of sleep, wake-up and death' && tests/model/run
 	@echo '== errors put into the core on purpose' && $(WITH) python -B tests/mutants/run
+	@$(WITH) .ci/test_c nolook
+	@$(WITH) .ci/test_c valgrind
 	@$(WITH) .ci/fuzz
 
 soak: $(VENV)/.installed $(OTHER)/.installed wheel

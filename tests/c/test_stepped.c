@@ -11,6 +11,7 @@
  */
 #include "channel_pair.h"
 #include "check.h"
+#include "soak.h"
 
 #include <dirent.h>
 #include <signal.h>
@@ -132,27 +133,6 @@ kill_after(int steps, uint32_t padding)
     return done;
 }
 
-static int
-points(void)
-{
-    const char *given = getenv("RBR_ROUNDS");
-
-    return given != NULL && atoi(given) > POINTS ? atoi(given) : POINTS;
-}
-
-static void
-count(const char *what, int number)
-{
-    const char *path = getenv("RBR_COUNTS");
-    FILE *file = path != NULL ? fopen(path, "a") : NULL;
-
-    printf("%s: %d\n", what, number);
-    if (file != NULL) {
-        fprintf(file, "%s\t%d\n", what, number);
-        fclose(file);
-    }
-}
-
 static void
 kill_at_points(int kills, uint32_t padding)
 {
@@ -173,16 +153,17 @@ kill_at_points(int kills, uint32_t padding)
         answered += atomic_load(&shared->answered);
     }
     CHECK(answered < kills); /* or nobody was killed in time */
-    count("workers killed after a single step", kills);
+    soak_count("workers killed after a single step", kills);
     munmap(shared, sizeof *shared);
 }
 
 TEST_SECONDS(a_worker_killed_after_any_instruction_of_a_call_is_dead_or_has_answered, 580)
 {
-    kill_at_points(points(), 0);
+    kill_at_points((int)soak_rounds(POINTS), 0);
 }
 
 TEST_SECONDS(the_same_where_the_answer_goes_through_the_arena, 580)
 {
-    kill_at_points(points() / 20, 20000); /* thirty times as many instructions */
+    kill_at_points((int)(soak_rounds(POINTS) / 20 + 1),
+                   20000); /* thirty times as many instructions */
 }

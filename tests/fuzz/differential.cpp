@@ -22,7 +22,7 @@
 
 extern "C" {
 #include "flatbuf_frames.h"
-#include "fuzz.h"
+#include "soak.h"
 }
 
 namespace
@@ -288,7 +288,7 @@ main(int argc, char **argv)
             pool.keep(frame);
     }
     report(tally);
-    fuzz_count("differential mutants", tally.mutants);
+    soak_count("differential mutants", tally.mutants);
     // Mutants that are all refused would show nothing.
     if (tally.both * 10 < tally.mutants) {
         fprintf(stderr, "fewer than a tenth of the mutants are accepted: too wild a mutator\n");

@@ -13,15 +13,3 @@ check_fail(const char *file, int line, const char *expression)
     fprintf(stderr, "%s:%d: %s does not hold\n", file, line, expression);
     abort();
 }
-
-void
-fuzz_count(const char *what, unsigned long long number)
-{
-    const char *path = getenv("RBR_COUNTS");
-    FILE *counts = path != NULL && path[0] != '\0' ? fopen(path, "a") : NULL;
-
-    if (counts == NULL)
-        return;
-    fprintf(counts, "%s\t%llu\n", what, number);
-    fclose(counts);
-}

@@ -13,7 +13,4 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Adds to the cumulative counts: a line in the file that RBR_COUNTS names, where it is set. */
-void fuzz_count(const char *what, unsigned long long number);
-
 #endif
