@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A few values of every kind that crosses and needs no numpy, those at the edges among them."""
+"""A few values of every kind that crosses, those at the edges among them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import decimal
 import pathlib
 import uuid
 from typing import Any
+
+import pytest
 
 from rbr_testing.equality import NAN_WITH_PAYLOAD
 
@@ -28,3 +30,11 @@ VALUES: list[Any] = [
     dt.time(1, 2, 3, 4, PARIS, fold=1), dt.datetime(2026, 10, 25, 2, 30, fold=1),
     dt.datetime(1999, 12, 31, 23, 59, 59, 999999, dt.timezone.utc), dt.datetime.max,
 ]  # fmt: skip
+
+
+def arrays() -> list[Any]:
+    np = pytest.importorskip("numpy")
+    plain = ["?", "i1", "u1", "<i2", ">u2", "<i4", ">u4", "<i8", "<u8", "<f2", ">f4", "<f8", "<c8"]
+    made = [np.arange(6).astype(code).reshape(2, 3) for code in plain]
+    made[0].flags.writeable = False
+    return [*made, np.zeros((0, 3)), np.zeros((1,) * 32), np.array(7.5), np.float32(-0.0)]

@@ -56,6 +56,15 @@ def camel(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
 
 
+def meaning(spec: Any) -> Any:
+    """Without where a struct lies, which is the frame's own affair."""
+    if isinstance(spec, list):
+        return [meaning(each) for each in spec]
+    if isinstance(spec, dict):
+        return {name: meaning(each) for name, each in spec.items() if name != "at"}
+    return spec
+
+
 class Wire:
     """A schema with the code that flatc generates from it, in a package of its own name."""
 

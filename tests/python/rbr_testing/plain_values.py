@@ -125,7 +125,7 @@ def _timed_fields_of(value: Any) -> tuple[str, Spec]:
 def _tensor_of(value: Any) -> Spec:
     """A numpy array or scalar of a plain dtype, inline, in C order."""
     code = {code: name for name, code in CODES.items()}[value.dtype.str[1:]]
-    scalar = not hasattr(value, "flags") or value.shape == ()
+    scalar = type(value).__name__ != "ndarray"
     writable = not scalar and value.flags.writeable
     return {
         "dtype": DTYPE[code],
