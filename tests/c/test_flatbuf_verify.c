@@ -197,6 +197,19 @@ TEST(string_without_its_terminator_is_refused)
     CHECK(verify(room, end - 1) == RBR_BROKEN && verdict.defect == RBR_DEFECT_VECTOR);
 }
 
+TEST(strings_of_a_vector_are_looked_at_one_by_one)
+{
+    const uint32_t size = build_and_verify(build_rich);
+    const uint8_t *slots;
+    uint32_t count, end;
+
+    slots = rbr_get_vector(rich_item(5), RBR_VALUE__STRS, &count);
+    end = position(rbr_follow(slots + 4)) + 4 + 4; /* of "four", the second one */
+    CHECK(count == 2 && room[end] == 0);
+    expect(size, end, 1, 'x', RBR_DEFECT_STRING, end);
+    expect(size, position(slots), 4, 0, RBR_DEFECT_OFFSET, position(slots));
+}
+
 TEST(sixty_four_tables_above_each_other_pass_and_sixty_five_do_not)
 {
     uint32_t depth;
