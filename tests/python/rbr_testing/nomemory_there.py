@@ -69,13 +69,16 @@ def sweep(there: Any, say: Any, width: int, name: str, call: Callable[[], Any]) 
 
 
 def main(path: str) -> None:
-    from rbr_testing.nomemory import HERE, Trail, values
+    from rbr_testing import kinds
+    from rbr_testing.nomemory import HERE, Trail
 
     trail = Trail(path)
     with ringbridge.Worker(sys.executable, name="nomemory", paths=[HERE]) as worker:
         there = worker.load("rbr_testing.nomemory_there")
         module = worker.load("rbr_testing.basics")
-        calls = {name: partial(module.echo.options(copy=True), v) for name, v in values().items()}
+        calls = {
+            name: partial(module.echo.options(copy=True), v) for name, v in kinds.values().items()
+        }
         calls["keywords"] = partial(module.add, 1, right=2, scale=0.5)
         calls["ValueError"] = partial(module.fail, "ValueError", "x")
         calls["sys.exit"] = module.leave
