@@ -21,6 +21,7 @@ class Mutant(NamedTuple):
 
 
 VERIFY = "csrc/core/flatbuf_verify.c"
+ARENA_TEST = ("test_arena_model", "any_misuse_is_an_error_and_every_byte_stays_where_it_was")
 
 
 def rule(number: int, name: str, old: str, new: str, test: str) -> Mutant:
@@ -279,5 +280,98 @@ MUTANTS = [
         "                    close(fd);\n                    extra = true;",
         "                    extra = true;",
         ("test_channel", "stray_descriptors_are_refused_and_closed"),
+    ),
+    Mutant(
+        "double fetch: a record's size",
+        "csrc/core/ring.c",
+        "    *bytes = size;",
+        "    *bytes = atomic_load_explicit(&header->bytes, memory_order_relaxed);",
+        ("test_flipper", "a_records_size_is_read_once"),
+    ),
+    Mutant(
+        "double fetch: the tail",
+        "csrc/core/ring.c",
+        "consumer->tail_seen = tail;",
+        "consumer->tail_seen = atomic_load(&consumer->shared->tail);",
+        ("test_flipper", "a_tail_is_read_once"),
+    ),
+    Mutant(
+        "double fetch: the head",
+        "csrc/core/ring.c",
+        "producer->head_seen = head;",
+        "producer->head_seen = atomic_load(&producer->shared->head);",
+        ("test_flipper", "a_head_is_read_once"),
+    ),
+    Mutant(
+        "double fetch: how often a block came back",
+        "csrc/core/arena.c",
+        "return returned < block->sent ?",
+        "return atomic_load(&rbr_extent_header(block)->returned) < block->sent ?",
+        ("test_flipper", "the_count_of_returns_is_read_once"),
+    ),
+    Mutant(
+        "double fetch: a frame is copied again after it was verified",
+        "csrc/core/message.c",
+        "    status = open_frame(message, channel, err);\n",
+        "    status = open_frame(message, channel, err);\n"
+        "    memcpy(message->bytes, record, size);\n",
+        ("test_flipper", "a_call_that_becomes_a_log_is_verified_as_it_was_copied"),
+    ),
+    Mutant(
+        "double fetch: a frame in a block is copied again after it was verified",
+        "csrc/core/message.c",
+        "    status = open_frame(inner, channel, err);\n",
+        "    status = open_frame(inner, channel, err);\n"
+        "    memcpy(inner->bytes, rbr_block_data(outer->refs[0].block), size);\n",
+        ("test_flipper", "a_frame_in_a_block_is_verified_as_it_was_copied"),
+    ),
+    Mutant(
+        "arena: a block that the peer has is free",
+        "csrc/core/arena.c",
+        "if (returned == block->sent)",
+        "if (returned <= block->sent)",
+        ARENA_TEST,
+    ),
+    Mutant(
+        "arena: too many returns are one of many states",
+        "csrc/core/arena.c",
+        "RBR_AGAIN : RBR_BROKEN;",
+        "RBR_AGAIN : RBR_AGAIN;",
+        ARENA_TEST,
+    ),
+    Mutant(
+        "arena: the rest after a block begins inside it",
+        "csrc/core/arena.c",
+        "rest->base = extent->base + need;",
+        "rest->base = extent->base + need - RBR_ARENA_GRAIN;",
+        ARENA_TEST,
+    ),
+    Mutant(
+        "arena: free neighbours are not joined",
+        "csrc/core/arena.c",
+        "if (above != NULL && above->is_free)",
+        "if (false)",
+        ARENA_TEST,
+    ),
+    Mutant(
+        "arena: a reference of any generation is taken",
+        "csrc/core/block.c",
+        "memory_order_relaxed) == ref->generation;",
+        "memory_order_relaxed) > 0;",
+        ARENA_TEST,
+    ),
+    Mutant(
+        "arena: a reference past the end is taken",
+        "csrc/core/block.c",
+        " || ref->length > mapping->bytes - ref->offset",
+        "",
+        ARENA_TEST,
+    ),
+    Mutant(
+        "arena: what was not sent counts as sent",
+        "csrc/core/block.c",
+        "        blocks[i]->extent->sent--;",
+        "        (void)i;",
+        ARENA_TEST,
     ),
 ]
