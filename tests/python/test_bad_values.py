@@ -233,6 +233,8 @@ def test_a_worker_refuses_bad_arguments_and_lives(wire: Wire, raw_peer: Path) ->
 # -------------------------------------------------------------------------------- any field at all
 
 
+@pytest.mark.seconds(3600)
+@pytest.mark.timeout(3700)
 def test_any_value_at_all_is_decoded_or_refused(wire: Wire, raw_worker: RawWorker) -> None:
     seed, ends = rounds.seed(), Counter[str]()
     fuzzer = Fuzzer(seed)

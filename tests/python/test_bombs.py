@@ -50,6 +50,7 @@ def processor_ns(tries: int, prepare: Callable[[], object], run: Callable[[], ob
         least = min(least, time.thread_time_ns() - began)
         if least < LIMIT_NS // 2:
             break
+    print(f"{least / 1e6:.2f} ms")
     return least
 
 
@@ -90,6 +91,8 @@ def test_a_mine_is_refused_in_time_and_the_channel_lives(
     wire: Wire, raw_worker: RawWorker, number: int
 ) -> None:
     words, spec = MINES[number]
+    if "descr" in spec.get("tensor", {}):
+        pytest.importorskip("numpy")  # without it, no record is looked at
     frame = wire.frame("Result", {"value": spec})
     raw_worker.show(frame)
     started = raw_worker.started
@@ -122,11 +125,11 @@ def test_an_array_that_repeats_itself_takes_no_memory(
     assert np.shares_memory(found[-1][0, 0, :1], found[-1][5, 6, 7:8])
 
 
-def test_49_000_references_to_one_block_are_one(wire: Wire, raw_worker: RawWorker) -> None:
+def test_30_000_references_to_one_block_are_one(wire: Wire, raw_worker: RawWorker) -> None:
     """A block that is not there: the first reference is wrong, and ends it."""
     ref = {"offset": 64, "length": 12, "generation": 1, "arena": 9, "flags": 0}
     value = tensor(arena=ref, inline_data=None, shape=[])
-    frame = wire.frame("Result", {"value": of("List", items=[value] * 49_000)}, Layout(share=True))
+    frame = wire.frame("Result", {"value": of("List", items=[value] * 30_000)}, Layout(share=True))
 
     def run() -> None:
         with pytest.raises(ringbridge.ProtocolError, match="arena segment 9, which is not there"):

@@ -8,7 +8,10 @@ message, or of value, is refused by its number, and the host lives.
 from __future__ import annotations
 
 import shutil
+import signal
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ from rbr_testing.raw_peer import RawHost, RawWorker
 from rbr_testing.wire_schema import SCHEMA_FILE, verdicts
 
 import ringbridge
+from ringbridge import _core
 
 pytest.importorskip("flatbuffers")
 from rbr_testing.official import LAYOUTS, Layout, Spec, Wire, meaning
@@ -129,3 +133,51 @@ def test_a_new_kind_of_message_is_refused_and_the_process_lives(
         raw_worker.answer(frame, id_at=later_wire.id_at(frame))
     assert not raw_worker.alive
     assert raw_worker.show(1)  # with a new worker
+
+
+# ----------------------------------------------------------------------------------- the handshake
+
+FIRST_WORD = """
+import sys
+from ringbridge import _core
+_core.Channel.join(int(sys.argv[1])).handshake(30.0)
+"""
+LATER_WORKER = """
+import socket, sys
+host = socket.socket(fileno=int(sys.argv[1]))
+host.send(bytes.fromhex(sys.argv[2]))
+welcome, (segment,), _, _ = socket.recv_fds(host, 65536, 1)
+host.send(bytes.fromhex(sys.argv[3]))
+host.recv(1)
+"""
+
+
+def start(script: str, *words: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Our end of its socket, whose other end's number is its first word."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        number = theirs.fileno()
+        command = [sys.executable, "-c", script, str(number), *words]
+        return ours, subprocess.Popen(command, pass_fds=[number], stderr=subprocess.DEVNULL)
+
+
+def test_a_host_takes_a_later_worker(wire: Wire, later_wire: Wire) -> None:
+    """As far as the handshake goes: the same major version, and more fields than we know."""
+    ours, child = start(FIRST_WORD)
+    with ours:
+        hello = wire.read(ours.recv(65536))
+    child.wait(30)
+    hello["body"]["proto_minor"] = hello["body"].get("proto_minor", 0) + 1
+    ready = {"arena": 0xFFFF, "state": 1}  # it has mapped the ring segment
+    words = [later_wire.build(with_additions(hello)), later_wire.frame("Segment", ready)]
+    ours, child = start(LATER_WORKER, *(word.hex() for word in words))
+    channel = _core.Channel(ours.detach(), child.pid, -1, -1, name="later")
+    try:
+        channel.handshake(30.0)
+        for said in ("python", "abi", "version", "executable"):
+            assert channel.peer[said].encode() == hello["body"][said]
+    finally:
+        channel.kill(signal.SIGKILL, False)
+        channel.wait_end(30.0)
+        channel.close()
+        child.returncode = 0  # the channel has reaped it

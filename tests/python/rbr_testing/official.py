@@ -70,14 +70,11 @@ class Wire:
 
     def __init__(self, flatc: str, text: str, directory: Path, package: str) -> None:
         self.schema = generate_wire.Parser(text).parse()
-        self.package = package
         # In its own namespace the generated package would hide ours.
         own_name = re.sub(r"(?m)^namespace [\w.]+;", f"namespace {package};", text)
         source = directory / f"{package}.fbs"
         source.write_text(own_name, encoding="utf-8")
-        subprocess.run(
-            [flatc, "--python", "-o", directory, source], check=True, timeout=60, stdout=sys.stderr
-        )
+        subprocess.run([flatc, "--python", "-o", directory, source], check=True, timeout=60)
         sys.path.insert(0, str(directory))
         try:
             self.modules = {
@@ -86,9 +83,6 @@ class Wire:
             }
         finally:
             sys.path.remove(str(directory))
-
-    def kind(self, name: str) -> int:
-        return dict(self.schema.enums["Kind"].members)[name]  # type: ignore[no-any-return]
 
     def frame(self, body: str, fields: Spec, layout: Layout = LAYOUTS[0]) -> bytes:
         number = self.schema.unions["Body"].index(body) + 1
@@ -159,7 +153,8 @@ class _Writer:
         return bytes(self.builder.Output())
 
     def _table(self, name: str, spec: Spec) -> int:
-        key = (name, marshal.dumps(spec, 2))  # of NaNs, repr would not tell the bits
+        # marshal, since of NaNs repr would not tell the bits.
+        key = (name, marshal.dumps(spec, 2) if self.layout.share else b"")
         if self.layout.share and key in self.written:
             return self.written[key]
         module = self.wire.modules[name]
@@ -190,8 +185,7 @@ class _Writer:
         if entry.name in spec:
             return True
         plain = not entry.vector and generate_wire.scalar_bytes(self.wire.schema, entry.type) > 0
-        # Of a number that a kind needs, presence is the kind's own affair.
-        return self.layout.defaults and plain and not entry.name.endswith("_type")
+        return self.layout.defaults and plain
 
     def _child(self, name: str, entry: Any, spec: Spec) -> Any:
         """What Add takes: a number, or the place of what had to be written before the table."""

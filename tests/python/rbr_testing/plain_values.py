@@ -13,6 +13,7 @@ import decimal
 import pathlib
 import uuid
 import zoneinfo
+from collections.abc import Callable
 from typing import Any
 
 from rbr_testing.official import Spec
@@ -143,9 +144,8 @@ def _tensor_of(value: Any) -> Spec:
 def value_of(spec: Spec, blocks: dict[int, bytes] | None = None) -> Any:
     """`blocks`: the payloads of ArenaRefs, by where these lie in the frame."""
     name = KIND_NAMES[spec.get("kind", 0)]
-    make = globals().get(f"_make_{name.lower()}")
-    if make is not None:
-        return make(spec)
+    if name in SIMPLE:
+        return SIMPLE[name](spec)
     if name in ("Str", "Bytes", "ByteArray"):
         return _text_of(name, spec, blocks)
     if name in ("List", "Tuple", "Set", "FrozenSet"):
@@ -157,68 +157,23 @@ def value_of(spec: Spec, blocks: dict[int, bytes] | None = None) -> Any:
     if name in ("Slice", "Range"):
         kind = slice if name == "Slice" else range
         return kind(*(value_of(item, blocks) for item in spec["items"]))
-    if name == "Tensor":
-        return _array_of(spec["tensor"], blocks)
-    return {"None": None, "True": True, "False": False, "Ellipsis": ...}[name]
+    assert name == "Tensor", name
+    return _array_of(spec["tensor"], blocks)
 
 
-def _make_int(spec: Spec) -> int:
-    return int(spec["i"])
-
-
-def _make_bigint(spec: Spec) -> int:
-    return int.from_bytes(spec["b"], "little", signed=True)
-
-
-def _make_float(spec: Spec) -> float:
-    return float(spec["f"])
-
-
-def _make_complex(spec: Spec) -> complex:
-    return complex(spec["f"], spec["g"])
-
-
-def _make_i64vec(spec: Spec) -> list[int]:
-    return list(spec["i64s"])
-
-
-def _make_f64vec(spec: Spec) -> list[float]:
-    return list(spec["f64s"])
-
-
-def _make_strvec(spec: Spec) -> list[str]:
-    return [each.decode() for each in spec["strs"]]
-
-
-def _make_boolvec(spec: Spec) -> list[bool]:
-    return [bool(each) for each in spec["b"]]
-
-
-def _make_uuid(spec: Spec) -> uuid.UUID:
+def _uuid_of(spec: Spec) -> uuid.UUID:
     return uuid.UUID(bytes=spec["b"], is_safe=SAFETY[spec.get("sub", 0)])
 
 
-def _make_decimal(spec: Spec) -> decimal.Decimal:
-    return decimal.Decimal(spec["s"].decode())
-
-
-def _make_path(spec: Spec) -> pathlib.PurePath:
+def _path_of(spec: Spec) -> pathlib.PurePath:
     return PATHS[spec.get("sub", 0)](spec["b"].decode("utf-8", "surrogateescape"))
 
 
-def _make_date(spec: Spec) -> dt.date:
-    return dt.date(*spec["i64s"])
-
-
-def _make_timedelta(spec: Spec) -> dt.timedelta:
-    return dt.timedelta(*spec["i64s"])
-
-
-def _make_time(spec: Spec) -> dt.time:
+def _time_of(spec: Spec) -> dt.time:
     return dt.time(*spec["i64s"][:4], _zone_of(spec, 4), fold=spec.get("sub", 0) & 1)
 
 
-def _make_datetime(spec: Spec) -> dt.datetime:
+def _datetime_of(spec: Spec) -> dt.datetime:
     return dt.datetime(*spec["i64s"][:7], _zone_of(spec, 7), fold=spec.get("sub", 0) & 1)
 
 
@@ -230,6 +185,30 @@ def _zone_of(spec: Spec, count: int) -> dt.tzinfo | None:
         return zoneinfo.ZoneInfo(spec["aux"].decode())
     names = [spec["aux"].decode()] if "aux" in spec else []
     return dt.timezone(dt.timedelta(*spec["i64s"][count:]), *names)
+
+
+#: Of what has no values within it, and lies in the frame.
+SIMPLE: dict[str, Callable[[Spec], Any]] = {
+    "None": lambda spec: None,
+    "False": lambda spec: False,
+    "True": lambda spec: True,
+    "Ellipsis": lambda spec: ...,
+    "Int": lambda spec: spec["i"],
+    "BigInt": lambda spec: int.from_bytes(spec["b"], "little", signed=True),
+    "Float": lambda spec: spec["f"],
+    "Complex": lambda spec: complex(spec["f"], spec["g"]),
+    "I64Vec": lambda spec: spec["i64s"],
+    "F64Vec": lambda spec: spec["f64s"],
+    "StrVec": lambda spec: [each.decode() for each in spec["strs"]],
+    "BoolVec": lambda spec: [bool(each) for each in spec["b"]],
+    "Decimal": lambda spec: decimal.Decimal(spec["s"].decode()),
+    "Date": lambda spec: dt.date(*spec["i64s"]),
+    "TimeDelta": lambda spec: dt.timedelta(*spec["i64s"]),
+    "UUID": _uuid_of,
+    "Path": _path_of,
+    "Time": _time_of,
+    "DateTime": _datetime_of,
+}
 
 
 def _payload_of(tensor: Spec, blocks: dict[int, bytes] | None) -> bytes:
