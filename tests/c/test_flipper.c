@@ -371,7 +371,7 @@ TEST_SECONDS(the_count_of_returns_is_read_once, 60)
     rbr_extent *block;
     fixture f;
 
-    setup(&f, FRAME_ROUNDS);
+    setup(&f, WORD_ROUNDS);
     arena = &f.peer->blocks.arena;
     CHECK(rbr_arena_take(arena, 100, &block) == RBR_OK);
     flipper_add(&f.flipper, &rbr_extent_header(block)->returned, 1, 2, 0);
