@@ -47,8 +47,11 @@ read_one(rbr_channel *channel, rbr_want *want)
     if (status == RBR_AGAIN)
         return RBR_TIMED_OUT;
     if (status != RBR_OK) {
-        rbr_channel_latch(channel, RBR_BROKEN,
-                          "the peer's ring header is impossible (tail or record size)");
+        /* A new tail is looked at only when all records before the last one were read. */
+        const bool tail = exchange->consumer.head == exchange->consumer.tail_seen;
+
+        rbr_channel_latch(channel, RBR_BROKEN, "the peer's ring header is impossible: %s",
+                          tail ? "tail" : "record size");
         return RBR_BROKEN;
     }
     status = rbr_message_read(&message, channel, record, size, &error);

@@ -39,7 +39,7 @@ try_put(rbr_channel *channel, const void *frame, uint32_t size)
     }
     pthread_mutex_unlock(&exchange->send_lock);
     if (status == RBR_BROKEN)
-        rbr_channel_latch(channel, RBR_BROKEN, "the peer's ring header is impossible (head)");
+        rbr_channel_latch(channel, RBR_BROKEN, "the peer's ring header is impossible: head");
     return status;
 }
 

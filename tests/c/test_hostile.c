@@ -9,6 +9,7 @@
 #include "channel_pair.h"
 #include "check.h"
 #include "os.h"
+#include "soak.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -113,14 +114,12 @@ enum scribbled { WAKES, TAILS, HEADS, RECORDS, EVERYTHING, SCRIBBLED };
 
 static enum scribbled scribbled_now;
 static uint64_t random_state;
+static _Atomic uint64_t *scribbles; /* how many; shared with those who do it */
 
 static uint64_t
 random_next(void)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
+    return soak_random(&random_state);
 }
 
 /* Random bytes into `bytes` of shared memory, whatever is atomic there; now and then zeroes. */
@@ -165,6 +164,7 @@ serve_and_scribble(rbr_channel *channel)
         alarm(60);
         for (;;) {
             scribble_once(&channel->segment, scribbled_now);
+            atomic_fetch_add_explicit(scribbles, 1, memory_order_relaxed);
             if (random_next() % 16 == 0)
                 poll(NULL, 0, 1);
         }
@@ -195,13 +195,13 @@ call_a_scribbler(void *argument)
  * slept as if there were no deadline. */
 TEST_SECONDS(a_worker_that_scribbles_over_the_ring_segment_cannot_crash_or_hang_the_host, 60)
 {
-    const char *given = getenv("RBR_SEED");
-    const uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : rbr_now_ns() % 1000000;
+    const uint64_t seed = soak_seed();
     channel_pair pair;
     pthread_t thread;
 
-    printf("     RBR_SEED=%llu\n", (unsigned long long)seed);
-    fflush(stdout);
+    scribbles = mmap(NULL, sizeof *scribbles, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                     -1, 0);
+    CHECK(scribbles != MAP_FAILED);
     for (scribbled_now = WAKES; scribbled_now < SCRIBBLED; scribbled_now++) {
         random_state = (seed + 1) * (scribbled_now + 1) * UINT64_C(0x9e3779b97f4a7c15);
         pair_open(&pair, &small_ring, serve_and_scribble);
@@ -210,6 +210,7 @@ TEST_SECONDS(a_worker_that_scribbles_over_the_ring_segment_cannot_crash_or_hang_
         pthread_join(thread, NULL);
         pair_kill(&pair);
     }
+    soak_count("hostile header writes", atomic_load(scribbles));
 }
 
 static void
