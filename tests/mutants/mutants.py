@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 
 class Mutant(NamedTuple):
-    """`old` stands in `file` exactly once; `test` is the program and the name of one test.
+    """`old` stands in `file` exactly once; `test` is the program and the name of one test: of the
+    C tests, or of the extension's (rbr_testing.flat and a group of test_flat.py).
 
     sanitizer: what the core is compiled with, where only that notices.
     """
@@ -20,6 +21,7 @@ class Mutant(NamedTuple):
     sanitizer: str = ""
 
 
+FLAT = "rbr_testing.flat"
 VERIFY = "csrc/core/flatbuf_verify.c"
 
 
@@ -37,6 +39,10 @@ def fence(name: str, old: str) -> Mutant:
     test = ("test_fence", "a_sleeper_and_a_waker_at_the_same_moment_never_miss_each_other")
     new = "atomic_signal_fence(memory_order_seq_cst);"
     return Mutant("wake: " + name, "csrc/core/wake.c", old, new, test)
+
+
+def leak(what: str, file: str, old: str, group: str, new: str = "") -> Mutant:
+    return Mutant(f"leak: {what}", f"csrc/ext/{file}.c", old, new, (FLAT, group))
 
 
 MUTANTS = [
@@ -223,4 +229,51 @@ MUTANTS = [
         "                    extra = true;",
         ("test_channel", "stray_descriptors_are_refused_and_closed"),
     ),
+    leak(
+        "a call's arguments",
+        "serve_loop",
+        "        Py_DECREF(self->values[i]);\n",
+        "values",
+    ),
+    leak(
+        "a function's title",
+        "function_type",
+        "    Py_DECREF(self->title);\n    Py_DECREF(self->doc);",
+        "values",
+        "    Py_DECREF(self->doc);",
+    ),
+    leak("the number in a date", "value_dates", "        Py_DECREF(number);\n", "values"),
+    leak(
+        "a UUID's arguments",
+        "value_rare",
+        "(type, args, keywords);\n    Py_XDECREF(args);\n    Py_XDECREF(keywords);\n",
+        "values",
+        "(type, args, keywords);\n    Py_XDECREF(args);\n",
+    ),
+    leak(
+        "an error that is raised",
+        "channel_errors",
+        "    Py_XDECREF(arguments);\n    Py_XDECREF(error);\n",
+        "failures",
+        "    Py_XDECREF(arguments);\n",
+    ),
+    leak(
+        "what an error is described by", "serve_answer", "    Py_XDECREF(described);\n", "failures"
+    ),
+    leak(
+        "the memory under an array",
+        "array_type",
+        "    Py_DECREF((PyObject *)base);\n    return result;",
+        "arrays",
+        "    return result;",
+    ),
+    leak(
+        "a block that was copied",
+        "tensor_decode",
+        "        rbr_block_release(self->block);\n",
+        "values",
+        "        (void)0;\n",
+    ),
+    leak("a module's plain value", "load", "        Py_XDECREF(value);\n", "loads"),
+    leak("a type of the module", "module", "    Py_CLEAR(state->array_type);\n", "imports"),
 ]
