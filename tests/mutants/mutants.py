@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 
 class Mutant(NamedTuple):
-    """`old` stands in `file` exactly once; `test` is the program and the name of one test.
+    """`old` stands in `file` exactly once; `test` is the program and the name of one test: of the
+    C tests, or of the extension's (rbr_testing.flat and a group of test_flat.py).
 
-    tool: what else has to look: "thread" (the core compiled with that sanitizer) or "valgrind".
+    tool: what it takes to notice: "thread" (the core compiled with that sanitizer), "valgrind", or
+    "extension" (built for the interpreter that runs this).
     """
 
     name: str
@@ -20,6 +22,7 @@ class Mutant(NamedTuple):
     tool: str = ""
 
 
+FLAT = "rbr_testing.flat"
 VERIFY = "csrc/core/flatbuf_verify.c"
 ARENA_TEST = ("test_arena_model", "any_misuse_is_an_error_and_every_byte_stays_where_it_was")
 
@@ -130,32 +133,32 @@ RULES = [
 ]
 
 
-def leak(name: str, file: str, old: str, new: str) -> Mutant:
+def unwritten(name: str, file: str, old: str, new: str) -> Mutant:
     """Old memory goes out: valgrind's error, and so the test's."""
     test = ("test_defined", "every_byte_of_what_is_sent_was_written")
     return Mutant("unwritten: " + name, "csrc/core/" + file, old, new, test, "valgrind")
 
 
-LEAKS = [
-    leak(
+UNWRITTEN = [
+    unwritten(
         "the padding before a piece",
         "flatbuf_build.c",
         "clear(builder, builder->used, (uint32_t)end)",
         "clear(builder, (uint32_t)at, (uint32_t)end)",
     ),
-    leak(
+    unwritten(
         "the padding at a frame's end",
         "flatbuf_build.c",
         "reserve(builder, 0, 0, 8);",
         "builder->used = (builder->used + 7) & ~7u;",
     ),
-    leak(
+    unwritten(
         "the last bytes of a frame in a block",
         "send.c",
         "memcpy(rbr_block_data(block), frame, size);",
         "memcpy(rbr_block_data(block), frame, size - 8);",
     ),
-    leak(
+    unwritten(
         "the ancillary data of the control socket",
         "control.c",
         "        memset(&ancillary, 0, sizeof ancillary);\n",
@@ -175,6 +178,60 @@ def fence(name: str, old: str) -> Mutant:
     new = "atomic_signal_fence(memory_order_seq_cst);"
     return Mutant("wake: " + name, "csrc/core/wake.c", old, new, test)
 
+
+def leak(what: str, file: str, old: str, group: str, new: str = "") -> Mutant:
+    return Mutant(f"leak: {what}", f"csrc/ext/{file}.c", old, new, (FLAT, group), "extension")
+
+
+LEAKS = [
+    leak(
+        "a call's arguments",
+        "serve_loop",
+        "        Py_DECREF(self->values[i]);\n",
+        "values",
+    ),
+    leak(
+        "a function's title",
+        "function_type",
+        "    Py_DECREF(self->title);\n    Py_DECREF(self->doc);",
+        "values",
+        "    Py_DECREF(self->doc);",
+    ),
+    leak("the number in a date", "value_dates", "        Py_DECREF(number);\n", "values"),
+    leak(
+        "a UUID's arguments",
+        "value_rare",
+        "(type, args, keywords);\n    Py_XDECREF(args);\n    Py_XDECREF(keywords);\n",
+        "values",
+        "(type, args, keywords);\n    Py_XDECREF(args);\n",
+    ),
+    leak(
+        "an error that is raised",
+        "channel_errors",
+        "    Py_XDECREF(arguments);\n    Py_XDECREF(error);\n",
+        "failures",
+        "    Py_XDECREF(arguments);\n",
+    ),
+    leak(
+        "what an error is described by", "serve_answer", "    Py_XDECREF(described);\n", "failures"
+    ),
+    leak(
+        "the memory under an array",
+        "array_type",
+        "    Py_DECREF((PyObject *)base);\n    return result;",
+        "arrays",
+        "    return result;",
+    ),
+    leak(
+        "a block that was copied",
+        "tensor_decode",
+        "        rbr_block_release(self->block);\n",
+        "values",
+        "        (void)0;\n",
+    ),
+    leak("a module's plain value", "load", "        Py_XDECREF(value);\n", "loads"),
+    leak("a type of the module", "module", "    Py_CLEAR(state->array_type);\n", "imports"),
+]
 
 ORDER = [
     fence(
@@ -209,8 +266,9 @@ ORDER = [
 
 MUTANTS = [
     *RULES,
-    *LEAKS,
+    *UNWRITTEN,
     *ORDER,
+    *LEAKS,
     Mutant(
         "builder: long pieces, and those at the end, left as they were",
         "csrc/core/flatbuf_build.c",

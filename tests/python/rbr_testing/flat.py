@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What is repeated leaves nothing behind: a program for test_flat.py.
 
-python -m rbr_testing.flat GROUP REPEATS
+python -m rbr_testing.flat GROUP REPEATS [BATCHES]
 
 After a warm-up, batches of repetitions are measured: in this process, and in the worker where the
 group keeps one. A leak leaves one thing with each repetition of every batch; caches and free lists
-have a batch in which they do not grow so.
+have a batch in which they do not grow so; what they take in one does not depend on its length.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import ringbridge
-from rbr_testing import kinds
+from rbr_testing import caches, kinds
 
 HERE = Path(__file__).resolve().parent.parent
 BATCHES_MIN, BATCHES_MAX = 3, 30
 #: What malloc has given out goes up and down by itself: counted so coarsely.
-PIECE_BYTES = 256
+PIECE_BYTES = 4096
 #: Of the repetitions: less than one thing left by each is no leak.
 LEAK_PART = 0.9
 
@@ -53,7 +53,7 @@ def malloc_bytes() -> int:
 
 def measure() -> dict[str, int]:
     """What this process holds."""
-    gc.collect()
+    caches.clear()
     with open("/proc/self/maps") as maps:
         mappings = len(maps.readlines())
     children = [f"/proc/self/task/{task}/children" for task in os.listdir("/proc/self/task")]
@@ -71,6 +71,12 @@ def measure() -> dict[str, int]:
     }
 
 
+def blocks(worker: ringbridge.Worker) -> dict[str, int]:
+    """Of shared memory: those of ours that anybody holds, those of the worker's that we hold."""
+    stats = worker.stats()
+    return {what: stats[what] for what in ("arena_blocks", "peer_blocks")}
+
+
 def _words(path: str) -> int:
     try:
         return len(Path(path).read_text().split())
@@ -78,13 +84,15 @@ def _words(path: str) -> int:
         return 0
 
 
-def leaks(repeat: Operation, count: int, measures: dict[str, Operation]) -> dict[str, int]:
+def leaks(
+    repeat: Operation, count: int, batches: int, measures: dict[str, Operation]
+) -> dict[str, int]:
     """The least that each count grew by in a batch, where that was too much in all of them;
     `repeat` runs one batch of `count`."""
     least: dict[str, int] = {}
     repeat()
     before = {where: hold() for where, hold in measures.items()}
-    for batch in range(BATCHES_MAX):
+    for batch in range(batches):
         repeat()
         after = {where: hold() for where, hold in measures.items()}
         for where, counts in after.items():
@@ -198,10 +206,11 @@ def group(name: str) -> Iterator[tuple[Operation, dict[str, Operation]]]:
             "loads": partial(loads, worker),
         }
         there = worker.load("rbr_testing.flat")
-        yield operations[name], {"host": measure, "worker": there.measure}
+        measures = {"host": measure, "worker": there.measure, "channel": partial(blocks, worker)}
+        yield operations[name], measures
 
 
-def main(name: str, repeats: str) -> int:
+def main(name: str, repeats: str, batches: str = str(BATCHES_MAX)) -> int:
     count = int(repeats)
     with group(name) as (operation, measures):
 
@@ -209,7 +218,7 @@ def main(name: str, repeats: str) -> int:
             for _ in range(count):
                 operation()
 
-        found = leaks(batch, count, measures)
+        found = leaks(batch, count, int(batches), measures)
     print(found or "flat")
     return 1 if found else 0
 

@@ -11,7 +11,6 @@ last, so that a crash tells its place.
 from __future__ import annotations
 
 import _testcapi
-import gc
 import importlib.util
 import mmap
 import socket
@@ -23,15 +22,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ringbridge
-from rbr_testing import kinds
+from rbr_testing import caches, kinds
 from rbr_testing.equality import identical
 
 HERE = Path(__file__).resolve().parent.parent
 TRAIL_BYTES = 256
 POINTS_MAX = 5000
-#: The first ones fill the interpreter's caches; a leak leaves blocks behind each time. Most
-#: operations need a few.
-SWEEPS_MAX = 200
+#: The first ones fill caches; a leak leaves blocks behind each time.
+SWEEPS_MAX = 20
 
 
 class Operation(NamedTuple):
@@ -65,10 +63,10 @@ class Sweeps:
         self._check(operation, _outcome(operation))
         left = 1
         for _ in range(SWEEPS_MAX):
-            gc.collect()
+            caches.clear()
             before = sys.getallocatedblocks()
             points = self._all_points(operation)
-            gc.collect()
+            caches.clear()
             left = sys.getallocatedblocks() - before
             self._check(operation, _outcome(operation))
             if left <= 0:
@@ -209,7 +207,7 @@ def main(group: str, trail: str) -> None:
     }
     for operation in groups[group]():
         sweeps.over(operation)
-        gc.collect()
+        caches.clear()
         held = channel.stats()
         assert (held["arena_blocks"], held["peer_blocks"]) == (0, 0), (operation.name, held)
     worker.close()
