@@ -212,7 +212,12 @@ create_shm(int *fd, uint64_t bytes, rbr_error *err)
     fresh = shm_open(name, O_CREAT | O_EXCL | O_RDWR, 0600); /* close-on-exec by itself */
     if (fresh < 0)
         return rbr_fail_sys(err, "create shared memory %s", name);
-    shm_unlink(name); /* before anybody is told: the name lives for microseconds */
+    if (shm_unlink(name) != 0) { /* before anybody is told: the name lives for microseconds */
+        status = rbr_fail_sys(err, "unlink shared memory %s", name);
+        shm_unlink(name); /* or its memory, once it has some, would outlive us all */
+        close(fresh);
+        return status;
+    }
     refused = allocate(fresh, bytes);
     if (refused != 0) {
         status = fail_allocate(fresh, refused, bytes, false, err);

@@ -37,6 +37,8 @@ class ExportTable:
 
     def load(self, module_name: str, reload: bool) -> Loaded:
         """Imports a module: generation, functions, plain values, doc. Raises what that raised."""
+        import inspect  # noqa: F401 - a failure here is told; in _export it would hide functions
+
         module = _import(module_name, reload)
         described: list[Described] = []
         values: dict[str, Any] = {}

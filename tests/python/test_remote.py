@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 import ringbridge
+from ringbridge.exports import ExportTable
 
 MakeWorker = Callable[..., ringbridge.Worker]
 
@@ -100,6 +101,15 @@ def test_an_import_that_fails_is_raised_here(worker: ringbridge.Worker) -> None:
     assert "importlib" not in text
     with pytest.raises(TypeError, match="module must be a str"):
         worker.load(3)  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_looked_at_does_not_silently_lose_its_functions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where `inspect` could not be read, once, a module had loaded well, without one function."""
+    monkeypatch.setitem(sys.modules, "inspect", None)
+    with pytest.raises(ImportError, match="inspect"):
+        ExportTable().load("rbr_testing.basics", False)
 
 
 def test_modules_of_the_standard_library_and_packages_load(worker: ringbridge.Worker) -> None:

@@ -76,7 +76,6 @@ WATCHERS_ERRORS = {"read": ["EIO"], "fstat": ["ENOMEM"], "newfstatat": ["ENOMEM"
 #: Those that an interpreter makes by the hundred at its start, where they are not ours.
 FREQUENT = {"ioctl", "mmap", "openat", "read", "fcntl"}
 
-
 #: What an interpreter says that could not start a thread, or imported half a module.
 INTERPRETERS_OWN = ("start new thread", "datetime_CAPI")
 
@@ -237,9 +236,14 @@ def wait_for(pid: int, seconds: float) -> int | None:
     return None
 
 
-def leftovers() -> list[str]:
-    """Processes and shared memory that nobody has any more; the processes are ended."""
-    found = [name for name in os.listdir("/dev/shm") if f"ringbridge-{os.getpid()}" in name]
+def orphaned_memory() -> set[str]:
+    """Names of shared memory whose maker has ended."""
+    found = (re.match(r"ringbridge-(\d+)-", name) for name in os.listdir("/dev/shm"))
+    return {each.string for each in found if each and not Path(f"/proc/{each[1]}").exists()}
+
+
+def leftover_processes() -> list[str]:
+    """What ran on, and is ended now."""
     until = time.monotonic() + 5
     while True:
         with contextlib.suppress(ChildProcessError):  # orphans come to us
@@ -247,10 +251,11 @@ def leftovers() -> list[str]:
                 pass
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
         if not children:
-            return found
+            return []
         if time.monotonic() > until:
             break
         time.sleep(0.005)
+    found = []
     for pid in map(int, children):
         found.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
         os.kill(pid, signal.SIGKILL)
@@ -261,6 +266,7 @@ def leftovers() -> list[str]:
 def run(case: Case, report: Path) -> str:
     """What went wrong; "" when nothing did."""
     report.write_text("")
+    orphans = orphaned_memory()
     (hear, tell), (go_read, go) = os.pipe(), os.pipe()
     host = os.fork()
     if host == 0:
@@ -282,7 +288,7 @@ def run(case: Case, report: Path) -> str:
     if code is None:
         os.kill(host, signal.SIGABRT)
         os.waitpid(host, 0)
-    left = leftovers()
+    left = leftover_processes() + sorted(orphaned_memory() - orphans)
     if code == 0 and not left:
         return ""
     outcome = "hangs" if code is None else f"exit code {code}"
