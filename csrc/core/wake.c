@@ -53,7 +53,10 @@ rbr_wake_sleep(rbr_wake *wake, uint64_t deadline_ns)
 
     atomic_fetch_add_explicit(&wake->sleeps, 1, memory_order_relaxed);
     status = rbr_os_hint_wait(&wake->mine->hint, deadline_ns < look_ns ? deadline_ns : look_ns);
-    rbr_wake_cancel(wake);
+    /* Whoever cleared it is about to post: we were not forgotten, only faster. */
+    if (atomic_exchange_explicit(&wake->mine->waiting, 0, memory_order_relaxed) == 0 &&
+        status == RBR_TIMED_OUT)
+        return RBR_OK;
     return status;
 }
 

@@ -138,6 +138,13 @@ MUTANTS = [
         ("test_wake", "a_reader_that_leaves_at_its_deadline_offers_the_role_to_who_sleeps"),
     ),
     Mutant(
+        "wake: a look that is faster than the post counts as late",
+        "csrc/core/wake.c",
+        "        status == RBR_TIMED_OUT)\n        return RBR_OK;\n",
+        "        status == RBR_TIMED_OUT)\n        return status;\n",
+        ("test_wake", "a_look_that_is_faster_than_the_post_is_no_late_one"),
+    ),
+    Mutant(
         "wake: no post at death",
         "csrc/core/waiters.c",
         "        rbr_wake_self(&channel->wake);",
