@@ -70,6 +70,74 @@ bin_of(rbr_arena *arena, uint64_t bytes)
     return &arena->bins[log2 < RBR_ARENA_BINS ? log2 : RBR_ARENA_BINS - 1];
 }
 
+/* ------------------------------------------------------------------------------------ checks */
+
+#ifdef RBR_VERIFY_BUILD
+static bool
+list_is_linked(const rbr_arena_list *list)
+{
+    const rbr_extent *node, *before = NULL;
+
+    for (node = list->first; node != NULL; before = node, node = node->next)
+        assert(node->prev == before);
+    assert(list->last == before);
+    return true;
+}
+
+/* A1, for one free extent. */
+static bool
+extent_is_sound(const rbr_extent *extent)
+{
+    const rbr_extent *below = extent->below, *above = extent->above;
+
+    assert(extent->is_free && !extent->held);
+    assert(extent->bytes > 0 && extent->bytes % RBR_ARENA_GRAIN == 0);
+    if (below != NULL)
+        assert(!below->is_free && below->above == extent && below->segment == extent->segment &&
+               below->base + below->bytes == extent->base);
+    if (above != NULL)
+        assert(!above->is_free && above->below == extent && above->segment == extent->segment &&
+               extent->base + extent->bytes == above->base);
+    return true;
+}
+
+static bool
+arena_is_sound(rbr_arena *arena)
+{
+    uint64_t free_bytes = 0, away_bytes = 0, away_blocks = 0;
+    const rbr_extent *extent;
+    size_t bin;
+
+    for (bin = 0; bin < RBR_ARENA_BINS; bin++) {
+        assert(list_is_linked(&arena->bins[bin]));
+        for (extent = arena->bins[bin].first; extent != NULL; extent = extent->next) {
+            assert(extent_is_sound(extent) && bin_of(arena, extent->bytes) == &arena->bins[bin]);
+            free_bytes += extent->bytes;
+        }
+    }
+    assert(list_is_linked(&arena->in_flight));
+    for (extent = arena->in_flight.first; extent != NULL; extent = extent->next) {
+        assert(!extent->is_free && !extent->held);
+        away_bytes += extent->bytes;
+        away_blocks++;
+    }
+    assert(free_bytes + arena->used_bytes == arena->mapped_bytes);
+    assert(away_bytes <= arena->used_bytes && away_blocks <= arena->used_blocks);
+    return true;
+}
+
+bool
+rbr_arena_nothing_is_held(rbr_arena *arena)
+{
+    const rbr_extent *extent;
+    uint64_t away = 0;
+
+    for (extent = arena->in_flight.first; extent != NULL; extent = extent->next)
+        away++;
+    return arena_is_sound(arena) && away == arena->used_blocks;
+}
+#endif
+
 /* ------------------------------------------------------------------------------------- nodes */
 
 void
@@ -199,6 +267,7 @@ rbr_arena_add(rbr_arena *arena, uint8_t *base, uint64_t bytes, uint16_t segment)
     extent->segment = segment;
     arena->mapped_bytes += bytes;
     extent_set_free(arena, extent);
+    RBR_VERIFY(arena_is_sound(arena));
 }
 
 rbr_status
@@ -229,6 +298,7 @@ rbr_arena_take(rbr_arena *arena, uint64_t payload, rbr_extent **out)
     arena->used_bytes += extent->bytes;
     arena->used_blocks++;
     arena->takes++;
+    RBR_VERIFY(arena_is_sound(arena));
     *out = extent;
     return RBR_OK;
 }
@@ -257,6 +327,7 @@ rbr_arena_drop(rbr_arena *arena, rbr_extent *block)
         extent_release(arena, block);
     else
         list_push_back(&arena->in_flight, block); /* a broken peer's stays here for good */
+    RBR_VERIFY(arena_is_sound(arena));
     return status == RBR_BROKEN ? RBR_BROKEN : RBR_OK;
 }
 
@@ -280,6 +351,7 @@ rbr_arena_collect(rbr_arena *arena, size_t most)
         list_remove(&arena->in_flight, block);
         extent_release(arena, block);
     }
+    RBR_VERIFY(arena_is_sound(arena));
     return RBR_OK;
 }
 
@@ -297,6 +369,7 @@ rbr_arena_retire(rbr_arena *arena, int keep)
                 list_remove(&arena->bins[bin], extent);
                 arena->mapped_bytes -= extent->bytes;
                 node_free(arena, extent);
+                RBR_VERIFY(arena_is_sound(arena));
                 return segment;
             }
     return -1;

@@ -70,6 +70,11 @@ rbr_arena_extent_bytes(uint64_t payload)
 /* A segment that is free from end to end (not `keep`), taken out of the arena; -1: none. */
 int rbr_arena_retire(rbr_arena *arena, int keep);
 
+#ifdef RBR_VERIFY_BUILD
+/* All is sound, and every block left is one that the peer has. */
+bool rbr_arena_nothing_is_held(rbr_arena *arena);
+#endif
+
 static inline struct rbr_block_shared *
 rbr_extent_header(const rbr_extent *block)
 {

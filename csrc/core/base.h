@@ -11,7 +11,9 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 
-/* Extra invariant checks: on in VERIFY builds, free elsewhere. Never on what the peer can write. */
+/* Extra invariant checks: on in VERIFY builds, free elsewhere. Never on what the peer can write.
+ * Where a check walks a whole structure, it is a function that exists in VERIFY builds alone; its own
+ * asserts say what is wrong, so it returns true. */
 #ifdef RBR_VERIFY_BUILD
 #define RBR_VERIFY(condition) assert(condition)
 #else

@@ -145,6 +145,7 @@ rbr_block_ref(const rbr_block *block, rbr_arena_ref *out)
 void
 rbr_block_retain(rbr_block *block)
 {
+    RBR_VERIFY(block->refs > 0);
     atomic_fetch_add_explicit(&block->refs, 1, memory_order_relaxed);
 }
 
@@ -166,6 +167,7 @@ rbr_block_release(rbr_block *block)
 {
     rbr_channel *channel;
 
+    RBR_VERIFY(block == NULL || block->refs > 0);
     if (block == NULL || atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) != 1)
         return;
     channel = block->channel;
@@ -178,6 +180,7 @@ rbr_block_release(rbr_block *block)
     } else {
         /* release: we have finished with the bytes before the owner may reuse them. */
         atomic_fetch_add_explicit(&block->header->returned, 1, memory_order_release);
+        RBR_VERIFY(channel->blocks.peer_blocks > 0);
         atomic_fetch_sub_explicit(&channel->blocks.peer_blocks, 1, memory_order_relaxed);
     }
     rbr_mapping_release(block->mapping);
@@ -195,8 +198,10 @@ rbr_blocks_mark_sent(rbr_channel *channel, rbr_block *const *blocks, size_t coun
     for (i = 0; i < count; i++)
         RBR_VERIFY_WRITTEN(rbr_block_data(blocks[i]), blocks[i]->bytes);
     pthread_mutex_lock(&channel->blocks.arena_lock);
-    for (i = 0; i < count; i++)
+    for (i = 0; i < count; i++) {
+        RBR_VERIFY(blocks[i]->extent->held);
         blocks[i]->extent->sent++;
+    }
     pthread_mutex_unlock(&channel->blocks.arena_lock);
 }
 
@@ -206,8 +211,10 @@ rbr_blocks_unmark_sent(rbr_channel *channel, rbr_block *const *blocks, size_t co
     size_t i;
 
     pthread_mutex_lock(&channel->blocks.arena_lock);
-    for (i = 0; i < count; i++)
+    for (i = 0; i < count; i++) {
+        RBR_VERIFY(blocks[i]->extent->held && blocks[i]->extent->sent > 0);
         blocks[i]->extent->sent--;
+    }
     pthread_mutex_unlock(&channel->blocks.arena_lock);
 }
 

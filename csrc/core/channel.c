@@ -335,6 +335,7 @@ rbr_channel_retain(rbr_channel *channel)
 void
 rbr_channel_release(rbr_channel *channel)
 {
+    RBR_VERIFY(channel->users > 0);
     if (atomic_fetch_sub_explicit(&channel->users, 1, memory_order_acq_rel) != 1)
         return;
     if (!rbr_os_fork_check(channel->fork_token))
@@ -354,6 +355,7 @@ rbr_channel_memory_retain(rbr_channel *channel)
 void
 rbr_channel_memory_release(rbr_channel *channel)
 {
+    RBR_VERIFY(channel->memory > 0);
     if (atomic_fetch_sub_explicit(&channel->memory, 1, memory_order_acq_rel) == 1)
         channel_free(channel);
 }

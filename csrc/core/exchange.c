@@ -44,6 +44,7 @@ read_one(rbr_channel *channel, rbr_want *want)
     rbr_status status = rbr_consumer_next(&exchange->consumer, &record, &size);
     bool mine;
 
+    RBR_VERIFY(exchange->reading); /* a second reader that left would have cleared it */
     if (status == RBR_AGAIN)
         return RBR_TIMED_OUT;
     if (status != RBR_OK) {
@@ -268,6 +269,7 @@ wait_for(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t deadli
             pthread_mutex_unlock(&exchange->lock);
             status = read_until(channel, want, spin_ns, deadline_ns);
             pthread_mutex_lock(&exchange->lock);
+            RBR_VERIFY(exchange->reading);
             exchange->reading = false;
             if (status == RBR_OK)
                 break;

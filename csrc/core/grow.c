@@ -48,6 +48,8 @@ rbr_blocks_free(rbr_channel *channel)
     struct rbr_node_chunk *chunk = table->chunks, *next;
     int i;
 
+    /* A block that is held, ours or the peer's, would hold the channel. */
+    RBR_VERIFY(rbr_arena_nothing_is_held(&table->arena) && table->peer_blocks == 0);
     for (i = 0; i < RBR_ARENA_SEGMENTS_MAX; i++) {
         if (table->ours[i] != NULL)
             rbr_mapping_release(table->ours[i]);

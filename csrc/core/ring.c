@@ -26,6 +26,28 @@
 
 enum { RECORD_HEADER = sizeof(struct rbr_record_shared), RECORD_ALIGN = 8 };
 
+#ifdef RBR_VERIFY_BUILD
+/* R1, R2 for what we know ourselves. */
+static bool
+producer_is_sound(const rbr_producer *producer)
+{
+    const uint64_t capacity = producer->mask + 1;
+
+    assert(producer->tail % RECORD_ALIGN == 0);
+    assert(producer->tail - producer->head_seen <= capacity);
+    assert(producer->tail - producer->committed <= producer->tail - producer->head_seen);
+    return true;
+}
+
+static bool
+consumer_is_sound(const rbr_consumer *consumer)
+{
+    assert(consumer->head % RECORD_ALIGN == 0);
+    assert(consumer->tail_seen - consumer->head <= consumer->mask + 1);
+    return true;
+}
+#endif
+
 void
 rbr_producer_init(rbr_producer *producer, struct rbr_ring_shared *shared, uint8_t *data,
                   uint64_t capacity, uint64_t start)
@@ -66,6 +88,7 @@ rbr_producer_claim(rbr_producer *producer, void **record, uint32_t bytes)
     atomic_store_explicit(&header->bytes, bytes, memory_order_relaxed);
     header->reserved = 0;
     producer->tail += need;
+    RBR_VERIFY(producer_is_sound(producer));
     *record = header + 1; /* R5 */
     return RBR_OK;
 }
@@ -113,6 +136,7 @@ rbr_consumer_next(rbr_consumer *consumer, const void **record, uint32_t *bytes)
     if (need > consumer->tail_seen - consumer->head || need > (consumer->mask + 1) / 4)
         return RBR_BROKEN;
     consumer->head += need;
+    RBR_VERIFY(consumer_is_sound(consumer));
     *record = header + 1;
     *bytes = size;
     return RBR_OK;

@@ -164,6 +164,7 @@ void
 rbr_mapping_release(rbr_mapping *mapping)
 {
     /* acq_rel: all uses of the memory, by whichever thread, come before the unmapping. */
+    RBR_VERIFY(mapping->refs > 0);
     if (atomic_fetch_sub_explicit(&mapping->refs, 1, memory_order_acq_rel) == 1) {
         rbr_os_unmap(mapping->base, mapping->bytes);
         free(mapping);

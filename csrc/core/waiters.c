@@ -40,6 +40,22 @@ rbr_exchange_free(rbr_channel *channel)
 
 /* -------------------------------------------------------------- sleepers; all under exchange.lock */
 
+#ifdef RBR_VERIFY_BUILD
+static bool
+sleepers_are_sound(const rbr_exchange *exchange)
+{
+    const rbr_sleeper *sleeper, *before = NULL;
+    uint32_t for_room = 0;
+
+    for (sleeper = exchange->sleepers; sleeper != NULL; before = sleeper, sleeper = sleeper->next) {
+        assert(sleeper->queued && sleeper->prev == before);
+        for_room += sleeper->kind == RBR_WANT_ROOM;
+    }
+    assert(exchange->room_sleepers == for_room);
+    return true;
+}
+#endif
+
 void
 rbr_sleeper_add(rbr_exchange *exchange, rbr_sleeper *sleeper)
 {
@@ -51,6 +67,7 @@ rbr_sleeper_add(rbr_exchange *exchange, rbr_sleeper *sleeper)
     sleeper->queued = true;
     if (sleeper->kind == RBR_WANT_ROOM)
         atomic_fetch_add_explicit(&exchange->room_sleepers, 1, memory_order_relaxed);
+    RBR_VERIFY(sleepers_are_sound(exchange));
 }
 
 void
@@ -67,6 +84,7 @@ rbr_sleeper_remove(rbr_exchange *exchange, rbr_sleeper *sleeper)
     sleeper->queued = false;
     if (sleeper->kind == RBR_WANT_ROOM)
         atomic_fetch_sub_explicit(&exchange->room_sleepers, 1, memory_order_relaxed);
+    RBR_VERIFY(sleepers_are_sound(exchange));
 }
 
 static void

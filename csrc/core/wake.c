@@ -53,13 +53,19 @@ rbr_wake_sleep(rbr_wake *wake, uint64_t deadline_ns)
 
     atomic_fetch_add_explicit(&wake->sleeps, 1, memory_order_relaxed);
     status = rbr_os_hint_wait(&wake->mine->hint, deadline_ns < look_ns ? deadline_ns : look_ns);
-    rbr_wake_cancel(wake);
+    /* Whoever cleared it is about to post: we were not forgotten, only faster. */
+    if (atomic_exchange_explicit(&wake->mine->waiting, 0, memory_order_relaxed) == 0 &&
+        status == RBR_TIMED_OUT)
+        return RBR_OK;
     return status;
 }
 
 void
 rbr_wake_add_reason(rbr_wake *wake, uint32_t reason)
 {
+    /* The caller has counted itself among those who want it. An announcement that overwrites the
+     * reason must see that count behind its F1: so the count is ordered before the reason, fully. */
+    atomic_thread_fence(memory_order_seq_cst);
     /* When nobody sleeps, this costs one post too many; the next announcement overwrites it. */
     atomic_fetch_or_explicit(&wake->mine->waiting, reason, memory_order_acq_rel);
     atomic_thread_fence(memory_order_seq_cst); /* F1 */

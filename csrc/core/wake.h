@@ -32,8 +32,8 @@ void rbr_wake_init(rbr_wake *wake, struct rbr_segment_shared *segment, int role,
 /* The sleeper: announce, look again, then cancel or sleep. One thread of a process at a time. */
 void rbr_wake_announce(rbr_wake *wake, uint32_t reasons);
 void rbr_wake_cancel(rbr_wake *wake);
-/* RBR_OK: posted, look again. RBR_TIMED_OUT (also every RBR_LOOK_NS): look all the same.
- * RBR_INTERRUPTED: a signal. */
+/* RBR_OK: posted, or about to be; look again. RBR_TIMED_OUT (also every RBR_LOOK_NS): look all the
+ * same. RBR_INTERRUPTED: a signal. */
 rbr_status rbr_wake_sleep(rbr_wake *wake, uint64_t deadline_ns);
 /* Any thread of ours adds a reason to a sleep that another thread may be in. */
 void rbr_wake_add_reason(rbr_wake *wake, uint32_t reason);

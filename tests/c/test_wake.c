@@ -120,6 +120,39 @@ TEST(what_is_published_right_before_a_sleep_is_announced_is_seen)
     pair_close(&pair);
 }
 
+/* -------------------------------------------------------------------------------- late, but not lost */
+
+/* As two threads: one has cleared the announcement and not posted yet, the other publishes. */
+static void
+send_while_a_post_is_due(rbr_channel *channel)
+{
+    struct rbr_wake_shared *host = &channel->segment.shared->wake[RBR_ROLE_HOST];
+
+    while (atomic_load(&host->waiting) == 0)
+        rbr_os_yield();
+    atomic_store(&host->waiting, 0);
+    atomic_store(&stage->go, true);
+    send_when_told(channel);
+}
+
+/* A sleeper whose time was up while the peer was about to post counted a wake-up as lost. */
+TEST(a_look_that_is_faster_than_the_post_is_no_late_one)
+{
+    channel_pair pair;
+    rbr_message *message;
+    rbr_pending pending;
+    rbr_stats stats;
+
+    open_pair(&pair, send_while_a_post_is_due);
+    rbr_pending_begin(&pending, pair.host);
+    do {
+        CHECK(rbr_pending_wait(&pending, &message, 0, in_ms(200)) == RBR_TIMED_OUT);
+        rbr_channel_stats(pair.host, &stats);
+    } while (stats.frames_received == 0);
+    rbr_pending_end(&pending);
+    pair_close(&pair);
+}
+
 /* ------------------------------------------------------------------------------------ the reader role */
 
 typedef struct waiting_call {

@@ -298,6 +298,13 @@ MUTANTS = [
         ("test_wake", "a_reader_that_leaves_at_its_deadline_offers_the_role_to_who_sleeps"),
     ),
     Mutant(
+        "wake: a look that is faster than the post counts as late",
+        "csrc/core/wake.c",
+        "        status == RBR_TIMED_OUT)\n        return RBR_OK;\n",
+        "        status == RBR_TIMED_OUT)\n        return status;\n",
+        ("test_wake", "a_look_that_is_faster_than_the_post_is_no_late_one"),
+    ),
+    Mutant(
         "wake: no post at death",
         "csrc/core/waiters.c",
         "        rbr_wake_self(&channel->wake);",
@@ -333,12 +340,40 @@ MUTANTS = [
         ("test_channel", "calls_of_all_sizes_cross_in_order"),
     ),
     Mutant(
+        "blocks: a message keeps its references",
+        "csrc/core/message.c",
+        "        rbr_block_release(message->refs[i].block);\n",
+        "        (void)0;\n",
+        ("test_channel", "calls_of_all_sizes_cross_in_order"),
+    ),
+    Mutant(
         "control: a stray descriptor stays open",
         "csrc/core/control.c",
         "                    close(fd);\n                    extra = true;",
         "                    extra = true;",
         ("test_channel", "stray_descriptors_are_refused_and_closed"),
     ),
+    # What the extra checks of VERIFY builds are for.
+    Mutant(
+        "checks: whoever waited for room stays counted",
+        "csrc/core/waiters.c",
+        "        atomic_fetch_sub_explicit(&exchange->room_sleepers, 1, memory_order_relaxed);\n",
+        "        (void)0;\n",
+        ("test_edges", "a_small_record_is_sent_as_soon_as_it_fits_while_another_thread_reads"),
+    ),
+    Mutant(
+        "checks: two threads read",
+        "csrc/core/exchange.c",
+        "        if (!exchange->reading) {\n",
+        "        if (true) {\n",
+        ("test_channel", "threads_that_call_at_once_each_get_their_own_answers"),
+    ),
+    Mutant(
+        "checks: a free extent stays beside a free one",
+        "csrc/core/arena.c",
+        "if (below != NULL && below->is_free) {",
+        "if (false) {",
+        ("test_arena", "any_sequence_keeps_blocks_apart_and_loses_no_byte"),
     Mutant(
         "double fetch: a record's size",
         "csrc/core/ring.c",

@@ -59,6 +59,7 @@ def alarm(request: pytest.FixtureRequest) -> Iterator[None]:
 def worker() -> Iterator[ringbridge.Worker]:
     with ringbridge.Worker(sys.executable, name="session", paths=[HERE]) as started:
         yield started
+        assert started.stats()["late_looks"] == 0, "a wake-up was lost in one of the tests"
 
 
 @pytest.fixture
