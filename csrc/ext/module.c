@@ -151,24 +151,10 @@ static PyMethodDef core_functions[] = {
 #define PER_INTERPRETER_GIL ((void *)2)
 
 static PyModuleDef_Slot core_slots[] = {
+    {SLOT_MULTIPLE_INTERPRETERS, PER_INTERPRETER_GIL}, /* left out before 3.12: PyInit__core */
     {Py_mod_exec, (void *)core_exec},
-    {0, NULL}, /* in its place from 3.12 on: slots_complete */
     {0, NULL},
 };
-
-/* An older Python refuses slots that it does not know, so what runs us decides, not the headers. */
-static void
-slots_complete(void)
-{
-#ifdef Py_LIMITED_API
-    const unsigned long version = Py_Version;
-#else
-    const unsigned long version = PY_VERSION_HEX;
-#endif
-
-    if (version >= 0x030C0000)
-        core_slots[1] = (PyModuleDef_Slot){SLOT_MULTIPLE_INTERPRETERS, PER_INTERPRETER_GIL};
-}
 
 static PyModuleDef core_module = {
     PyModuleDef_HEAD_INIT,
@@ -185,6 +171,15 @@ static PyModuleDef core_module = {
 PyMODINIT_FUNC
 PyInit__core(void)
 {
-    slots_complete();
+#ifdef Py_LIMITED_API
+    const unsigned long version = Py_Version; /* what runs us decides, not the headers */
+#else
+    const unsigned long version = PY_VERSION_HEX;
+#endif
+
+    /* An older one refuses a slot that it does not know. It has but one GIL, so nobody reads this
+     * meanwhile; from 3.12 on, when interpreters import at the same time, nothing is written. */
+    if (version < 0x030C0000)
+        core_module.m_slots = core_slots + 1;
     return PyModuleDef_Init(&core_module);
 }
