@@ -63,7 +63,7 @@ decode_loaded(ChannelObject *channel, const rbr_message *message)
         .state = channel->state, .message = message, .pickle = channel->pickle};
     uint8_t type;
     const rbr_table body = rbr_message_body(message, &type);
-    PyObject *functions, *values;
+    PyObject *functions, *values, *loaded = NULL;
     const char *doc;
     uint32_t size;
 
@@ -76,12 +76,12 @@ decode_loaded(ChannelObject *channel, const rbr_message *message)
     doc = rbr_get_string(body, RBR_LOADED__DOC, &size);
     functions = decode_functions(body);
     values = functions != NULL ? decode_values(&decoder, body) : NULL;
-    if (values == NULL) {
-        Py_XDECREF(functions);
-        return NULL;
-    }
-    return Py_BuildValue("(INNz#)", rbr_get_u32(body, RBR_LOADED__GENERATION, 0), functions, values,
-                         doc, (Py_ssize_t)size);
+    if (values != NULL)
+        loaded = Py_BuildValue("(IOOz#)", rbr_get_u32(body, RBR_LOADED__GENERATION, 0), functions,
+                               values, doc, (Py_ssize_t)size);
+    Py_XDECREF(functions);
+    Py_XDECREF(values);
+    return loaded != NULL ? loaded : value_bad(&decoder, "not what a module holds");
 }
 
 static uint32_t

@@ -55,6 +55,9 @@ void value_decode_place(value_decoder *self, const char *root, PyObject *key, Py
 /* Decodes the required child `field` of `table`; a missing one is a ProtocolError. */
 PyObject *value_decode_field(value_decoder *self, rbr_table table, uint32_t field);
 
+/* Raises ProtocolError, with what was raised before as its reason; returns NULL. */
+PyObject *value_bad(value_decoder *self, const char *what);
+
 /* --------------------------------------------------------------------------------------- Array */
 
 /* An Array over a new block of the channel's arena, wrapped as numpy.ndarray where numpy is to be

@@ -101,8 +101,6 @@ void dlpack_close(dlpack_held *self);
 /* The items of a value, as a tuple. */
 PyObject *value_decode_items(value_decoder *self, rbr_table value);
 
-/* Raises ProtocolError, with what was raised before as its reason; returns NULL. */
-PyObject *value_bad(value_decoder *self, const char *what);
 /* A field that its kind must have; NULL with ProtocolError. */
 const uint8_t *value_vector(value_decoder *self, rbr_table value, uint32_t field, uint32_t *count);
 PyObject *list_decode_vector(value_decoder *self, rbr_table value, uint8_t kind);

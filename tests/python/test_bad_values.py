@@ -202,6 +202,29 @@ def test_an_error_that_lies_is_an_error(wire: Wire, raw_worker: RawWorker, error
     assert received(wire, raw_worker, ONE) == 1
 
 
+def test_what_a_module_is_said_to_hold_is_checked(wire: Wire, raw_worker: RawWorker) -> None:
+    """A name that is not UTF-8 was a UnicodeDecodeError, which no caller of load expects."""
+    good = {"functions": [{"id": 7, "name": b"f"}], "values": [{"k": b"x", "v": ONE}]}
+
+    def load(body: Spec) -> Any:
+        frame = wire.frame("Loaded", body)
+        return raw_worker.load(frame, wire.id_at(frame))
+
+    assert load({**good, "doc": b"d"}) == (0, [(7, "f", None, None, 0)], {"x": 1}, "d")
+    started = raw_worker.started
+    for bad in (
+        {"functions": [{"name": b"\xff"}]},
+        {"functions": [{"name": b"f", "signature": b"(\xff)"}]},
+        {"functions": [{"name": b"f", "doc": b"\xff"}]},
+        {"doc": b"\xff"},
+        *({"values": [{"k": b"x", "v": spec}]} for _, spec in BAD),
+    ):
+        with pytest.raises(ringbridge.ProtocolError, match="bad message: "):
+            load({**good, **bad})
+    assert load({}) == (0, [], {}, None)
+    assert raw_worker.started == started
+
+
 def test_a_worker_refuses_bad_arguments_and_lives(wire: Wire, raw_peer: Path) -> None:
     host = RawHost(raw_peer)
 

@@ -10,6 +10,8 @@
  *                   call's id and with the references that the orders ask for.
  *       SHOW (1)    answers with bytes: the size of the call's own frame (u32), that frame, and for
  *                   each block that it refers to: where (u32), how many bytes (u32), the bytes.
+ *              A Load is answered with the frame that its module's name is: in hexadecimal, after
+ *              the place of the id (i32).
  *   raw_peer host COMMAND...   starts the worker COMMAND (the socket's number is added to it); then
  *       for each frame on stdin (u32 size, i32 place of the id, frame) sends it and writes the
  *       answer to stdout (u32 size, frame). Ends when stdin does, with 0 when the worker did.
@@ -26,7 +28,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FUNCTION_ANSWER = 0, FUNCTION_SHOW = 1 };
+enum { FUNCTION_ANSWER = 0, FUNCTION_SHOW = 1, WORDS_MAX = 32 };
 enum { ORDER_AT, ORDER_OFFSET, ORDER_LENGTH, ORDER_GENERATION, ORDER_ARENA, ORDER_NUMBERS };
 
 #define PATIENCE_NS UINT64_C(60000000000)
@@ -199,6 +201,36 @@ show(rbr_channel *channel, const rbr_message *message)
     return status;
 }
 
+static rbr_status
+answer_load(rbr_channel *channel, const rbr_message *message, rbr_table load)
+{
+    const uint64_t id = rbr_message_id(message);
+    uint32_t digits, i;
+    const char *name = rbr_get_string(load, RBR_LOAD__MODULE, &digits);
+    const uint32_t size = digits / 2;
+    uint8_t *bytes = need_room(size);
+    int32_t id_at;
+    rbr_status status;
+
+    need(size > sizeof id_at, "a module's name is no frame");
+    for (i = 0; i < size; i++)
+        need(sscanf(name + 2 * (size_t)i, "%2hhx", &bytes[i]) == 1, "a module's name is no frame");
+    memcpy(&id_at, bytes, sizeof id_at);
+    memcpy(bytes + sizeof id_at + id_at, &id, sizeof id);
+    status = rbr_channel_send(channel, bytes + sizeof id_at, size - (uint32_t)sizeof id_at, NULL, 0,
+                              RBR_FOREVER, NULL);
+    free(bytes);
+    return status;
+}
+
+static rbr_status
+on_call(rbr_channel *channel, const rbr_message *message, rbr_table call)
+{
+    if (rbr_get_u32(call, RBR_CALL__FUNCTION, 0) == FUNCTION_SHOW)
+        return show(channel, message);
+    return answer(channel, message, call);
+}
+
 static int
 run_worker(int socket)
 {
@@ -210,7 +242,7 @@ run_worker(int socket)
     need_ok(rbr_channel_open_worker(&channel, socket, "3", "none", "raw_peer", &error), &error);
     need_ok(rbr_channel_handshake(channel, rbr_now_ns() + PATIENCE_NS, &error), &error);
     for (;;) {
-        rbr_table call;
+        rbr_table body;
         uint8_t type;
 
         status = rbr_channel_receive(channel, &message, RBR_FOREVER, RBR_FOREVER);
@@ -218,12 +250,12 @@ run_worker(int socket)
             continue;
         if (status != RBR_OK)
             break;
-        call = rbr_message_body(message, &type);
-        need(type == RBR_BODY_CALL, "a request is not a call");
-        if (rbr_get_u32(call, RBR_CALL__FUNCTION, 0) == FUNCTION_SHOW)
-            status = show(channel, message);
+        body = rbr_message_body(message, &type);
+        need(type == RBR_BODY_CALL || type == RBR_BODY_LOAD, "a request of another kind");
+        if (type == RBR_BODY_LOAD)
+            status = answer_load(channel, message, body);
         else
-            status = answer(channel, message, call);
+            status = on_call(channel, message, body);
         rbr_message_free(message);
         if (status != RBR_OK)
             break;
@@ -286,8 +318,9 @@ start_command(char **command, int count, int socket)
     char number[16];
 
     if (pid == 0) {
-        char **words = need_room((size_t)(count + 2) * sizeof *words);
+        char *words[WORDS_MAX];
 
+        need(count > 0 && count <= WORDS_MAX - 2, "a command of so many words");
         memcpy(words, command, (size_t)count * sizeof *words);
         snprintf(number, sizeof number, "%d", socket);
         words[count] = number;

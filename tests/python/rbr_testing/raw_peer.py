@@ -61,6 +61,11 @@ class RawWorker:
             at += 8 + size
         return frame, blocks
 
+    def load(self, frame: bytes, id_at: int) -> Any:
+        """What this process makes of the frame, as the answer of a load."""
+        name = (struct.pack("<i", id_at) + frame).hex()
+        return self._ready().load(name, False, ANSWER_S)
+
     @property
     def alive(self) -> bool:
         return self._channel is not None and self._channel.alive
