@@ -63,8 +63,8 @@ on_store(int number)
 
     /* A fault that is not ours comes again, and then ends the test. */
     signal(number, SIG_DFL);
-    /* Nothing is interrupted here but the store, so any function may be called. */
-    mprotect(page, RBR_RING_DATA_OFFSET, PROT_READ | PROT_WRITE); /* NOLINT(bugprone-signal-handler) */
+    /* NOLINTNEXTLINE(bugprone-signal-handler): nothing is interrupted here but the store */
+    mprotect(page, RBR_RING_DATA_OFFSET, PROT_READ | PROT_WRITE);
     trap.meanwhile(trap.channel);
     atomic_store(&trap.sprung, true);
 }

@@ -319,13 +319,15 @@ start_command(char **command, int count, int socket)
 
     if (pid == 0) {
         char *words[WORDS_MAX];
+        int nothing;
 
         need(count > 0 && count <= WORDS_MAX - 2, "a command of so many words");
         memcpy(words, command, (size_t)count * sizeof *words);
         snprintf(number, sizeof number, "%d", socket);
         words[count] = number;
         words[count + 1] = NULL;
-        need(dup2(open("/dev/null", O_RDONLY), 0) == 0 && dup2(2, 1) == 1, "redirect");
+        nothing = open("/dev/null", O_RDONLY);
+        need(nothing >= 0 && dup2(nothing, 0) == 0 && dup2(2, 1) == 1, "redirect");
         execvp(words[0], words);
         _exit(127);
     }
