@@ -97,6 +97,7 @@ test: $(VENV)/.installed $(OTHER)/.installed
 	@$(WITH) .ci/test_c thread
 	@echo "== Python tests: $$($(VENV)/bin/python -V), other: $$($(OTHER)/bin/python -V 2>/dev/null || echo none)"
 	@$(WITH) RBR_WIRE_DUMP=$(CURDIR)/build/c-plain/tests/c/wire_dump \
+	    RBR_RAW_PEER=$(CURDIR)/build/c-plain/tests/c/raw_peer \
 	    RBR_TEST_PYTHONS=$(wildcard $(CURDIR)/$(OTHER)/bin/python) $(VENV)/bin/pytest tests/python
 
 # All of them, whatever the first ones say; each has its own name too.
@@ -148,16 +149,18 @@ docs: $(DOCS)/.tools
 	@echo 'build/docs/html/index.html'
 
 # The models need spin; without it they are skipped, and that is said.
-verify: $(VENV)/.tools
+verify: $(VENV)/.installed
 	@echo '== the models of sleep, wake-up and death' && tests/model/run
 	@echo '== errors put into the core on purpose' && $(WITH) python -B tests/mutants/run
 	@$(WITH) .ci/test_c nolook
 	@$(WITH) .ci/test_c valgrind
+	@$(WITH) .ci/test_checks $(CURDIR)/$(VENV)/bin/python
 	@$(WITH) .ci/fuzz
 
 soak: $(VENV)/.installed $(OTHER)/.installed wheel
 	@$(WITH) RBR_TEST_PYTHONS=$(wildcard $(CURDIR)/$(OTHER)/bin/python) \
 	    RBR_WIRE_DUMP=$(CURDIR)/build/c-address-undefined/tests/c/wire_dump \
+	    RBR_RAW_PEER=$(CURDIR)/build/c-address-undefined/tests/c/raw_peer \
 	    .ci/soak --scale $(or $(SCALE),1)
 
 clean:

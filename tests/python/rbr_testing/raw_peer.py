@@ -111,7 +111,7 @@ class RawHost:
     def __init__(self, program: Path, python: str = sys.executable) -> None:
         code = WORKER.format(here=str(HERE))
         self._process = subprocess.Popen(
-            [program, "host", python, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [program, "host", python, code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
     def ask(self, frame: bytes, id_at: int) -> bytes:
