@@ -69,6 +69,8 @@ rbr_producer_claim(rbr_producer *producer, void **record, uint32_t bytes)
 {
     const uint64_t capacity = producer->mask + 1;
     const uint64_t need = RECORD_HEADER + rbr_round_up(bytes, RECORD_ALIGN);
+    const uint64_t uncommitted = producer->tail -
+                                 atomic_load_explicit(&producer->committed, memory_order_relaxed);
     struct rbr_record_shared *header;
 
     if (need > capacity / 4)
@@ -77,8 +79,10 @@ rbr_producer_claim(rbr_producer *producer, void **record, uint32_t bytes)
         /* acquire: the consumer has finished reading the bytes we are about to reuse. */
         uint64_t head = atomic_load_explicit(&producer->shared->head, memory_order_acquire);
 
-        if (producer->tail - head > capacity || head % RECORD_ALIGN != 0)
-            return RBR_BROKEN; /* R2, R4 */
+        /* R2, R4; what is claimed and not committed cannot have been consumed. */
+        if (producer->tail - head > capacity || producer->tail - head < uncommitted ||
+            head % RECORD_ALIGN != 0)
+            return RBR_BROKEN;
         producer->head_seen = head;
         if (capacity - (producer->tail - head) < need)
             return RBR_AGAIN;

@@ -218,6 +218,20 @@ TEST(a_head_that_overtakes_the_tail_is_broken)
     teardown(&f);
 }
 
+/* It was believed, and a VERIFY build ended on its own check: several claims may share one commit. */
+TEST(a_head_beyond_what_was_committed_is_broken)
+{
+    fixture f;
+    void *slot;
+
+    setup(&f, 0);
+    while (rbr_producer_claim(&f.producer, &slot, 8000) == RBR_OK)
+        ;
+    atomic_store(&f.shared->head, 8);
+    CHECK(rbr_producer_claim(&f.producer, &slot, 8000) == RBR_BROKEN);
+    teardown(&f);
+}
+
 TEST(any_record_size_is_inside_the_data_or_broken)
 {
     fixture f;

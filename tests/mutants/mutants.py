@@ -205,8 +205,8 @@ MUTANTS = [
     Mutant(
         "ring: a head that overtakes is believed",
         "csrc/core/ring.c",
-        "if (producer->tail - head > capacity || head % RECORD_ALIGN != 0)",
-        "if (false)",
+        "if (producer->tail - head > capacity || producer->tail - head < uncommitted ||",
+        "if (",
         ("test_ring", "a_head_that_overtakes_the_tail_is_broken"),
     ),
     Mutant(
