@@ -14,7 +14,7 @@ static rbr_status note_the_sleep(rbr_wake *wake, uint64_t deadline_ns);
 
 #define rbr_wake_announce announce_after_a_follower
 #define rbr_wake_sleep note_the_sleep
-#include "exchange.c"
+#include "exchange.c" /* NOLINT(bugprone-suspicious-include): on purpose, see above */
 #undef rbr_wake_announce
 #undef rbr_wake_sleep
 

@@ -7,7 +7,7 @@
  * orders neither did, and the cancel was lost. watcher.c is compiled into this file, for the
  * function that its thread calls.
  */
-#include "watcher.c"
+#include "watcher.c" /* NOLINT(bugprone-suspicious-include): on purpose, see above */
 
 #include "check.h"
 
