@@ -210,6 +210,23 @@ MUTANTS = [
         ("test_ring", "a_head_that_overtakes_the_tail_is_broken"),
     ),
     Mutant(
+        "wake: an announcement of room is overwritten",
+        "csrc/core/exchange.c",
+        "(!room && atomic_load_explicit(&exchange->room_sleepers, memory_order_relaxed) > 0)",
+        "false",
+        (
+            "test_announcement",
+            "a_reader_that_overwrites_an_announcement_of_room_looks_again_before_it_sleeps",
+        ),
+    ),
+    Mutant(
+        "cancel: which call runs is stored in no order with the look at cancels",
+        "csrc/core/watcher.c",
+        "    atomic_store(&channel->watch.running_id, id);",
+        "    atomic_store_explicit(&channel->watch.running_id, id, memory_order_release);",
+        ("test_cancel", "a_cancel_at_the_moment_when_its_call_begins_is_not_lost"),
+    ),
+    Mutant(
         "blocks: a return is forgotten",
         "csrc/core/block.c",
         "        atomic_fetch_add_explicit(&block->header->returned, 1, memory_order_release);\n",
