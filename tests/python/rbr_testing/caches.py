@@ -7,7 +7,7 @@ import gc
 import sys
 
 # The cache of attributes of types holds the names that were looked for: up to 4096 strings.
-_clear_types = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache
+_clear_types = getattr(sys, "_clear_type_cache", None) or sys._clear_internal_caches
 
 
 def clear() -> None:
