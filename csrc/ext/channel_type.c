@@ -148,9 +148,9 @@ channel_join(PyObject *type, PyObject *args)
     ChannelObject *self;
     rbr_error error;
     rbr_status status;
-    int socket, pickle;
+    int socket, pickle = 0;
 
-    if (!PyArg_ParseTuple(args, "ip:join", &socket, &pickle))
+    if (!PyArg_ParseTuple(args, "i|p:join", &socket, &pickle))
         return NULL;
     self = channel_new_empty(state, "worker");
     if (self == NULL)
@@ -417,7 +417,7 @@ channel_error_tail(ChannelObject *self, PyObject *unused)
 
 static PyMethodDef channel_methods[] = {
     {"join", channel_join, METH_VARARGS | METH_CLASS,
-     PyDoc_STR("join($type, socket, pickle)\n--\n\nThe worker's end, over the inherited socket.")},
+     PyDoc_STR("join($type, socket, pickle=False)\n--\n\nThe worker's end, over the inherited socket.")},
     {"handshake", (PyCFunction)channel_handshake, METH_O,
      PyDoc_STR("handshake($self, timeout)\n--\n\nMeets the peer.")},
     {"load", (PyCFunction)(void (*)(void))channel_load, METH_FASTCALL,

@@ -31,7 +31,7 @@ class Channel:
         1 POSIX shared memory, 2 sealed memfd. pickle: this side agrees to pickled values."""
 
     @classmethod
-    def join(cls, socket: int, pickle: bool) -> Channel:
+    def join(cls, socket: int, pickle: bool = False) -> Channel:
         """The worker's end, over the inherited socket; the handshake follows. pickle: this side
         agrees to pickled values."""
 
