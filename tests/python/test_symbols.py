@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import ringbridge
 from ringbridge import _core
 
 ROOT = Path(__file__).resolve().parents[2]
+PYENV = Path.home() / ".pyenv" / "versions"
 CORE = Path(_core.__file__)
 RINGBENCH = CORE.parent / "bin" / "ringbench"
 
@@ -64,3 +67,24 @@ def test_no_newer_c_library_is_needed_than_is_known(
 @pytest.mark.parametrize("binary", [CORE, RINGBENCH], ids=["_core", "ringbench"])
 def test_only_the_systems_own_libraries_are_needed(binary: Path) -> None:
     assert needed(binary) <= SYSTEM_LIBRARIES
+
+
+@pytest.mark.parametrize(
+    "source", sorted((ROOT / "csrc" / "ext").glob("*.c")), ids=lambda f: f.name
+)
+def test_the_extension_compiles_for_a_free_threaded_python(source: Path) -> None:
+    """Not linked or run: such a Python is not at hand everywhere. It turns its GIL on for us."""
+    include = sysconfig.get_path("include")
+    if sys.version_info < (3, 13):
+        found = sorted(PYENV.glob("3.13*/include/python3.13"))
+        if not found:
+            pytest.skip(f"no headers of Python 3.13 or newer, here or in {PYENV}")
+        include = str(found[0])
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler here")
+    flags = ["-std=c11", "-D_GNU_SOURCE", "-DPy_GIL_DISABLED=1", "-Wall", "-Wextra", "-Werror"]
+    places = [f"-I{include}", f"-I{ROOT / 'csrc' / 'include'}"]
+    command = [compiler, "-fsyntax-only", *flags, "-Wno-cast-function-type", *places, str(source)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
