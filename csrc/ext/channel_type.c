@@ -417,7 +417,8 @@ channel_error_tail(ChannelObject *self, PyObject *unused)
 
 static PyMethodDef channel_methods[] = {
     {"join", channel_join, METH_VARARGS | METH_CLASS,
-     PyDoc_STR("join($type, socket, pickle=False)\n--\n\nThe worker's end, over the inherited socket.")},
+     PyDoc_STR(
+         "join($type, socket, pickle=False)\n--\n\nThe worker's end, over the inherited socket.")},
     {"handshake", (PyCFunction)channel_handshake, METH_O,
      PyDoc_STR("handshake($self, timeout)\n--\n\nMeets the peer.")},
     {"load", (PyCFunction)(void (*)(void))channel_load, METH_FASTCALL,

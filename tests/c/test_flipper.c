@@ -87,7 +87,8 @@ TEST_SECONDS(a_head_is_read_once, 60)
         rbr_status status;
 
         rbr_producer_init(producer, f.ring, f.record, RING, 0);
-        producer->tail = producer->committed = RING; /* full */
+        producer->tail = RING; /* full */
+        producer->committed = RING;
         status = rbr_producer_claim(producer, &record, 64);
         f.met[status == RBR_AGAIN ? 0 : status == RBR_OK ? 1 : 2]++;
         CHECK(status == RBR_AGAIN || status == RBR_OK || status == RBR_BROKEN);
