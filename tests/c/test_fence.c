@@ -84,13 +84,13 @@ TEST_SECONDS(a_sleeper_and_a_waker_at_the_same_moment_never_miss_each_other, 120
         bool seen;
 
         await(&m.ready, round);
+        last = (round >= ROUNDS && met >= CLOSE_ROUNDS) || rbr_now_ns() > end_ns;
+        atomic_store(&m.stop, last); /* before "go": the waker looks at the end of the round */
         atomic_store_explicit(&m.done, 2 * round - 1, memory_order_release); /* go */
         pause_for(round / 16 % 128); /* the waker hears of it a little later */
         rbr_wake_announce(&m.sleeper, RBR_WAKE_DATA);
         seen = atomic_load_explicit(&m.shared->ring[0].tail, memory_order_acquire) == round;
         met += seen;
-        last = (round >= ROUNDS && met >= CLOSE_ROUNDS) || rbr_now_ns() > end_ns;
-        atomic_store(&m.stop, last);
         await(&m.done, 2 * round);
         posted += atomic_load(&m.shared->wake[RBR_ROLE_WORKER].hint);
         /* Neither: it would sleep now, with the data there and nobody to wake it. */
