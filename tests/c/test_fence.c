@@ -16,14 +16,17 @@
 
 /* A round shows something when the sleeper's look comes right after the waker's publishing. How many
  * do depends on who else wants the processors, so it goes on until there were enough. */
-enum { ROUNDS = 60000, CLOSE_ROUNDS = 1000, SPINS = 2000 };
-#define ENOUGH_NS (30 * RBR_SECOND)
+enum { ROUNDS = 60000, CLOSE_ROUNDS = 20000, SPINS = 2000, LINES = 8 };
+#define ENOUGH_NS (15 * RBR_SECOND)
 
 typedef struct meeting {
     struct rbr_segment_shared *shared;
     rbr_wake sleeper, waker;
     _Atomic uint32_t ready, done; /* rounds that the waker has begun and ended */
     _Atomic bool stop;
+    /* What is published: lines that the sleeper has read, so that the waker's stores take their time,
+     * and the tail's waits behind them. That is the moment at which a load may overtake it. */
+    _Atomic uint32_t record[LINES][RBR_LINE / sizeof(uint32_t)];
 } meeting;
 
 static void
@@ -50,12 +53,14 @@ static void *
 publish(void *argument)
 {
     meeting *m = argument;
-    uint32_t round;
+    uint32_t round, line;
 
     for (round = 1;; round++) {
         atomic_store(&m->ready, round);
         await(&m->done, 2 * round - 1);
         pause_for(round % 16);
+        for (line = 0; line < LINES; line++)
+            atomic_store_explicit(&m->record[line][0], round, memory_order_relaxed);
         atomic_store_explicit(&m->shared->ring[0].tail, round, memory_order_release);
         rbr_wake_peer(&m->waker, RBR_WAKE_DATA);
         atomic_store(&m->done, 2 * round);
@@ -67,9 +72,9 @@ publish(void *argument)
 TEST_SECONDS(a_sleeper_and_a_waker_at_the_same_moment_never_miss_each_other, 120)
 {
     const uint64_t end_ns = rbr_now_ns() + ENOUGH_NS;
-    meeting m = {.ready = 0, .done = 0, .stop = false};
+    static meeting m;
     pthread_t thread;
-    uint32_t round, met = 0, posted = 0;
+    uint32_t round, line, met = 0, posted = 0;
     bool last = false;
 
     if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
@@ -87,7 +92,7 @@ TEST_SECONDS(a_sleeper_and_a_waker_at_the_same_moment_never_miss_each_other, 120
         last = (round >= ROUNDS && met >= CLOSE_ROUNDS) || rbr_now_ns() > end_ns;
         atomic_store(&m.stop, last); /* before "go": the waker looks at the end of the round */
         atomic_store_explicit(&m.done, 2 * round - 1, memory_order_release); /* go */
-        pause_for(round / 16 % 128); /* the waker hears of it a little later */
+        pause_for(round / 16 % 512); /* the waker hears of it a little later */
         rbr_wake_announce(&m.sleeper, RBR_WAKE_DATA);
         seen = atomic_load_explicit(&m.shared->ring[0].tail, memory_order_acquire) == round;
         met += seen;
@@ -96,6 +101,8 @@ TEST_SECONDS(a_sleeper_and_a_waker_at_the_same_moment_never_miss_each_other, 120
         /* Neither: it would sleep now, with the data there and nobody to wake it. */
         CHECK(seen || atomic_load(&m.shared->wake[RBR_ROLE_WORKER].hint) == 1);
         atomic_store(&m.shared->wake[RBR_ROLE_WORKER].hint, 0);
+        for (line = 0; line < LINES; line++)
+            CHECK(atomic_load_explicit(&m.record[line][0], memory_order_relaxed) == round);
         rbr_wake_cancel(&m.sleeper);
     }
     pthread_join(thread, NULL);
