@@ -171,27 +171,31 @@ decode_set(value_decoder *self, rbr_table value, bool frozen)
     uint32_t count, i;
     const uint8_t *first = value_vector(self, value, RBR_VALUE__ITEMS, &count);
     PyObject *set, *item;
+    hash_tally tally;
     int failed;
 
-    if (first == NULL)
+    if (first == NULL || hash_tally_start(&tally, self->state, count) < 0)
         return NULL;
     set = frozen ? PyFrozenSet_New(NULL) : PySet_New(NULL);
     for (i = 0; set != NULL && i < count; i++) {
         item = value_decode(self, rbr_vector_table(first, i));
         if (item == NULL)
             value_decode_place(self, " (an element)", NULL, -1);
-        failed = item == NULL || PySet_Add(set, item) < 0; /* a new frozenset may be filled */
+        failed = item == NULL || hash_tally_add(&tally, item) < 0 ||
+                 PySet_Add(set, item) < 0; /* a new frozenset may be filled */
         if (failed)
             value_bad(self, "an element of a set that cannot be hashed");
         Py_XDECREF(item);
         if (failed)
             Py_CLEAR(set);
     }
+    hash_tally_stop(&tally);
     return set;
 }
 
 static int
-decode_pair(value_decoder *self, PyObject *dict, rbr_table key_at, rbr_table item_at)
+decode_pair(value_decoder *self, PyObject *dict, hash_tally *tally, rbr_table key_at,
+            rbr_table item_at)
 {
     PyObject *key = value_decode(self, key_at);
     PyObject *item = key != NULL ? value_decode(self, item_at) : NULL;
@@ -202,7 +206,7 @@ decode_pair(value_decoder *self, PyObject *dict, rbr_table key_at, rbr_table ite
     } else if (item == NULL) {
         value_decode_place(self, NULL, key, -1);
     } else {
-        result = PyDict_SetItem(dict, key, item);
+        result = hash_tally_add(tally, key) < 0 ? -1 : PyDict_SetItem(dict, key, item);
         if (result < 0)
             value_bad(self, "a key of a dict that cannot be hashed");
     }
@@ -217,16 +221,21 @@ decode_dict(value_decoder *self, rbr_table value)
     uint32_t count, key_count, i;
     const uint8_t *keys = value_vector(self, value, RBR_VALUE__KEYS, &key_count);
     const uint8_t *items = keys ? value_vector(self, value, RBR_VALUE__ITEMS, &count) : NULL;
+    hash_tally tally;
     PyObject *dict;
 
     if (items == NULL)
         return NULL;
     if (key_count != count)
         return value_bad(self, "a dict with not as many items as keys");
+    if (hash_tally_start(&tally, self->state, count) < 0)
+        return NULL;
     dict = PyDict_New();
     for (i = 0; dict != NULL && i < count; i++)
-        if (decode_pair(self, dict, rbr_vector_table(keys, i), rbr_vector_table(items, i)) < 0)
+        if (decode_pair(self, dict, &tally, rbr_vector_table(keys, i), rbr_vector_table(items, i)) <
+            0)
             Py_CLEAR(dict);
+    hash_tally_stop(&tally);
     return dict;
 }
 

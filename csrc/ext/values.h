@@ -4,6 +4,7 @@
  *
  *   value_encoder.c  the buffer of a frame; how a value is refused
  *   value_encode.c   the plain kinds, containers, dispatch      value_decode.c
+ *   value_hashes.c   elements and keys that share a hash, for value_decode.c
  *   value_lists.c    lists of one type, both ways
  *   value_rare.c     big int, slice, range, Path, UUID, Decimal, both ways
  *   value_dates.c    the datetime family, both ways
@@ -110,6 +111,18 @@ PyObject *foreign_decode(value_decoder *self, rbr_table value, uint8_t kind);
 PyObject *dates_decode(value_decoder *self, rbr_table value, uint8_t kind);
 PyObject *tensor_decode(value_decoder *self, rbr_table value);
 PyObject *tensor_decode_text(value_decoder *self, rbr_table value, uint8_t kind);
+
+/* How many elements of a set, or keys of a dict, have the same hash, near enough. */
+typedef struct hash_tally {
+    core_state *state;
+    uint8_t *counts; /* NULL: so few elements that it does not matter */
+    unsigned shift;
+} hash_tally;
+/* Of `count` elements at most. -1 with MemoryError. */
+int hash_tally_start(hash_tally *self, core_state *state, uint32_t count);
+/* -1 with CannotCross when too many have the hash of this one, or with what hashing raised. */
+int hash_tally_add(hash_tally *self, PyObject *element);
+void hash_tally_stop(hash_tally *self);
 
 /* ----------------------------------------------------------------------- types of other modules */
 

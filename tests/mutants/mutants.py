@@ -106,6 +106,9 @@ LEAKS = [
         "values",
         "        (void)0;\n",
     ),
+    leak(
+        "the tally of a set's hashes", "value_hashes", "    PyMem_Free(self->counts);\n", "values"
+    ),
     leak("a module's plain value", "load", "        Py_XDECREF(value);\n", "loads"),
     leak("a type of the module", "module", "    Py_CLEAR(state->array_type);\n", "imports"),
 ]

@@ -105,6 +105,27 @@ def test_a_mine_is_refused_in_time_and_the_channel_lives(
     assert raw_worker.started == started
 
 
+@pytest.mark.parametrize("kind", ["Set", "FrozenSet", "Dict"])
+def test_numbers_with_one_hash_are_refused_in_time_and_the_channel_lives(
+    wire: Wire, raw_worker: RawWorker, kind: str
+) -> None:
+    """A dict of them takes time that grows with the square of their number."""
+    same = [complex(-1000003.0 * k, k) for k in range(20_000)]
+    assert len(set(map(hash, same[:100]))) == 1
+    numbers = [of("Complex", f=number.real, g=number.imag) for number in same]
+    fields = {"keys": numbers, "items": numbers} if kind == "Dict" else {"items": numbers}
+    frame = wire.frame("Result", {"value": of("List", items=[of(kind, **fields)])})
+    raw_worker.show(frame)
+    started = raw_worker.started
+
+    def run() -> None:
+        with pytest.raises(ringbridge.CannotCross, match=r"^result\[0\]: .* the same hash"):
+            raw_worker.answer(frame, id_at=wire.id_at(frame))
+
+    assert processor_ns(TRIES, lambda: None, run) < LIMIT_NS
+    assert raw_worker.started == started
+
+
 @pytest.mark.parametrize("copy", [False, True])
 def test_an_array_that_repeats_itself_takes_no_memory(
     wire: Wire, raw_worker: RawWorker, copy: bool

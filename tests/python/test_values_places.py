@@ -17,6 +17,7 @@ from rbr_testing.equality import identical
 import ringbridge as rb
 
 VALUE_DEPTH_MAX = 59  # values.h
+HASH_SAME_MAX = 250  # value_hashes.c
 NAMES = list(corpus.corpus())
 
 
@@ -113,6 +114,24 @@ def test_depth_ends_exactly_at_the_limit(echo: Any, kind: str, leaf: Any) -> Non
     assert echo(value) == value
     with pytest.raises(rb.CannotCross, match=f"nested too deeply .*{VALUE_DEPTH_MAX}"):
         echo([value])
+
+
+@pytest.mark.parametrize("kind", [set, frozenset, dict.fromkeys], ids=["set", "frozenset", "dict"])
+def test_values_with_one_hash_end_at_the_limit(echo: Any, kind: Any) -> None:
+    numbers = [1 + k * (2**61 - 1) for k in range(HASH_SAME_MAX + 1)]
+    assert len(set(map(hash, numbers))) == 1
+    assert identical(echo(kind(numbers[:-1])), kind(numbers[:-1]))
+    words = rf"^args\[0\]\[0\]: .* {HASH_SAME_MAX} .* the same hash"
+    with pytest.raises(rb.CannotCross, match=words):
+        echo([kind(numbers)])
+
+
+@pytest.mark.parametrize("step", [1, -1, 10, 0.1, 2**17, 2**32, 2**59, 2**60 + 1, 1 + 1j, 1e300])
+def test_numbers_that_nobody_chose_for_their_hash_are_not_refused(echo: Any, step: Any) -> None:
+    numbers = [k * step for k in range(20_000)]
+    assert identical(echo(set(numbers)), set(numbers))
+    pairs = {(k * step, -k): None for k in range(20_000)}
+    assert identical(echo(pairs), pairs)
 
 
 def test_one_object_in_two_places_arrives_as_two(echo: Any, there: Any) -> None:

@@ -51,6 +51,7 @@ def others() -> dict[str, Any]:
         "huge int": 10**100_000 + 1, "huge negative int": -(10**100_000),
         "bytearray": bytearray(b"\0x"), "no bytearray": bytearray(), "ellipsis": ...,
         "sets": [set(), frozenset(), {1, "1", b"1", None, (1,), frozenset([2])}],
+        "tallied": [set(range(1000)), dict.fromkeys(range(-500, 500))],
         "nan keys": {nan: 1, NAN_WITH_PAYLOAD: 2}, "-0.0 key": {-0.0: 1}, "True key": {True: 1},
         "path": pathlib.Path("/a/../b"), "path of any bytes": pathlib.Path("/\udcff\udc80"),
         "ranges": [range(0), range(5, -5, -3), range(10**30)], "slices": [slice(None, -0.0, "x")],
