@@ -33,6 +33,8 @@ _PYARROW_OLDEST = (14, 0, 1)
 #: In the schema's metadata: which columns are geometries, and their reference systems.
 _GEOMETRY_KEY = b"ringbridge.geometry"
 _REASON_CHARS_MAX = 1000
+#: How many values without bytes of their own a frame may have; eight times its bytes, if that is more.
+_HOLLOW_MAX = 2**24
 
 
 # --------------------------------------------------------------------------------------- writing
@@ -169,13 +171,16 @@ def read(what: int, payload: Any) -> object:
     module, name = _CLASSES[what]
     pyarrow = _needed("pyarrow", f"a {module}.{name} crosses as an Arrow table")
     library = _needed(module, f"a {module}.{name} was sent")
+    buffer = pyarrow.py_buffer(payload)
     try:
-        table = _read_stream(pyarrow, pyarrow.py_buffer(payload))
+        table = _read_stream(pyarrow, buffer)
     except MemoryError:
         raise
     except Exception as error:
         raise ProtocolError(f"bad message: a table that Arrow refuses: {_reason(error)}") from error
     try:
+        if what in (_DATA_FRAME, _GEO_DATA_FRAME):
+            _refuse_hollow(pyarrow.types, table, max(_HOLLOW_MAX, 8 * buffer.size))
         return _from_arrow(library, what, table)
     except MemoryError:
         raise
@@ -220,6 +225,38 @@ def _is_compressed(metadata: bytes) -> bool:
     if kind == 2:
         batch = follow(field(batch, 1))
     return field(batch, 3) != 0
+
+
+def _refuse_hollow(types: Any, table: Any, most: int) -> None:
+    """pandas gives every value bytes: a column of 2**40 nulls, some hundred bytes here, would need
+    the machine's memory and more."""
+    count = sum(_hollow(types, chunk) for column in table.columns for chunk in column.chunks)
+    if count > most:
+        raise ValueError(f"{count} values that take no bytes in Arrow; {most} may be made")
+
+
+def _hollow(types: Any, array: Any) -> int:
+    """How many values it has, at any depth, that take none of the stream's bytes."""
+    kind = array.type
+    if hasattr(array, "storage"):  # an extension type
+        return _hollow(types, array.storage)
+    if types.is_struct(kind):
+        fields = range(kind.num_fields)
+        return sum(_hollow(types, array.field(i)) for i in fields) if fields else len(array)
+    if types.is_map(kind):
+        return _hollow(types, array.keys) + _hollow(types, array.items)
+    if types.is_dictionary(kind):
+        return _hollow(types, array.dictionary)
+    if hasattr(array, "sizes"):  # a list view, whose lists may all be the same values
+        views = sum(array.value_lengths().drop_null().to_pylist())
+        return views * (1 + _hollow(types, array.values))
+    if hasattr(array, "run_ends") or types.is_null(kind):
+        return len(array)
+    if types.is_fixed_size_binary(kind) and kind.byte_width == 0:
+        return len(array)
+    if getattr(kind, "list_size", None) == 0:
+        return len(array)
+    return _hollow(types, array.values) if hasattr(array, "values") else 0
 
 
 def _from_arrow(library: Any, what: int, table: Any) -> object:

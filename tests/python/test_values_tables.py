@@ -286,6 +286,42 @@ def test_a_compressed_stream_is_refused(pa: Any, codec: str, category: bool) -> 
         tables.read(0, stream(pa, table, codec))
 
 
+def hollow_columns(pa: Any, count: int) -> dict[str, Any]:
+    """Values that take no bytes, at the top or in a list."""
+    nulls = pa.nulls(count)
+    structs = pa.StructArray.from_buffers(pa.struct([]), count, [None])
+    lists = pa.FixedSizeListArray.from_buffers(
+        pa.list_(pa.int8(), 0), count, [None], children=[pa.array([], pa.int8())]
+    )
+    whole = pa.array([0, count], pa.int64())
+    few = pa.array([1], pa.int8())
+    columns = {
+        "null": nulls,
+        "struct": structs,
+        "list of none": lists,
+        "list": pa.LargeListArray.from_arrays(whole, nulls),
+        "struct of it": pa.StructArray.from_arrays([nulls], ["x"]),
+        "map": pa.MapArray.from_arrays(pa.array([0, 1], pa.int32()), ["key"], nulls.slice(0, 1)),
+        "runs": pa.RunEndEncodedArray.from_arrays(pa.array([count], pa.int64()), few),
+    }
+    if hasattr(pa, "ListViewArray"):
+        sizes = [1000] * (count // 1000)
+        columns["views"] = pa.ListViewArray.from_arrays([0] * len(sizes), sizes, [0] * 1000)
+    return columns
+
+
+def test_a_small_frame_does_not_fill_the_memory(pa: Any, pd: Any) -> None:
+    for name, column in hollow_columns(pa, 20_000).items():
+        assert len(tables.read(2, stream(pa, pa.table({name: column})))) == len(column)
+    for name, column in hollow_columns(pa, 2**30).items():
+        if name == "map":
+            continue  # as long as its keys
+        sent = stream(pa, pa.table({name: column}))
+        with pytest.raises(rb.CannotCross, match="that take no bytes"):
+            tables.read(2, sent)
+        assert tables.read(0, sent).num_rows == len(column)
+
+
 @pytest.mark.parametrize("what", [-1, 4, None, "0", True])
 def test_an_unknown_kind_of_table_is_refused(pa: Any, what: Any) -> None:
     with pytest.raises(rb.ProtocolError, match="unknown kind"):
