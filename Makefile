@@ -36,7 +36,8 @@ help:
 	@echo '  make docs     the documentation as HTML, in build/docs/html; a warning is an error'
 	@echo '  make verify   the models of sleep and wake-up; errors put in on purpose, all noticed; no'
 	@echo '                look to hide a lost wake-up; every sent byte, under valgrind; fuzzing'
-	@echo '  make soak     the long runs of the tests, hours; SCALE=0.1 for a try; adds up what they count'
+	@echo '  make soak     the long runs of the tests, hours; adds up what they count;'
+	@echo '                SCALE=0.1 for a try, RUN=word for the runs with that word in their title'
 	@echo '  make clean    removes build/'
 	@echo
 	@echo 'Needed: a C compiler, and CPython 3.9 or newer with its headers. Another interpreter than'
@@ -157,11 +158,9 @@ verify: $(VENV)/.installed
 	@$(WITH) .ci/test_checks $(CURDIR)/$(VENV)/bin/python
 	@$(WITH) .ci/fuzz
 
-soak: $(VENV)/.installed $(OTHER)/.installed wheel
+soak: $(VENV)/.installed $(OTHER)/.installed
 	@$(WITH) RBR_TEST_PYTHONS=$(wildcard $(CURDIR)/$(OTHER)/bin/python) \
-	    RBR_WIRE_DUMP=$(CURDIR)/build/c-address-undefined/tests/c/wire_dump \
-	    RBR_RAW_PEER=$(CURDIR)/build/c-address-undefined/tests/c/raw_peer \
-	    .ci/soak --scale $(or $(SCALE),1)
+	    .ci/soak --scale $(or $(SCALE),1) --only "$(RUN)"
 
 clean:
 	rm -rf build python/*.egg-info
