@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from rbr_testing import rounds
 from rbr_testing.bad_frames import Anatomy, Bend, Defect, bends
 from rbr_testing.wire_schema import verdicts
 
@@ -51,6 +52,7 @@ def test_each_bad_frame_is_refused_with_its_defect_and_its_offset(
         print(f"\n  {sum(counted.values())} bad frames: {each}")
     assert not wrong, f"{len(wrong)} of {sum(counted.values())}, such as\n" + "\n".join(wrong[:10])
     assert sum(counted.values()) >= 500
+    rounds.count("bad frames refused with defect and byte", sum(counted.values()))
     # SIZE is about truncated frames, and test_bombs.py about limits.
     assert set(counted) == set(Defect) - {Defect.SIZE, Defect.DEPTH, Defect.TABLES, Defect.BYTES}
 
@@ -59,6 +61,7 @@ def test_every_truncation_of_twenty_frames_is_refused(wire_dump: Path, golden: P
     # Smallest first: a full frame has tens of thousands of prefixes, and the same kinds of them.
     paths = sorted(golden.glob("*.bin"), key=lambda path: path.stat().st_size)[:TRUNCATED_FRAMES]
     assert len(paths) == TRUNCATED_FRAMES
+    tried = 0
     for path in paths:
         frame = path.read_bytes()
         # What is cut off behind the last byte that means something is padding.
@@ -68,3 +71,5 @@ def test_every_truncation_of_twenty_frames_is_refused(wire_dump: Path, golden: P
         accepted = [size for size, (defect, _) in enumerate(found) if defect == 0]
         assert not accepted, f"{path.stem}: cut off after {accepted} of {len(frame)} bytes"
         assert all(defect == Defect.SIZE for defect, _ in found[:8])
+        tried += len(found)
+    rounds.count("truncated frames refused", tried)
