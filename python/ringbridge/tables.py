@@ -5,15 +5,15 @@ Called by the C extension. A table crosses as one Arrow IPC stream (Arrow Column
 written straight into shared memory; the other side reads a private copy of it, checks it in full,
 and makes of it what it was. Nothing here is imported before a table is met.
 
-What a frame becomes that Arrow cannot hold exactly is refused, with the column's name.
+Frames: see frames.py. What Arrow cannot hold exactly is refused, with its place.
 """
 
 from __future__ import annotations
 
-import json
 import struct
 import sys
 
+from ringbridge import frames
 from ringbridge.errors import CannotCross, ProtocolError
 
 TYPE_CHECKING = False  # type checkers know the name; importing typing would slow the worker's start
@@ -30,11 +30,7 @@ _CLASSES = (
 )
 #: Older ones run code that stands in what they read (CVE-2023-47248).
 _PYARROW_OLDEST = (14, 0, 1)
-#: In the schema's metadata: which columns are geometries, and their reference systems.
-_GEOMETRY_KEY = b"ringbridge.geometry"
 _REASON_CHARS_MAX = 1000
-#: How many values without bytes of their own a frame may have; eight times its bytes, if that is more.
-_HOLLOW_MAX = 2**24
 
 
 # --------------------------------------------------------------------------------------- writing
@@ -69,6 +65,8 @@ def write(arrow: Any, sink: Any) -> None:
     # Never compressed, whatever the default becomes: `read` refuses that.
     options = pyarrow.ipc.IpcWriteOptions(compression=None)
     with pyarrow.ipc.new_stream(sink, arrow.schema, options=options) as stream:
+        if type(arrow) is pyarrow.Table and not arrow.num_rows:
+            arrow = _only_batch(pyarrow, arrow)  # or no categories would be written
         stream.write(arrow)
 
 
@@ -98,9 +96,9 @@ def _to_arrow(pyarrow: Any, what: int, value: Any) -> Any:
     if what == _RECORD_BATCH:
         return value
     if what == _DATA_FRAME:
-        return _from_pandas(pyarrow, value)
+        return frames.from_pandas(pyarrow, value)
     if what == _GEO_DATA_FRAME:
-        return _from_geopandas(pyarrow, value)
+        return frames.from_geopandas(pyarrow, value)
     return _from_stream(pyarrow, value)
 
 
@@ -114,47 +112,6 @@ def _from_stream(pyarrow: Any, value: Any) -> Any:
         raise CannotCross(
             f"a {_name_of(type(value))} is no table; convert it with {advice}"
         ) from error
-
-
-def _from_pandas(pyarrow: Any, frame: Any) -> Any:
-    table = pyarrow.Table.from_pandas(frame)
-    for position, dtype in enumerate(frame.dtypes):
-        if str(dtype) == "object" and not _stays_objects(pyarrow.types, table.column(position)):
-            raise CannotCross(
-                f"column {frame.columns[position]!r} has the dtype object, and would arrive as "
-                f"{table.column(position).type}; give it that dtype, as .convert_dtypes() does"
-            )
-    return table
-
-
-def _stays_objects(types: Any, column: Any) -> bool:
-    """Does pandas make objects of this Arrow column again? Not of numbers and moments."""
-    kind = column.type
-    if types.is_boolean(kind):
-        return bool(column.null_count)
-    return types.is_date(kind) or types.is_time(kind) or not types.is_primitive(kind)
-
-
-def _from_geopandas(pyarrow: Any, frame: Any) -> Any:
-    """Geometries as WKB, which every version of geopandas writes and reads."""
-    systems = []
-    for position, dtype in enumerate(frame.dtypes):
-        if str(dtype) == "geometry":
-            crs = frame.iloc[:, position].crs
-            systems.append((position, None if crs is None else crs.to_wkt()))
-    table = _from_pandas(pyarrow, frame.to_wkb())
-    note = {"active": _active(frame), "columns": systems}
-    metadata = {**(table.schema.metadata or {}), _GEOMETRY_KEY: json.dumps(note).encode()}
-    return table.replace_schema_metadata(metadata)
-
-
-def _active(frame: Any) -> int | None:
-    """The position of the active geometry; None: it has none."""
-    try:
-        name = frame.geometry.name
-    except AttributeError:
-        return None
-    return int(frame.columns.get_loc(name))
 
 
 # --------------------------------------------------------------------------------------- reading
@@ -171,6 +128,8 @@ def read(what: int, payload: Any) -> object:
     module, name = _CLASSES[what]
     pyarrow = _needed("pyarrow", f"a {module}.{name} crosses as an Arrow table")
     library = _needed(module, f"a {module}.{name} was sent")
+    if what in (_DATA_FRAME, _GEO_DATA_FRAME):
+        frames.register(sys.modules["pandas"])  # before anything is read
     buffer = pyarrow.py_buffer(payload)
     try:
         table = _read_stream(pyarrow, buffer)
@@ -179,15 +138,13 @@ def read(what: int, payload: Any) -> object:
     except Exception as error:
         raise ProtocolError(f"bad message: a table that Arrow refuses: {_reason(error)}") from error
     try:
-        if what in (_DATA_FRAME, _GEO_DATA_FRAME):
-            _refuse_hollow(pyarrow.types, table, max(_HOLLOW_MAX, 8 * buffer.size))
-        return _from_arrow(library, what, table)
+        return _from_arrow(library, what, table, buffer.size)
     except MemoryError:
         raise
     except Exception as error:
         raise CannotCross(
-            f"a {module}.{name} that {module} {library.__version__} of this process cannot make: "
-            f"{_reason(error)}"
+            f"a {module}.{name} that {module} {library.__version__} in {sys.executable} cannot "
+            f"make: {_reason(error)}"
         ) from error
 
 
@@ -227,46 +184,15 @@ def _is_compressed(metadata: bytes) -> bool:
     return field(batch, 3) != 0
 
 
-def _refuse_hollow(types: Any, table: Any, most: int) -> None:
-    """pandas gives every value bytes: a column of 2**40 nulls, some hundred bytes here, would need
-    the machine's memory and more."""
-    count = sum(_hollow(types, chunk) for column in table.columns for chunk in column.chunks)
-    if count > most:
-        raise ValueError(f"{count} values that take no bytes in Arrow; {most} may be made")
-
-
-def _hollow(types: Any, array: Any) -> int:
-    """How many values it has, at any depth, that take none of the stream's bytes."""
-    kind = array.type
-    if hasattr(array, "storage"):  # an extension type
-        return _hollow(types, array.storage)
-    if types.is_struct(kind):
-        fields = range(kind.num_fields)
-        return sum(_hollow(types, array.field(i)) for i in fields) if fields else len(array)
-    if types.is_map(kind):
-        return _hollow(types, array.keys) + _hollow(types, array.items)
-    if types.is_dictionary(kind):
-        return _hollow(types, array.dictionary)
-    if hasattr(array, "sizes"):  # a list view, whose lists may all be the same values
-        views = sum(array.value_lengths().drop_null().to_pylist())
-        return views * (1 + _hollow(types, array.values))
-    if hasattr(array, "run_ends") or types.is_null(kind):
-        return len(array)
-    if types.is_fixed_size_binary(kind) and kind.byte_width == 0:
-        return len(array)
-    if getattr(kind, "list_size", None) == 0:
-        return len(array)
-    return _hollow(types, array.values) if hasattr(array, "values") else 0
-
-
-def _from_arrow(library: Any, what: int, table: Any) -> object:
+def _from_arrow(library: Any, what: int, table: Any, stream_bytes: int) -> object:
     if what == _TABLE:
         return table
     if what == _RECORD_BATCH:
         return _only_batch(library, table)
+    frames.check_size(sys.modules["pyarrow"].types, table, stream_bytes)
     if what == _DATA_FRAME:
-        return table.to_pandas()
-    return _to_geopandas(library, table)
+        return frames.to_pandas(table)
+    return frames.to_geopandas(library, table)
 
 
 def _only_batch(pyarrow: Any, table: Any) -> Any:
@@ -275,22 +201,11 @@ def _only_batch(pyarrow: Any, table: Any) -> Any:
         raise ValueError("it has more than one batch")
     if batches:
         return batches[0]
-    return pyarrow.RecordBatch.from_arrays(
-        [pyarrow.array([], field.type) for field in table.schema], schema=table.schema
-    )
-
-
-def _to_geopandas(geopandas: Any, table: Any) -> Any:
-    note = json.loads(table.schema.metadata[_GEOMETRY_KEY])
-    frame = table.to_pandas()
-    names = frame.columns
-    for position, crs in note["columns"]:
-        series = geopandas.GeoSeries.from_wkb(frame.iloc[:, position], crs=crs)
-        frame.isetitem(position, series)
-    made = geopandas.GeoDataFrame(frame)
-    if note["active"] is not None:
-        made = made.set_geometry(names[note["active"]])
-    return made
+    empty = [
+        column.chunk(0) if column.num_chunks else pyarrow.array([], column.type)
+        for column in table.columns
+    ]
+    return pyarrow.RecordBatch.from_arrays(empty, schema=table.schema)
 
 
 # ---------------------------------------------------------------------------------------- shared

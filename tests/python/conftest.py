@@ -99,6 +99,21 @@ def other_pythons() -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def pa() -> Any:
+    return pytest.importorskip("pyarrow")
+
+
+@pytest.fixture(scope="session")
+def pd(pa: Any) -> Any:
+    return pytest.importorskip("pandas")
+
+
+@pytest.fixture(scope="session")
+def gpd(pd: Any) -> Any:
+    return pytest.importorskip("geopandas")
+
+
+@pytest.fixture(scope="session")
 def wire_dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program that writes and verifies frames: RBR_WIRE_DUMP, or compiled from the tree."""
     given = os.environ.get("RBR_WIRE_DUMP")

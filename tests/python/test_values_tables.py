@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Arrow tables, pandas and geopandas frames through a real worker: exact, or refused by name."""
+"""Arrow tables through a real worker: exact, or refused by name. Frames: test_values_frames.py."""
 
 from __future__ import annotations
 
@@ -19,21 +19,6 @@ from ringbridge import tables
 
 HERE = Path(__file__).resolve().parent
 MakeWorker = Callable[..., rb.Worker]
-
-
-@pytest.fixture(scope="session")
-def pa() -> Any:
-    return pytest.importorskip("pyarrow")
-
-
-@pytest.fixture(scope="session")
-def pd(pa: Any) -> Any:
-    return pytest.importorskip("pandas")
-
-
-@pytest.fixture(scope="session")
-def gpd(pd: Any) -> Any:
-    return pytest.importorskip("geopandas")
 
 
 # ------------------------------------------------------------------------------------------ Arrow
@@ -119,131 +104,6 @@ def test_columns_that_are_no_table_are_refused_with_advice(pa: Any, echo: Any) -
         echo([pa.chunked_array([["a"], ["b"]])])
 
 
-# ----------------------------------------------------------------------------------------- pandas
-
-
-def frames(pd: Any) -> dict[str, Any]:
-    days = pd.date_range("2020-01-01", periods=3)
-    return {
-        "numbers": pd.DataFrame({"a": [1, 2, 3], "b": [0.5, float("nan"), -0.0]}),
-        "text": pd.DataFrame({"s": ["a", None, "é"]}),
-        "bytes": pd.DataFrame({"s": [b"a", None, b"\xff"]}),
-        "bools with gaps": pd.DataFrame({"b": pd.array([True, None, False], dtype="boolean")}),
-        "ints with gaps": pd.DataFrame({"i": pd.array([1, None, 3], dtype="Int16")}),
-        "dates": pd.DataFrame({"t": days, "z": days.tz_localize("UTC"), "d": days - days[0]}),
-        "times": pd.DataFrame({"t": [dt.time(1, 2), None]}),
-        "truths with gaps": pd.DataFrame({"b": pd.Series([True, None], dtype=object)}),
-        "lists": pd.DataFrame({"l": [["a"], ["b", "c"]]}),
-        "days": pd.DataFrame({"d": [dt.date(2020, 1, 1), None, dt.date(2021, 1, 1)]}),
-        "categories": pd.DataFrame({"c": pd.Categorical(["x", "y", "x"], ordered=True)}),
-        "periods": pd.DataFrame({"p": pd.period_range("2020-01", periods=3, freq="M")}),
-        "intervals": pd.DataFrame({"i": pd.interval_range(0, 3)}),
-        "an index": pd.DataFrame({"a": [1, 2, 3]}, index=pd.Index(["x", "y", "z"], name="key")),
-        "a range": pd.DataFrame({"a": [1, 2, 3]}, index=pd.RangeIndex(10, 16, 2)),
-        "two indices": pd.DataFrame(
-            {"a": [1, 2]}, index=pd.MultiIndex.from_tuples([(1, "x"), (2, "y")], names=["i", "j"])
-        ),
-        "two headers": pd.DataFrame(
-            [[1, 2]], columns=pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")])
-        ),
-        "numbered columns": pd.DataFrame([[1, 2], [3, 4]]),
-        "no rows": pd.DataFrame({"a": pd.array([], dtype="float32")}),
-        "no columns": pd.DataFrame(index=pd.RangeIndex(3)),
-    }
-
-
-NAMES = [
-    *("numbers", "text", "bytes", "bools with gaps", "ints with gaps", "dates", "days"),
-    *("categories", "periods", "intervals", "an index", "a range", "two indices", "two headers"),
-    *("times", "truths with gaps", "lists", "numbered columns", "no rows", "no columns"),
-]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_frame_comes_back_equal(pd: Any, echo: Any, name: str) -> None:
-    frame = frames(pd)[name]
-    back = echo([frame])[0]
-    assert type(back) is pd.DataFrame
-    pd.testing.assert_frame_equal(back, frame, check_freq=False)
-
-
-def test_frames_cross_to_another_python_and_back(
-    pd: Any, make_worker: MakeWorker, other_pythons: list[str]
-) -> None:
-    found = 0
-    for python in other_pythons:
-        probe = [python, "-c", "import pyarrow, pandas"]
-        if subprocess.run(probe, capture_output=True).returncode != 0:
-            continue
-        there = make_worker(python).load("rbr_testing.basics")
-        for frame in frames(pd).values():
-            pd.testing.assert_frame_equal(there.echo(frame), frame, check_freq=False)
-        found += 1
-    if not found:
-        pytest.skip("no other interpreter with pyarrow and pandas: RBR_TEST_PYTHONS")
-
-
-def test_a_frame_that_would_change_is_refused_with_the_column(pd: Any, echo: Any) -> None:
-    for column, text in [
-        (pd.Series([1, 2], dtype=object), "column 'x' has the dtype object.*int64"),
-        (pd.Series([dt.datetime(2020, 1, 1)], dtype=object), "column 'x'.*timestamp"),
-        (pd.Series([True, False], dtype=object), "column 'x'.*bool"),
-        (pd.Series([1, "a"], dtype=object), "Arrow cannot hold.*column x"),
-        (pd.Series([1j, 2j]), "Arrow cannot hold.*column x"),
-    ]:
-        with pytest.raises(rb.CannotCross, match=rf"args\[0\]\['k'\]: .*{text}"):
-            echo({"k": pd.DataFrame({"x": column})})
-    with pytest.raises(rb.CannotCross, match="Duplicate column names"):
-        echo(pd.DataFrame([[1, 2]], columns=["a", "a"]))
-
-
-def test_series_and_subclasses_are_refused_with_advice(pd: Any, echo: Any) -> None:
-    class Mine(pd.DataFrame):  # type: ignore[misc]
-        pass
-
-    with pytest.raises(rb.CannotCross, match=r"subclass of pandas.DataFrame.*DataFrame\(\.\.\.\)"):
-        echo(Mine({"a": [1]}))
-    with pytest.raises(rb.CannotCross, match=r"to_frame|to_numpy"):
-        echo(pd.Series([1, 2]))
-
-
-# -------------------------------------------------------------------------------------- geopandas
-
-
-def test_a_geodataframe_comes_back_equal(gpd: Any, echo: Any) -> None:
-    from geopandas.testing import assert_geodataframe_equal
-    from shapely.geometry import LineString, Point, Polygon
-
-    frame = gpd.GeoDataFrame(
-        {"name": ["a", "b", None], "number": [1, 2, 3]},
-        geometry=[Point(1, 2, 3), None, Polygon([(0, 0), (1, 0), (1, 1)])],
-        crs="EPSG:3857",
-        index=[7, 8, 9],
-    )
-    frame["other"] = gpd.GeoSeries(
-        [LineString(), Point(0, 0), LineString([(0, 0), (1, 1)])], index=[7, 8, 9], crs="EPSG:4326"
-    )
-    for each in (
-        frame,
-        frame.set_geometry("other"),
-        frame.iloc[:0],
-        frame.set_crs(None, allow_override=True),
-    ):
-        back = echo(each)
-        assert type(back) is gpd.GeoDataFrame
-        assert back.geometry.name == each.geometry.name and back.crs == each.crs
-        assert_geodataframe_equal(back, each)
-        assert back["other"].crs == each["other"].crs
-
-
-def test_a_geodataframe_without_an_active_geometry_comes_back(gpd: Any, echo: Any) -> None:
-    frame = gpd.GeoDataFrame({"a": [1, 2]})
-    back = echo(frame)
-    assert type(back) is gpd.GeoDataFrame and list(back["a"]) == [1, 2]
-    with pytest.raises(AttributeError):
-        _ = back.geometry
-
-
 # ------------------------------------------------------------------------ what is missing, and lies
 
 
@@ -284,42 +144,6 @@ def test_a_compressed_stream_is_refused(pa: Any, codec: str, category: bool) -> 
     assert tables.read(0, stream(pa, table)).equals(table)
     with pytest.raises(rb.ProtocolError, match="compressed"):
         tables.read(0, stream(pa, table, codec))
-
-
-def hollow_columns(pa: Any, count: int) -> dict[str, Any]:
-    """Values that take no bytes, at the top or in a list."""
-    nulls = pa.nulls(count)
-    structs = pa.StructArray.from_buffers(pa.struct([]), count, [None])
-    lists = pa.FixedSizeListArray.from_buffers(
-        pa.list_(pa.int8(), 0), count, [None], children=[pa.array([], pa.int8())]
-    )
-    whole = pa.array([0, count], pa.int64())
-    few = pa.array([1], pa.int8())
-    columns = {
-        "null": nulls,
-        "struct": structs,
-        "list of none": lists,
-        "list": pa.LargeListArray.from_arrays(whole, nulls),
-        "struct of it": pa.StructArray.from_arrays([nulls], ["x"]),
-        "map": pa.MapArray.from_arrays(pa.array([0, 1], pa.int32()), ["key"], nulls.slice(0, 1)),
-        "runs": pa.RunEndEncodedArray.from_arrays(pa.array([count], pa.int64()), few),
-    }
-    if hasattr(pa, "ListViewArray"):
-        sizes = [1000] * (count // 1000)
-        columns["views"] = pa.ListViewArray.from_arrays([0] * len(sizes), sizes, [0] * 1000)
-    return columns
-
-
-def test_a_small_frame_does_not_fill_the_memory(pa: Any, pd: Any) -> None:
-    for name, column in hollow_columns(pa, 20_000).items():
-        assert len(tables.read(2, stream(pa, pa.table({name: column})))) == len(column)
-    for name, column in hollow_columns(pa, 2**30).items():
-        if name == "map":
-            continue  # as long as its keys
-        sent = stream(pa, pa.table({name: column}))
-        with pytest.raises(rb.CannotCross, match="that take no bytes"):
-            tables.read(2, sent)
-        assert tables.read(0, sent).num_rows == len(column)
 
 
 @pytest.mark.parametrize("what", [-1, 4, None, "0", True])
