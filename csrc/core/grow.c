@@ -13,10 +13,14 @@
 
 #include "os.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { NODES_PER_CHUNK = 256 };
+enum {
+    NODES_PER_CHUNK = 256,
+    DEATH_MS = 500, /* the watcher knows sooner why the peer's socket is closed */
+};
 
 /* The next segment is as large as all of them so far, but no larger than this unless one block
  * needs more: growing costs page faults on both sides. */
@@ -148,15 +152,17 @@ static rbr_status
 fail_full(rbr_channel *channel, uint64_t payload, const char *why, rbr_error *err)
 {
     const rbr_block_table *table = &channel->blocks;
+    const bool fits = payload <= table->arena.mapped_bytes - table->arena.used_bytes;
 
     return rbr_fail(err, RBR_ARENA_FULL,
                     "%llu bytes of shared memory are wanted, but %s: the limit is %llu bytes, %llu "
-                    "are mapped, of which %llu are held in %llu blocks (delete arrays that are no "
-                    "longer needed, or raise limits={\"arena_bytes\": ...})",
+                    "are mapped, of which %llu are held in %llu blocks%s (delete arrays that are "
+                    "no longer needed, or raise limits={\"arena_bytes\": ...})",
                     (unsigned long long)payload, why, (unsigned long long)table->limit,
                     (unsigned long long)table->arena.mapped_bytes,
                     (unsigned long long)table->arena.used_bytes,
-                    (unsigned long long)table->arena.used_blocks);
+                    (unsigned long long)table->arena.used_blocks,
+                    fits ? ", and what is free lies in smaller pieces" : "");
 }
 
 /* As large as it should be or, where the system has not that much, as it needs to be. */
@@ -171,9 +177,29 @@ make_segment(rbr_mapping **out, int *fd, uint64_t bytes, uint64_t need, uint16_t
     return status;
 }
 
+/* The peer's end of the control socket is closed: waits for the watcher to find out why. Called and
+ * returns with arena_lock held; lets go of it between. */
+static rbr_status
+await_death(rbr_channel *channel, uint64_t deadline_ns, rbr_error *err)
+{
+    const uint64_t death_ns = rbr_now_ns() + DEATH_MS * RBR_MS;
+    const uint64_t until = deadline_ns < death_ns ? deadline_ns : death_ns;
+    rbr_status status;
+
+    pthread_mutex_unlock(&channel->blocks.arena_lock);
+    while ((status = rbr_channel_state(channel, err)) == RBR_OK && rbr_now_ns() < until)
+        poll(NULL, 0, 1);
+    pthread_mutex_lock(&channel->blocks.arena_lock);
+    if (status != RBR_OK)
+        return status;
+    return rbr_fail(err, RBR_DEAD, "%s %s (pid %d) no longer reads its control socket",
+                    channel->role == RBR_ROLE_HOST ? "worker" : "the host of worker", channel->name,
+                    channel->peer.pid);
+}
+
 /* Makes a segment and offers it. Called and returns with arena_lock held; lets go of it between. */
 static rbr_status
-grow_start(rbr_channel *channel, uint64_t payload, rbr_error *err)
+grow_start(rbr_channel *channel, uint64_t payload, uint64_t deadline_ns, rbr_error *err)
 {
     rbr_block_table *table = &channel->blocks;
     const uint64_t need = rbr_round_up(rbr_arena_extent_bytes(payload), 2 * RBR_MIB);
@@ -210,7 +236,7 @@ grow_start(rbr_channel *channel, uint64_t payload, rbr_error *err)
         table->ours[index] = NULL;
         pthread_cond_broadcast(&table->grown);
     }
-    return status;
+    return status == RBR_DEAD ? await_death(channel, deadline_ns, err) : status;
 }
 
 /* Under arena_lock. RBR_OK: look again. */
@@ -245,7 +271,7 @@ rbr_blocks_grow(rbr_channel *channel, uint64_t payload, uint64_t deadline_ns, rb
     if (!table->growing) {
         if (deadline_ns == 0)
             return RBR_AGAIN;
-        status = grow_start(channel, payload, err);
+        status = grow_start(channel, payload, deadline_ns, err);
         if (status != RBR_OK)
             return status;
     }
@@ -301,9 +327,9 @@ on_answered(rbr_channel *channel, uint16_t index, bool accepted, rbr_error *err)
         atomic_store(&channel->watch.trim_soon, true);
     } else {
         rbr_fail(&table->refusal, RBR_ARENA_FULL,
-                 "the other process could not map %llu bytes of shared memory (it is short of "
-                 "memory, or may open no more files: ulimit -n)",
-                 (unsigned long long)table->ours[index]->bytes);
+                 "process %d could not map %llu bytes of shared memory (it is short of memory, or "
+                 "may open no more files: ulimit -n)",
+                 channel->peer.pid, (unsigned long long)table->ours[index]->bytes);
         rbr_mapping_release(table->ours[index]);
         table->ours[index] = NULL;
     }

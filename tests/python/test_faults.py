@@ -331,6 +331,25 @@ def test_messages_name_the_call_by_its_label(make_worker: MakeWorker) -> None:
         module.pause.options(timeout=0.05, label="sheet 7")(30.0)
 
 
+def test_a_death_noticed_by_who_needs_memory_has_its_worker_and_its_cause(
+    make_worker: MakeWorker,
+) -> None:
+    for _ in range(5):
+        worker = make_worker()
+        os.kill(worker.pid, signal.SIGKILL)
+        with pytest.raises(ringbridge.WorkerDied, match=rf"pid {worker.pid}\).*signal 9"):
+            while True:  # the first ones may lie in memory that is there
+                worker.empty(64 << 20, "uint8").sum()
+                worker.load("rbr_testing.faults")
+
+
+def test_a_worker_that_hears_no_control_message_is_named(make_worker: MakeWorker) -> None:
+    worker = make_worker()
+    worker.load("rbr_testing.faults").hear_no_control_message()
+    with pytest.raises(ringbridge.WorkerDied, match=rf"worker .* \(pid {worker.pid}\) "):
+        worker.empty(64 << 20, "uint8")
+
+
 def test_a_call_after_the_death_is_not_blamed_for_it(make_worker: MakeWorker) -> None:
     """The message once said that the worker had died in whatever was called next."""
     worker = make_worker()

@@ -88,7 +88,7 @@ def of_shm(size: int) -> int:
 
 
 NOT_SEALED = "ProtocolError: the worker offers a segment that is not sealed"
-NOT_MAPPED = "ArenaFull: the other process could not map"
+NOT_MAPPED = "could not map"
 
 #: name -> what makes a descriptor instead of one of so many bytes, and what the host says to it
 FILES: dict[str, tuple[Callable[[int], int], str]] = {
