@@ -5,6 +5,7 @@
  */
 #include "ext.h"
 
+#include <errno.h>
 #include <string.h>
 
 static void *
@@ -61,8 +62,11 @@ raise_text(PyObject *type, const rbr_error *err, const char *otherwise)
 static void *
 raise_system(const rbr_error *err)
 {
-    PyObject *arguments = Py_BuildValue("(is)", err->sys_errno, err->text);
+    PyObject *arguments;
 
+    if (err->sys_errno == ENOMEM) /* as everywhere in Python */
+        return raise_text(PyExc_MemoryError, err, "out of memory");
+    arguments = Py_BuildValue("(is)", err->sys_errno, err->text);
     if (arguments != NULL) {
         PyErr_SetObject(PyExc_OSError, arguments); /* picks the subclass by errno */
         Py_DECREF(arguments);

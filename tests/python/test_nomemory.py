@@ -60,3 +60,29 @@ def test_a_worker_without_memory_for_a_call_says_so_as_it_ends(
     module.allow_no_more_memory(1 << 20)
     with pytest.raises(ringbridge.WorkerDied, match="MemoryError: out of memory for a frame of"):
         module.echo(["x" * 1000] * 12_000)
+
+
+SMALL = """
+import sys
+import ringbridge
+sys.path.insert(0, sys.argv[1])
+from rbr_testing.basics import allow_no_more_memory
+with ringbridge.Worker(sys.executable, paths=sys.argv[1:]) as worker:
+    echo = worker.load("rbr_testing.basics").echo
+    echo(bytes(100_000))
+    allow_no_more_memory(1 << 20)
+    try:
+        worker.empty(64 << 20, "uint8")
+    except MemoryError as error:
+        print(error)
+    assert echo(1) == 1
+"""
+
+
+def test_a_host_that_may_map_no_more_memory_gets_a_memory_error() -> None:
+    """It used to be an OSError with ENOMEM."""
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL, str(HERE)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "bytes of shared memory" in done.stdout
