@@ -93,6 +93,19 @@ def test_doctor_measures_an_environment(capsys: pytest.CaptureFixture[str]) -> N
     assert "no interpreter at" in capsys.readouterr().out
 
 
+def test_output_that_nobody_takes_ends_the_command_without_a_traceback() -> None:
+    command = [sys.executable, "-m", "ringbridge.cli.main", "doctor"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 1
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr == "ringbridge: [Errno 28] No space left on device\n"
+
+
 def test_help_names_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])

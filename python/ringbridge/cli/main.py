@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
 
 from ringbridge import __version__
@@ -23,9 +25,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verb.add_to(verbs)
     options = parser.parse_args(arguments)
     try:
-        return int(options.verb(options))
+        code = int(options.verb(options))
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        # What is left of the output may fail once more, when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # else its reader has gone, and needs no word
+            print(f"ringbridge: {error}", file=sys.stderr)
+        return 1
+    return code
 
 
 if __name__ == "__main__":
