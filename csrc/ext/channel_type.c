@@ -17,7 +17,9 @@ rbr_channel *
 channel_enter(ChannelObject *self)
 {
     if (self->channel == NULL || self->closing) {
-        PyErr_Format(self->state->ringbridge_error, "worker %U is closed", self->name);
+        PyErr_Format(self->state->ringbridge_error,
+                     "worker %U is closed: by close(), or since nothing held the Worker any more",
+                     self->name);
         return NULL;
     }
     self->users++;

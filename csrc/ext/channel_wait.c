@@ -18,7 +18,7 @@ deadline_from_timeout(PyObject *timeout, uint64_t *deadline_ns)
     if (seconds == -1.0 && PyErr_Occurred())
         return false;
     if (!(seconds >= 0)) {
-        PyErr_Format(PyExc_ValueError, "a timeout must be 0 or more seconds, not %R", timeout);
+        PyErr_Format(PyExc_ValueError, "a timeout cannot be negative or NaN, as %R is", timeout);
         return false;
     }
     if (seconds < 1e9) /* longer is for ever */

@@ -181,10 +181,10 @@ def _message(exception: BaseException) -> str:
         if isinstance(exception, SystemExit):
             code = exception.code
             said = "" if code is None else _clean(repr(code), 1024)
-            return f"the function called sys.exit({said}); the worker goes on"
+            return f"the code over there called sys.exit({said}); the worker goes on"
         if isinstance(exception, (KeyboardInterrupt, GeneratorExit)):
             name = type(exception).__name__
-            return f"the function raised {name}; the worker goes on"
+            return f"the code over there raised {name}; the worker goes on"
         return _clean(str(exception), _MESSAGE_BYTES_MAX)
     except BaseException:
         return "<its __str__ failed>"

@@ -9,6 +9,7 @@ arrays do, so that they lie in shared memory and are read in place.
 from __future__ import annotations
 
 import pickle
+import sys
 
 from ringbridge.errors import CannotCross
 
@@ -44,8 +45,8 @@ def read(data: bytes, *buffers: Any) -> object:
         raise
     except Exception as error:
         raise CannotCross(
-            f"a pickled value cannot be made in this process: {_reason(error)} (its module must "
-            "be importable on both sides)"
+            f"a pickled value cannot be made in {sys.executable}: {_reason(error)} (its module "
+            "must be importable on both sides)"
         ) from error
 
 
