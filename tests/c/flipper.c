@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "os.h"
+#include "pin.h"
 #include "soak.h"
 
 #include <string.h>
@@ -29,6 +30,8 @@ flip(void *argument)
     size_t i, rest;
     int value;
 
+    if (pin_processors() >= 2)
+        pin_to(1);
     while (!atomic_load_explicit(&f->stop, memory_order_relaxed))
         for (value = 0; value < f->values; value++) {
             rest = soak_random(&random) % f->count;
@@ -46,7 +49,11 @@ flip(void *argument)
 static void
 flipper_start(flipper *f)
 {
+    const bool has_its_own = pin_processors() >= 2;
+
     CHECK(pthread_create(&f->thread, NULL, flip, f) == 0);
+    if (has_its_own)
+        pin_to(0);
 }
 
 static void

@@ -4,19 +4,18 @@
  * publishes, at the same moment, cannot both miss each other.
  */
 #include "check.h"
+#include "pin.h"
 #include "ringbridge_wire.h"
 #include "wake.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* A round shows something when the sleeper's look comes right after the waker's publishing. How many
  * do depends on who else wants the processors, so it goes on until there were enough. */
-enum { ROUNDS = 60000, CLOSE_ROUNDS = 20000, SPINS = 2000, LINES = 8 };
+enum { ROUNDS = 60000, CLOSE_ROUNDS = 20000, LINES = 8 };
 #define ENOUGH_NS (15 * RBR_SECOND)
 
 typedef struct meeting {
@@ -38,15 +37,12 @@ pause_for(uint32_t loops)
         ;
 }
 
-/* Spins, or the moments would not be the same; not for long, where others want the processor. */
+/* Spins, or the moments would not be the same. */
 static void
 await(_Atomic uint32_t *word, uint32_t value)
 {
-    uint32_t spins;
-
-    for (spins = 0; atomic_load_explicit(word, memory_order_acquire) != value; spins++)
-        if (spins >= SPINS)
-            sched_yield();
+    while (atomic_load_explicit(word, memory_order_acquire) != value)
+        ;
 }
 
 static void *
@@ -55,6 +51,7 @@ publish(void *argument)
     meeting *m = argument;
     uint32_t round, line;
 
+    pin_to(1);
     for (round = 1;; round++) {
         atomic_store(&m->ready, round);
         await(&m->done, 2 * round - 1);
@@ -77,7 +74,7 @@ TEST_SECONDS(a_sleeper_and_a_waker_at_the_same_moment_never_miss_each_other, 120
     uint32_t round, line, met = 0, posted = 0;
     bool last = false;
 
-    if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+    if (pin_processors() < 2)
         SKIP("one processor: there is no same moment");
     m.shared = aligned_alloc(RBR_LINE, sizeof *m.shared);
     CHECK(m.shared != NULL);
@@ -85,6 +82,7 @@ TEST_SECONDS(a_sleeper_and_a_waker_at_the_same_moment_never_miss_each_other, 120
     rbr_wake_init(&m.sleeper, m.shared, RBR_ROLE_WORKER, 0);
     rbr_wake_init(&m.waker, m.shared, RBR_ROLE_HOST, 0);
     CHECK(pthread_create(&thread, NULL, publish, &m) == 0);
+    pin_to(0);
     for (round = 1; !last; round++) {
         bool seen;
 
