@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A host that ends, forks or is signalled at any moment: F25, F12 and F11 of the promises.
+"""A host that ends, forks or is signalled, a worker that is stopped: F25, F12, F11 and F3.
 
 Each runs in a process of its own (rbr_testing/moments.py). RBR_ROUNDS lengthens, RBR_SEED repeats.
 """
@@ -19,6 +19,7 @@ PROGRAM = "rbr_testing.moments"
 #: A child that does not end by then hangs.
 HANG_S = 60
 SIGNALS_MIN = 100  # fewer, and it was no storm
+LATE_S = 2.0  # what a deadline of 10 ms may take here, on a machine that does other things too
 
 
 def run_host(*arguments: object, seconds: float = HANG_S) -> str:
@@ -68,3 +69,17 @@ def test_no_message_is_lost_in_a_storm_of_signals(nothing_left: None) -> None:
     assert signals > SIGNALS_MIN
     rounds.count("calls in a storm of signals", calls)
     rounds.count("signals of the storm", signals)
+
+
+@pytest.mark.seconds(3600)
+@pytest.mark.timeout(3700)
+def test_a_worker_that_is_stopped_at_any_moment_answers_rightly_or_late(nothing_left: None) -> None:
+    """F3: every answer is its call's own, whatever became of those before it."""
+    seed, stops = rounds.seed(), rounds.rounds(200)
+    said = run_host("stop", seed, stops, seconds=HANG_S + stops).split()
+    answers, late, slowest = int(said[0]), int(said[1]), float(said[2])
+    print(f"the latest timeout after {slowest * 1e3:.0f} ms")
+    assert answers > 0 and late > 0
+    assert slowest < LATE_S
+    rounds.count("stops amid calls", stops)
+    rounds.count("calls of a worker that is stopped", answers + late)

@@ -4,6 +4,7 @@
 python -m rbr_testing.moments exit SEED           ends, somehow, somewhere
 python -m rbr_testing.moments fork SEED ROUNDS    forks again and again amid calls
 python -m rbr_testing.moments storm SEED SECONDS  calls under a signal every 100 us
+python -m rbr_testing.moments stop SEED ROUNDS    calls of a worker that is stopped again and again
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import ringbridge
 HERE = Path(__file__).resolve().parent.parent
 STORM_S = 100e-6
 CHILD_FAILED = 9
+STOP_DEADLINE_S = 0.01
 
 
 def start(name: str) -> tuple[ringbridge.Worker, ringbridge.RemoteModule]:
@@ -30,9 +32,10 @@ def start(name: str) -> tuple[ringbridge.Worker, ringbridge.RemoteModule]:
     return worker, worker.load("rbr_testing.faults")
 
 
-def exact_call(module: ringbridge.RemoteModule, number: int) -> None:
+def exact_call(module: ringbridge.RemoteModule, number: int, timeout: float | None = None) -> None:
     payload = b"%d" % number * (1 + number % 50)
-    assert module.checked(number, payload) == (number, len(payload), payload[::-1])
+    checked = module.checked if timeout is None else module.checked.options(timeout=timeout)
+    assert checked(number, payload) == (number, len(payload), payload[::-1])
 
 
 def call_for_ever(module: ringbridge.RemoteModule, number: int) -> None:
@@ -154,11 +157,51 @@ def call_in_a_storm(seed: int, seconds: float) -> None:
     print(calls, signals)
 
 
+# -------------------------------------------------------------------------------------------- stop
+
+
+def stop_somewhere(seed: int, rounds: int) -> None:
+    """Calls with a deadline: each gives the right answer or CallTimeout, soon after its time."""
+    rng = random.Random(seed)
+    worker, module = start("stop")
+    array = worker.empty(100_000, "u1")
+    stopper = threading.Thread(target=stop_and_go_on, args=(worker.pid, seed, rounds))
+    answers, late, slowest = 0, 0, 0.0
+    stopper.start()
+    while stopper.is_alive():
+        began = time.monotonic()
+        try:
+            if rng.random() < 0.8:
+                exact_call(module, answers, STOP_DEADLINE_S)
+            else:
+                echo = module.echo.options(timeout=STOP_DEADLINE_S)
+                assert bytes(echo(array)) == bytes(array)
+            answers += 1
+        except ringbridge.CallTimeout:
+            late += 1
+            slowest = max(slowest, time.monotonic() - began)
+    exact_call(module, answers)
+    assert worker.stats()["peer_blocks"] == 0
+    worker.close()
+    print(answers, late, slowest)
+
+
+def stop_and_go_on(pid: int, seed: int, rounds: int) -> None:
+    rng = random.Random(~seed)
+    for _ in range(rounds):
+        time.sleep(rng.random() * 0.002)
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(rng.random() * rng.choice([0.0, 0.002, 3 * STOP_DEADLINE_S]))
+        os.kill(pid, signal.SIGCONT)
+
+
 if __name__ == "__main__":
     verb, numbers = sys.argv[1], sys.argv[2:]
     if verb == "exit":
         exit_somewhere(int(numbers[0]))
     elif verb == "fork":
         fork_amid_calls(int(numbers[0]), int(numbers[1]))
+    elif verb == "stop":
+        stop_somewhere(int(numbers[0]), int(numbers[1]))
     else:
         call_in_a_storm(int(numbers[0]), float(numbers[1]))
