@@ -60,7 +60,7 @@ def from_geopandas(pyarrow: Any, frame: Any) -> Any:
         if str(dtype) == "geometry":
             crs = frame.iloc[:, position].crs
             systems.append((position, None if crs is None else crs.to_wkt()))
-    table = from_pandas(pyarrow, frame.to_wkb())
+    table = from_pandas(pyarrow, _like(frame, frame.to_wkb()))
     note = {"active": _active(frame), "columns": systems}
     metadata = {**(table.schema.metadata or {}), _GEOMETRY_KEY: json.dumps(note).encode()}
     return table.replace_schema_metadata(metadata)
@@ -156,9 +156,15 @@ def to_geopandas(geopandas: Any, table: Any) -> Any:
         series = geopandas.GeoSeries.from_wkb(frame.iloc[:, position], crs=crs)
         frame.isetitem(position, series)
     made = geopandas.GeoDataFrame(frame)
-    made.attrs = frame.attrs
     if note["active"] is not None:
         made = made.set_geometry(names[note["active"]])
+    return _like(frame, made)
+
+
+def _like(frame: Any, made: Any) -> Any:
+    """`made`, which geopandas has made of the frame, with what geopandas leaves out."""
+    made.attrs = frame.attrs
+    made.flags.allows_duplicate_labels = frame.flags.allows_duplicate_labels
     return made
 
 

@@ -223,6 +223,7 @@ def test_a_geodataframe_comes_back_equal(gpd: Any, echo: Any) -> None:
         crs="EPSG:3857",
         index=[7, 8, 9],
     )
+    frame.attrs = {"source": "survey"}
     frame["other"] = gpd.GeoSeries(
         [LineString(), Point(0, 0), LineString([(0, 0), (1, 1)])], index=[7, 8, 9], crs="EPSG:4326"
     )
@@ -231,10 +232,12 @@ def test_a_geodataframe_comes_back_equal(gpd: Any, echo: Any) -> None:
         frame.set_geometry("other"),
         frame.iloc[:0],
         frame.set_crs(None, allow_override=True),
+        frame.set_flags(allows_duplicate_labels=False),
     ):
         back = echo(each)
         assert type(back) is gpd.GeoDataFrame
         assert back.geometry.name == each.geometry.name and back.crs == each.crs
+        assert (back.attrs, back.flags) == (each.attrs, each.flags)
         assert_geodataframe_equal(back, each)
         assert back["other"].crs == each["other"].crs
 
