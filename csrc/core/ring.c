@@ -69,15 +69,15 @@ rbr_producer_claim(rbr_producer *producer, void **record, uint32_t bytes)
 {
     const uint64_t capacity = producer->mask + 1;
     const uint64_t need = RECORD_HEADER + rbr_round_up(bytes, RECORD_ALIGN);
-    const uint64_t uncommitted = producer->tail -
-                                 atomic_load_explicit(&producer->committed, memory_order_relaxed);
     struct rbr_record_shared *header;
 
     if (need > capacity / 4)
         return RBR_TOO_BIG;
     if (capacity - (producer->tail - producer->head_seen) < need) {
         /* acquire: the consumer has finished reading the bytes we are about to reuse. */
-        uint64_t head = atomic_load_explicit(&producer->shared->head, memory_order_acquire);
+        const uint64_t head = atomic_load_explicit(&producer->shared->head, memory_order_acquire);
+        const uint64_t uncommitted = producer->tail - atomic_load_explicit(&producer->committed,
+                                                                           memory_order_relaxed);
 
         /* R2, R4; what is claimed and not committed cannot have been consumed. */
         if (producer->tail - head > capacity || producer->tail - head < uncommitted ||
