@@ -2,13 +2,14 @@
 """pandas' and geopandas' frames to Arrow tables and back: exactly as they were, or not at all.
 
 What Arrow certainly keeps is only looked at; every other frame is made again here from its table,
-and compared, before it is sent. Called by tables.py, which imports this where there is a frame.
+and compared, before it is sent. Called by tables.py.
 """
 
 from __future__ import annotations
 
 import datetime
 import decimal
+import functools
 import json
 import math
 import sys
@@ -42,8 +43,8 @@ def from_pandas(pyarrow: Any, frame: Any) -> Any:
     kinds = {n: set(map(type, frame.iloc[:, n])) for n in objects}
     nan = {n for n in objects if kinds[n] == {str, float} and _gaps_are_nan(frame.iloc[:, n])}
     kinds.update((n, {str, type(None)}) for n in nan)
-    texts = {n for n in objects if kinds[n] <= {str, type(None)}} if _texts_are_objects() else set()
-    note = _note(frame, [(n, n in nan, n in texts) for n in objects])
+    old = bool(objects) and _texts_are_objects()
+    note = _note(frame, [(n, n in nan, old and kinds[n] <= {str, type(None)}) for n in objects])
     table = pyarrow.Table.from_pandas(frame)
     if note:
         metadata = {**(table.schema.metadata or {}), _NOTE_KEY: json.dumps(note).encode()}
@@ -126,6 +127,7 @@ def _texts_are_objects() -> bool:
 # -------------------------------------------------------------------------------------- from Arrow
 
 
+@functools.cache
 def register(pandas: Any) -> None:
     """Arrow's types for periods and intervals; pandas does so when it first makes one of either."""
     pandas.array([pandas.Period(ordinal=0, freq="D")]).__arrow_array__()
