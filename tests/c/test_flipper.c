@@ -171,10 +171,22 @@ TEST_SECONDS(wake_words_that_are_toggled_keep_nobody_past_a_deadline, 60)
 
 /* ------------------------------------------------------------------------------------ many words */
 
+/* `a` and `b` in turn, or a mix of them: each that is taken was verified as it was copied. */
+static void
+receive_all(fixture *f, const frame *a, const frame *b)
+{
+    rbr_message *message;
+
+    while (flipper_more(f, 2))
+        if (flipper_receive(f, &message) == RBR_OK) {
+            flipper_check_copy(f, message, a, b);
+            rbr_message_free(message);
+        }
+}
+
 static void
 receive_either(build_fn *first, build_fn *second)
 {
-    rbr_message *message;
     fixture f;
     frame a, b;
 
@@ -184,11 +196,7 @@ receive_either(build_fn *first, build_fn *second)
     a.size = b.size = a.size > b.size ? a.size : b.size;
     flipper_publish(&f, &a, a.size);
     flipper_add_bytes(&f.flips, f.record + 8, a.bytes, b.bytes, a.size);
-    while (flipper_more(&f, 2))
-        if (flipper_receive(&f, &message) == RBR_OK) {
-            flipper_check_copy(&f, message, &a, &b);
-            rbr_message_free(message);
-        }
+    receive_all(&f, &a, &b);
     printf("     one: %llu, the other: %llu, refused: %llu of %llu\n", (unsigned long long)f.met[0],
            (unsigned long long)f.met[1], (unsigned long long)f.refused,
            (unsigned long long)f.rounds);
@@ -208,7 +216,6 @@ TEST_SECONDS(a_call_that_becomes_a_result_with_a_block_is_verified_as_it_was_cop
 /* Size and frame together, as after a write of another frame in the same place. */
 TEST_SECONDS(a_frame_with_its_size_toggled_is_verified_as_it_was_copied, 60)
 {
-    rbr_message *message;
     fixture f;
     frame a, b;
 
@@ -219,11 +226,7 @@ TEST_SECONDS(a_frame_with_its_size_toggled_is_verified_as_it_was_copied, 60)
     flipper_publish(&f, &a, b.size);
     flipper_add(&f.flips, f.record, a.size, b.size, 0);
     flipper_add_bytes(&f.flips, f.record + 8, a.bytes, b.bytes, b.size);
-    while (flipper_more(&f, 2))
-        if (flipper_receive(&f, &message) == RBR_OK) {
-            flipper_check_copy(&f, message, &a, &b);
-            rbr_message_free(message);
-        }
+    receive_all(&f, &a, &b);
     flipper_teardown(&f);
 }
 
@@ -310,7 +313,6 @@ build_blob(rbr_builder *b)
 /* The frame stands in a block, which goes back at once, also when its frame is refused. */
 TEST_SECONDS(a_frame_in_a_block_is_verified_as_it_was_copied, 60)
 {
-    rbr_message *message;
     frame a, b, blob;
     fixture f;
 
@@ -322,11 +324,7 @@ TEST_SECONDS(a_frame_in_a_block_is_verified_as_it_was_copied, 60)
     memcpy(f.block + 64, a.bytes, a.size);
     flipper_publish(&f, &blob, blob.size);
     flipper_add_bytes(&f.flips, f.block + 64, a.bytes, b.bytes, a.size);
-    while (flipper_more(&f, 2))
-        if (flipper_receive(&f, &message) == RBR_OK) {
-            flipper_check_copy(&f, message, &a, &b);
-            rbr_message_free(message);
-        }
+    receive_all(&f, &a, &b);
     CHECK(returns(&f, 0) == f.rounds);
     flipper_teardown(&f);
 }

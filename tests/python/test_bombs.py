@@ -23,7 +23,7 @@ import ringbridge
 pytest.importorskip("flatbuffers")
 from rbr_testing.bombs import MINES, Bomb, bombs
 from rbr_testing.odd_values import of, tensor
-from rbr_testing.official import Layout, Wire
+from rbr_testing.official import Layout, Spec, Wire
 from rbr_testing.plain_values import DTYPE
 
 LIMIT_NS = 10_000_000
@@ -86,6 +86,22 @@ def test_a_bomb_ends_its_channel_in_time_and_nothing_else(
     assert raw_worker.show(1)
 
 
+def check_refused_in_time(
+    wire: Wire, raw_worker: RawWorker, spec: Spec, error: type[Exception], words: str
+) -> None:
+    """As a result; and the channel lives."""
+    frame = wire.frame("Result", {"value": spec})
+    raw_worker.show(frame)
+    started = raw_worker.started
+
+    def run() -> None:
+        with pytest.raises(error, match=words):
+            raw_worker.answer(frame, id_at=wire.id_at(frame))
+
+    assert processor_ns(TRIES, lambda: None, run) < LIMIT_NS
+    assert raw_worker.started == started
+
+
 @pytest.mark.parametrize("number", range(len(MINES)))
 def test_a_mine_is_refused_in_time_and_the_channel_lives(
     wire: Wire, raw_worker: RawWorker, number: int
@@ -93,16 +109,8 @@ def test_a_mine_is_refused_in_time_and_the_channel_lives(
     words, spec = MINES[number]
     if "descr" in spec.get("tensor", {}):
         pytest.importorskip("numpy")  # without it, no record is looked at
-    frame = wire.frame("Result", {"value": spec})
-    raw_worker.show(frame)
-    started = raw_worker.started
-
-    def run() -> None:
-        with pytest.raises(ringbridge.ProtocolError, match=f"bad message: .*{words}"):
-            raw_worker.answer(frame, id_at=wire.id_at(frame))
-
-    assert processor_ns(TRIES, lambda: None, run) < LIMIT_NS
-    assert raw_worker.started == started
+    error = ringbridge.ProtocolError, f"bad message: .*{words}"
+    check_refused_in_time(wire, raw_worker, spec, *error)
 
 
 @pytest.mark.parametrize("kind", ["Set", "FrozenSet", "Dict"])
@@ -114,16 +122,8 @@ def test_numbers_with_one_hash_are_refused_in_time_and_the_channel_lives(
     assert len(set(map(hash, same[:100]))) == 1
     numbers = [of("Complex", f=number.real, g=number.imag) for number in same]
     fields = {"keys": numbers, "items": numbers} if kind == "Dict" else {"items": numbers}
-    frame = wire.frame("Result", {"value": of("List", items=[of(kind, **fields)])})
-    raw_worker.show(frame)
-    started = raw_worker.started
-
-    def run() -> None:
-        with pytest.raises(ringbridge.CannotCross, match=r"^result\[0\]: .* the same hash"):
-            raw_worker.answer(frame, id_at=wire.id_at(frame))
-
-    assert processor_ns(TRIES, lambda: None, run) < LIMIT_NS
-    assert raw_worker.started == started
+    error = ringbridge.CannotCross, r"^result\[0\]: .* the same hash"
+    check_refused_in_time(wire, raw_worker, of("List", items=[of(kind, **fields)]), *error)
 
 
 @pytest.mark.parametrize("copy", [False, True])

@@ -345,7 +345,7 @@ def test_a_death_noticed_by_who_needs_memory_has_its_worker_and_its_cause(
 
 def test_a_worker_that_hears_no_control_message_is_named(make_worker: MakeWorker) -> None:
     worker = make_worker()
-    worker.load("rbr_testing.faults").hear_no_control_message()
+    worker.load("rbr_testing.descriptors").hear_no_control_message()
     with pytest.raises(ringbridge.WorkerDied, match=rf"worker .* \(pid {worker.pid}\) "):
         worker.empty(64 << 20, "uint8")
 

@@ -98,21 +98,13 @@ def test_the_official_runtime_reads_our_frames(wire: Wire, raw_worker: RawWorker
 def test_generated_values_mean_the_same_to_the_official_runtime(
     wire: Wire, raw_worker: RawWorker, kind: str
 ) -> None:
-    hypothesis = pytest.importorskip("hypothesis")
+    pytest.importorskip("hypothesis")
     from rbr_testing import strategies
 
     if kind == "arrays":
         pytest.importorskip("numpy")
-    seed, done = rounds.seed(), 0
+    done = 0
 
-    @hypothesis.seed(seed)
-    @hypothesis.settings(
-        max_examples=rounds.rounds(EXAMPLES),
-        deadline=None,
-        database=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    @hypothesis.given(getattr(strategies, kind)())
     def ours_is_read(value: Any) -> None:
         nonlocal done
         done += 1
@@ -124,5 +116,5 @@ def test_generated_values_mean_the_same_to_the_official_runtime(
             theirs = result_frame(wire, value, layout, vectors=done % 5 > 0)
             assert identical(raw_worker.answer(theirs, id_at=wire.id_at(theirs)), value)
 
-    ours_is_read()
+    strategies.check(getattr(strategies, kind)(), EXAMPLES, ours_is_read)
     rounds.count(f"generated {kind} through the official runtime", done)

@@ -9,31 +9,23 @@ import pytest
 from rbr_testing import rounds
 from rbr_testing.equality import identical
 
-hypothesis = pytest.importorskip("hypothesis")
-from rbr_testing import strategies  # noqa: E402  (needs hypothesis)
+pytest.importorskip("hypothesis")
+from rbr_testing import strategies
 
 EXAMPLES = 150  # for each interpreter and kind of value
 
 
-def round_trip(echoes: list[Any], strategy: Any, seed: int) -> int:
+def round_trip(echoes: list[Any], strategy: Any) -> int:
     """Making a value up takes longer than sending it: each goes to every interpreter."""
     done = 0
 
-    @hypothesis.seed(seed)
-    @hypothesis.settings(
-        max_examples=rounds.rounds(EXAMPLES),
-        deadline=None,
-        database=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    @hypothesis.given(strategy)
     def each(value: Any) -> None:
         nonlocal done
         for echo in echoes:
             done += 1
             assert identical(echo(value), value)
 
-    each()
+    strategies.check(strategy, EXAMPLES, each)
     return done
 
 
@@ -46,5 +38,5 @@ def test_generated_values_come_back_exactly(
     if kind != "values":
         pytest.importorskip("numpy")
     others = [make_worker(path).load("rbr_testing.basics").echo for path in other_pythons]
-    done = round_trip([echo, *others], getattr(strategies, kind)(), rounds.seed())
+    done = round_trip([echo, *others], getattr(strategies, kind)())
     rounds.count(f"generated {kind.replace('_', ' ')} sent and back", done)

@@ -204,6 +204,12 @@ def control_socket() -> socket.socket:
     raise LookupError("no control socket")
 
 
+def hear_no_control_message() -> None:
+    """From now on, a control message to this process is as one to a process that is dead."""
+    with control_socket() as control:
+        control.shutdown(socket.SHUT_RD)
+
+
 def send_strays(message: bytes, count: int) -> int:
     """To the peer, whoever that is. Gives how many descriptors this process has open."""
     with control_socket() as control, open(os.devnull) as stray:

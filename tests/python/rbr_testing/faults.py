@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import resource
-import socket
 import sys
 import time
 
@@ -45,17 +44,6 @@ def keep_a_grandchild() -> int:
         time.sleep(60)
         os._exit(0)
     return child
-
-
-def hear_no_control_message() -> None:
-    """From now on, a control message to this worker is as one to a worker that is dead."""
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            with socket.socket(fileno=os.dup(int(name))) as end:
-                if end.type == socket.SOCK_SEQPACKET:
-                    end.shutdown(socket.SHUT_RD)
-        except OSError:
-            pass  # the folder's own, or no socket
 
 
 def length(value: object) -> int:

@@ -7,9 +7,13 @@ import datetime as dt
 import pathlib
 import struct
 import uuid
+from collections.abc import Callable
 from typing import Any
 
+import hypothesis
 from hypothesis import strategies as st
+
+from rbr_testing import rounds
 
 try:
     import numpy as np
@@ -123,3 +127,14 @@ def _bits(draw: st.DrawFn, dtype: Any, size: int) -> bytes:
 def values_and_arrays() -> st.SearchStrategy[Any]:
     """The same as `values`, with arrays among the leaves; needs numpy."""
     return st.recursive(st.one_of(scalars, one_type, arrays()), _containers, max_leaves=12)
+
+
+def check(strategy: Any, examples: int, one: Callable[[Any], None]) -> None:
+    """Calls `one` with so many values (or RBR_ROUNDS), from RBR_SEED's or a new seed."""
+    settings = hypothesis.settings(
+        max_examples=rounds.rounds(examples),
+        deadline=None,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    hypothesis.seed(rounds.seed())(settings(hypothesis.given(strategy)(one)))()
