@@ -4,34 +4,21 @@
  * worker, a Result frame with the same bytes comes back. Building, verifying, copying and both
  * watcher threads included; no Python.
  */
-#include "exchange_legs.h"
+#include "call_legs.h"
+#include "messages.h"
+#include "process.h"
+#include "trace.h"
 
 #include "base.h"
-
-#include "ringbridge_flatbuf.h"
-#include "ringbridge_wire.h"
+#include "os.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FRAME_OVERHEAD = 512 };
 #define HANDSHAKE_NS (10 * RBR_SECOND)
 #define SPIN_NS ((int64_t)RBR_SECOND) /* longer than any answer takes */
-
-void
-bench_echo_prepare(bench_echo *echo, uint32_t bytes)
-{
-    *echo = (bench_echo){.bytes = bytes, .frame_room = bytes + FRAME_OVERHEAD};
-    echo->argument = calloc(1, bytes);
-    echo->frame = malloc(echo->frame_room); /* malloc aligns to 16 */
-    echo->worker = bench_shared_new(sizeof *echo->worker);
-    if (echo->argument == NULL || echo->frame == NULL)
-        bench_die(BENCH_EXIT_MACHINE, "no %u bytes of memory", bytes);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, echo->sockets) != 0)
-        bench_die(BENCH_EXIT_MACHINE, "no socket pair");
-}
 
 static void
 shake_hands(bench_echo *echo, const char *who)
@@ -42,8 +29,8 @@ shake_hands(bench_echo *echo, const char *who)
         bench_die(BENCH_EXIT_MACHINE, "handshake of the %s: %s", who, error.text);
 }
 
-void
-bench_echo_join(void *context)
+static void
+join(void *context)
 {
     bench_echo *echo = context;
     rbr_error error;
@@ -55,22 +42,44 @@ bench_echo_join(void *context)
     shake_hands(echo, "worker");
 }
 
-void
-bench_echo_leave(void *context)
+static void
+leave(void *context)
 {
     bench_echo *echo = context;
 
-    rbr_channel_stats(echo->channel, &echo->worker->stats);
     rbr_channel_release(echo->channel);
+}
+
+void
+bench_echo_prepare(bench_echo *echo, bench_duo_hooks *hooks, const bench_options *options,
+                   uint32_t bytes)
+{
+    *echo = (bench_echo){.wait = options->wait,
+                         .bytes = bytes,
+                         .window = options->window,
+                         .frame_room = bytes + BENCH_FRAME_OVERHEAD};
+    *hooks = (bench_duo_hooks){join, leave, echo};
+    echo->argument = calloc(1, bytes);
+    echo->frame = malloc(echo->frame_room); /* malloc aligns to 16 */
+    echo->pending = calloc(options->window, sizeof *echo->pending);
+    if (echo->argument == NULL || echo->frame == NULL || echo->pending == NULL)
+        bench_die(BENCH_EXIT_MACHINE, "no %u bytes of memory", bytes);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, echo->sockets) != 0)
+        bench_die(BENCH_EXIT_MACHINE, "no socket pair");
+    rbr_wake_calibrate(); /* remembered; a process that is pinned already would never spin */
 }
 
 void
 bench_echo_connect(bench_echo *echo, const bench_options *options, int child)
 {
-    static const int64_t spin_ns[] = {
-        [BENCH_WAIT_SPIN] = SPIN_NS, [BENCH_WAIT_BLOCK] = 0, [BENCH_WAIT_ADAPTIVE] = -1};
-    const rbr_channel_options wanted = {
-        .name = "ringbench", .ring_bytes = options->ring_bytes, .spin_ns = spin_ns[options->wait]};
+    static const int64_t spin_ns[] = {[BENCH_WAIT_SPIN] = SPIN_NS,
+                                      [BENCH_WAIT_YIELD] = SPIN_NS,
+                                      [BENCH_WAIT_BLOCK] = 0,
+                                      [BENCH_WAIT_ADAPTIVE] = -1};
+    const rbr_channel_options wanted = {.name = "ringbench",
+                                        .ring_bytes = options->ring_bytes,
+                                        .arena_limit = options->arena_bytes,
+                                        .spin_ns = spin_ns[options->wait]};
     rbr_error error;
 
     close(echo->sockets[1]);
@@ -84,61 +93,12 @@ void
 bench_echo_close(bench_echo *echo)
 {
     rbr_channel_release(echo->channel);
-    bench_shared_free(echo->worker, sizeof *echo->worker);
     free(echo->argument);
     free(echo->frame);
+    free(echo->pending);
 }
 
-/* --------------------------------------------------------------------------------------- frames */
-
-static uint32_t
-build_bytes(rbr_builder *builder, uint32_t slot, const void *bytes, uint32_t size)
-{
-    const uint32_t value = rbr_build_table(builder, slot, &rbr_shape_value_bytes);
-
-    rbr_build_u8(builder, value, &rbr_shape_value_bytes, RBR_VALUE__KIND, RBR_KIND_BYTES);
-    rbr_build_bytes(builder, rbr_build_slot(value, &rbr_shape_value_bytes, RBR_VALUE__B), bytes,
-                    size);
-    return rbr_build_finish(builder);
-}
-
-/* The frame up to its body's table; returns that. */
-static uint32_t
-build_body(bench_echo *echo, rbr_builder *builder, uint64_t id, uint8_t type,
-           const rbr_shape *shape)
-{
-    uint32_t root;
-
-    rbr_build_start(builder, echo->frame, echo->frame_room, NULL, NULL);
-    root = rbr_build_table(builder, 0, &rbr_shape_frame);
-    rbr_build_u64(builder, root, &rbr_shape_frame, RBR_FRAME__ID, id);
-    rbr_build_u8(builder, root, &rbr_shape_frame, RBR_FRAME__BODY_TYPE, type);
-    return rbr_build_table(builder, rbr_build_slot(root, &rbr_shape_frame, RBR_FRAME__BODY), shape);
-}
-
-static uint32_t
-build_call(bench_echo *echo, uint64_t id)
-{
-    rbr_builder builder;
-    uint32_t call, args;
-
-    call = build_body(echo, &builder, id, RBR_BODY_CALL, &rbr_shape_call);
-    rbr_build_u32(&builder, call, &rbr_shape_call, RBR_CALL__FUNCTION, 1);
-    args = rbr_build_vector(&builder, rbr_build_slot(call, &rbr_shape_call, RBR_CALL__ARGS), 1, 4,
-                            4);
-    return build_bytes(&builder, args, echo->argument, echo->bytes);
-}
-
-static uint32_t
-build_result(bench_echo *echo, uint64_t id, const void *bytes, uint32_t size)
-{
-    rbr_builder builder;
-    uint32_t result;
-
-    result = build_body(echo, &builder, id, RBR_BODY_RESULT, &rbr_shape_result);
-    return build_bytes(&builder, rbr_build_slot(result, &rbr_shape_result, RBR_RESULT__VALUE),
-                       bytes, size);
-}
+/* ----------------------------------------------------------------------------------- both sides */
 
 static void
 need(rbr_status status, bench_echo *echo, const char *what)
@@ -151,58 +111,124 @@ need(rbr_status status, bench_echo *echo, const char *what)
     bench_die(BENCH_EXIT_WRONG, "%s: status %d %s", what, (int)status, error.text);
 }
 
-/* ----------------------------------------------------------------------------------- both sides */
+/* Who yields looks without waiting, and lets others run in between. */
+static rbr_status
+wait_for_answer(bench_echo *echo, rbr_pending *pending, rbr_message **out)
+{
+    rbr_status status;
+
+    if (echo->wait != BENCH_WAIT_YIELD)
+        return rbr_pending_wait(pending, out, RBR_FOREVER, RBR_FOREVER);
+    while ((status = rbr_pending_wait(pending, out, 0, 0)) == RBR_AGAIN)
+        rbr_os_yield();
+    return status;
+}
+
+static rbr_status
+wait_for_call(bench_echo *echo, rbr_message **out)
+{
+    rbr_status status;
+
+    if (echo->wait != BENCH_WAIT_YIELD)
+        return rbr_channel_receive(echo->channel, out, RBR_FOREVER, RBR_FOREVER);
+    while ((status = rbr_channel_receive(echo->channel, out, 0, 0)) == RBR_AGAIN)
+        rbr_os_yield();
+    return status;
+}
+
+static void
+send_call(bench_echo *echo, rbr_pending *pending, uint64_t sequence)
+{
+    const uint64_t id = rbr_pending_begin(pending, echo->channel);
+    uint32_t size;
+
+    bench_trace(BENCH_EVENT_SEND, sequence);
+    memcpy(echo->argument, &sequence, sizeof sequence);
+    size = bench_build_call(echo->frame, echo->frame_room, id, echo->argument, echo->bytes);
+    need(rbr_channel_send(echo->channel, echo->frame, size, NULL, 0, RBR_FOREVER, NULL), echo,
+         "send");
+    bench_trace(BENCH_EVENT_SENT, sequence);
+}
+
+static void
+take_answer(bench_echo *echo, rbr_pending *pending, uint64_t sequence)
+{
+    rbr_message *message;
+    const uint8_t *bytes;
+    uint32_t size = 0;
+
+    need(wait_for_answer(echo, pending, &message), echo, "wait");
+    bench_trace(BENCH_EVENT_GOT, sequence);
+    memcpy(echo->argument, &sequence, sizeof sequence);
+    bytes = bench_result_bytes(message, &size);
+    if (bytes == NULL || size != echo->bytes || memcmp(bytes, echo->argument, size) != 0)
+        bench_die(BENCH_EXIT_WRONG, "call %llu came back with another argument",
+                  (unsigned long long)sequence);
+    rbr_message_free(message);
+    rbr_pending_end(pending);
+}
 
 static void
 echo_trip(void *context)
 {
     bench_echo *echo = context;
+    uint32_t i;
+
+    for (i = 0; i < echo->window; i++)
+        send_call(echo, &echo->pending[i], echo->sequence + i);
+    for (i = 0; i < echo->window; i++)
+        take_answer(echo, &echo->pending[i], echo->sequence + i);
+    echo->sequence += echo->window;
+}
+
+static void
+answer_one(bench_echo *echo)
+{
     rbr_message *message;
     const uint8_t *bytes;
-    rbr_pending pending;
-    uint32_t size;
-    uint64_t id;
-    uint8_t type;
+    uint32_t size = 0;
 
-    echo->sequence++;
-    memcpy(echo->argument, &echo->sequence, sizeof echo->sequence);
-    id = rbr_pending_begin(&pending, echo->channel);
-    size = build_call(echo, id);
+    need(wait_for_call(echo, &message), echo, "receive");
+    bench_trace(BENCH_EVENT_GOT, rbr_message_id(message));
+    bytes = bench_call_bytes(message, &size);
+    if (bytes == NULL)
+        bench_die(BENCH_EXIT_WRONG, "a frame that is no call of ours");
+    size = bench_build_result(echo->frame, echo->frame_room, rbr_message_id(message), bytes, size);
     need(rbr_channel_send(echo->channel, echo->frame, size, NULL, 0, RBR_FOREVER, NULL), echo,
          "send");
-    need(rbr_pending_wait(&pending, &message, RBR_FOREVER, RBR_FOREVER), echo, "wait");
-    bytes = rbr_get_vector(rbr_get_table(rbr_message_body(message, &type), RBR_RESULT__VALUE),
-                           RBR_VALUE__B, &size);
-    if (type != RBR_BODY_RESULT || size != echo->bytes || memcmp(bytes, echo->argument, size) != 0)
-        bench_die(BENCH_EXIT_WRONG, "call %llu came back with another argument",
-                  (unsigned long long)id);
+    bench_trace(BENCH_EVENT_SENT, rbr_message_id(message));
     rbr_message_free(message);
-    rbr_pending_end(&pending);
 }
 
 static void
 echo_answer(void *context)
 {
     bench_echo *echo = context;
-    rbr_message *message;
-    const uint8_t *args, *bytes;
-    uint32_t count, size;
-    uint8_t type;
+    uint32_t i;
 
-    need(rbr_channel_receive(echo->channel, &message, RBR_FOREVER, RBR_FOREVER), echo, "receive");
-    args = rbr_get_vector(rbr_message_body(message, &type), RBR_CALL__ARGS, &count);
-    if (type != RBR_BODY_CALL || count != 1)
-        bench_die(BENCH_EXIT_WRONG, "a frame of type %d with %u arguments is no call of ours", type,
-                  count);
-    bytes = rbr_get_vector(rbr_vector_table(args, 0), RBR_VALUE__B, &size);
-    size = build_result(echo, rbr_message_id(message), bytes, size);
-    need(rbr_channel_send(echo->channel, echo->frame, size, NULL, 0, RBR_FOREVER, NULL), echo,
-         "send");
-    rbr_message_free(message);
+    for (i = 0; i < echo->window; i++)
+        answer_one(echo);
+}
+
+static void
+echo_count(const void *context, bench_counts *out)
+{
+    const bench_echo *echo = context;
+    rbr_stats stats;
+
+    rbr_channel_stats(echo->channel, &stats);
+    out->wakes += stats.wakes_sent;
+    out->sleeps += stats.sleeps;
+    out->late_looks += stats.late_looks;
 }
 
 void
 bench_echo_leg(bench_leg *leg, bench_echo *echo)
 {
-    *leg = (bench_leg){"channel", false, echo_trip, echo_answer, echo};
+    *leg = (bench_leg){.name = "channel",
+                       .kind = "round trip",
+                       .trip = echo_trip,
+                       .answer = echo_answer,
+                       .count = echo_count,
+                       .context = echo};
 }

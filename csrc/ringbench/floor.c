@@ -5,7 +5,9 @@
  *   between two processes   cache lines, semaphore, futex, eventfd, pipe; on two CPUs and on one
  *   in one process          the clock, a system call, a post that nobody waits for, memcpy
  */
-#include "legs.h"
+#include "floor_legs.h"
+#include "process.h"
+#include "progress.h"
 #include "report.h"
 
 #include "ringbridge.h"
@@ -25,16 +27,18 @@ static const struct {
 } round_trips[] = {
     {"one cache line", BENCH_ONE_LINE, false},
     {"own cache lines", BENCH_OWN_LINE, false},
+    {"own cache lines, yielding", BENCH_YIELD_LINE, false},
     {"sem_t", BENCH_SEM, false},
     {"futex", BENCH_FUTEX, false},
     {"eventfd + poll", BENCH_EVENTFD, false},
     {"pipe", BENCH_PIPE, false},
+    {"yielding, one CPU", BENCH_YIELD_LINE, true},
     {"sem_t, one CPU", BENCH_SEM, true},
     {"futex, one CPU", BENCH_FUTEX, true},
     {"eventfd + poll, one CPU", BENCH_EVENTFD, true},
     {"pipe, one CPU", BENCH_PIPE, true},
 };
-enum { ROUND_TRIPS = sizeof round_trips / sizeof round_trips[0] };
+enum { OWN_LINES = 1, ROUND_TRIPS = sizeof round_trips / sizeof round_trips[0] };
 
 static void
 measure_round_trips(const bench_options *options, bench_report *report)
@@ -45,15 +49,19 @@ measure_round_trips(const bench_options *options, bench_report *report)
     bench_duo duo;
     size_t i;
 
-    bench_report_progress(report, "round trips");
     for (i = 0; i < ROUND_TRIPS; i++)
         bench_floor_leg(&legs[i], &states[i], round_trips[i].name, round_trips[i].kind,
                         round_trips[i].same_cpu);
-    bench_duo_start(&duo, legs, options->cpus, NULL, NULL, NULL);
+    bench_duo_start(&duo, legs, ROUND_TRIPS, options, NULL);
     bench_measure_legs(&duo, ROUND_TRIPS, measures, options);
     bench_duo_end(&duo);
     for (i = 0; i < ROUND_TRIPS; i++) {
-        bench_row_measure(bench_report_row(report, round_trips[i].name), &measures[i]);
+        bench_row *row = bench_report_row(report, "floor", round_trips[i].name);
+
+        bench_row_measure(row, &measures[i], options, 1);
+        if (round_trips[i].kind != BENCH_OWN_LINE)
+            bench_row_ratio(row, "own cache lines",
+                            bench_measure_ratio(&measures[i], &measures[OWN_LINES]), 0);
         bench_floor_close(&states[i]);
     }
 }
@@ -95,7 +103,8 @@ measure_cost(bench_report *report, const char *name, void (*once)(void))
             once();
         values[slice] = (double)(rbr_now_ns() - start) / COST_TURNS;
     }
-    bench_row_set(bench_report_row(report, name), "trip_ns", bench_median(values, COST_SLICES));
+    bench_row_set(bench_report_row(report, "floor", name), "trip_ns",
+                  bench_median(values, COST_SLICES));
 }
 
 /* -------------------------------------------------------------------------------------- memcpy */
@@ -145,13 +154,13 @@ measure_memcpy(const bench_options *options, bench_report *report, size_t bytes,
         bench_row *row;
 
         snprintf(name, sizeof name, "memcpy %s, %s", size, fresh ? "fresh" : "warm");
-        bench_report_progress(report, name);
+        bench_progress(options, "%s", name);
         for (copies = 0; copies < COPIES_MAX; copies++) {
             if (copies >= 3 && rbr_now_ns() - start > budget_ns)
                 break;
             values[copies] = copy_once(from, fresh ? NULL : warm, bytes);
         }
-        row = bench_report_row(report, name);
+        row = bench_report_row(report, "floor", name);
         bench_row_set(row, "trip_ns", bench_median(values, (size_t)copies));
         bench_row_set(row, "bytes", (double)bytes);
         bench_row_set(row, "bytes_per_s", (double)bytes * 1e9 / *bench_row_get(row, "trip_ns"));
@@ -160,18 +169,16 @@ measure_memcpy(const bench_options *options, bench_report *report, size_t bytes,
     munmap(warm, bytes);
 }
 
-int
+void
 bench_floor(const bench_options *options, bench_report *report)
 {
     static const bench_column columns[] = {
-        {"trip_ns", "trip us", 1e3, 3}, {"p50_ns", "p50", 1e3, 3},       {"p90_ns", "p90", 1e3, 3},
-        {"p99_ns", "p99", 1e3, 3},      {"p99.9_ns", "p99.9", 1e3, 3},   {"max_ns", "max", 1e3, 1},
-        {"calls_per_s", "k/s", 1e3, 1}, {"bytes_per_s", "GB/s", 1e9, 2},
+        {"trip_ns", "trip"}, BENCH_PERCENTILE_COLUMNS,   {"max_ns", "max"},
+        {"mean_ns", "mean"}, {"messages_per_s", "rate"}, {"bytes_per_s", "speed"},
     };
 
     measure_round_trips(options, report);
     bench_bound(120, "small costs and memcpy");
-    bench_report_progress(report, "small costs");
     sem_init(&lonely, 0, 0);
     measure_cost(report, "clock_gettime", cost_clock);
     measure_cost(report, "system call", cost_syscall);
@@ -179,6 +186,6 @@ bench_floor(const bench_options *options, bench_report *report)
     measure_memcpy(options, report, 64 << 10, "64 KiB");
     measure_memcpy(options, report, 8 << 20, "8 MiB");
     measure_memcpy(options, report, 100 * 1000 * 1000, "100 MB");
-    bench_report_print(report, columns, sizeof columns / sizeof columns[0]);
-    return 0;
+    bench_bound(0, "");
+    bench_report_columns(report, columns, sizeof columns / sizeof columns[0]);
 }

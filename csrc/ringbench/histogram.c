@@ -45,15 +45,21 @@ bench_histogram_bucket_top(size_t bucket)
 }
 
 void
-bench_histogram_record(bench_histogram *histogram, uint64_t value)
+bench_histogram_record_many(bench_histogram *histogram, uint64_t value, uint64_t count)
 {
     if (histogram->total == 0 || value < histogram->min)
         histogram->min = value;
     if (value > histogram->max)
         histogram->max = value;
-    histogram->total++;
-    histogram->sum += (double)value;
-    histogram->counts[bench_histogram_bucket(value)]++;
+    histogram->total += count;
+    histogram->sum += (double)value * (double)count;
+    histogram->counts[bench_histogram_bucket(value)] += count;
+}
+
+void
+bench_histogram_record(bench_histogram *histogram, uint64_t value)
+{
+    bench_histogram_record_many(histogram, value, 1);
 }
 
 void

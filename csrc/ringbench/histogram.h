@@ -21,6 +21,7 @@ typedef struct bench_histogram {
 
 void bench_histogram_clear(bench_histogram *histogram);
 void bench_histogram_record(bench_histogram *histogram, uint64_t value);
+void bench_histogram_record_many(bench_histogram *histogram, uint64_t value, uint64_t count);
 void bench_histogram_add(bench_histogram *histogram, const bench_histogram *other);
 double bench_histogram_mean(const bench_histogram *histogram);
 

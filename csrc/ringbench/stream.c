@@ -7,24 +7,27 @@
  *   commit                             --->    release
  *   waits for the last                 <---    received = count
  *
- * Each record begins with its number, and the sum of its words is known: a record that is lost,
- * repeated, out of order or torn ends the program with 1.
+ * Each record begins with its number, and the sum of its words is known: what is lost, duplicated, out
+ * of order or torn is counted.
  *
  * Three things take turns with the stream, slice by slice: the same payloads through bare slots and
  * two counters (no records: what the two CPUs can do at best), the cache-line ping-pong (how far
  * the two CPUs are apart just now; a hypervisor moves them), and memcpy of the same size.
  */
-#include "legs.h"
+#include "floor_legs.h"
+#include "measure.h"
 #include "payload.h"
+#include "process.h"
+#include "progress.h"
 #include "report.h"
+#include "rings.h"
+#include "sequence.h"
 
 #include "os.h"
-#include "ring.h"
-#include "segment.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define BUDGET_RECORDS_PER_S 100e6 /* of 64 bytes */
 #define BUDGET_BYTES_PER_S 20e9    /* of 64 KiB; or */
@@ -34,100 +37,147 @@
 #define PILOT_BYTES (UINT64_C(4) << 20)
 
 struct stream_shared {
-    uint64_t count; /* records of the next trip; by the parent before it */
-    alignas(RBR_LINE) _Atomic uint64_t received; /* ever; by the child */
+    uint64_t count; /* records of the next trip; by the first side before it */
+    alignas(
+        RBR_LINE) _Atomic uint64_t received; /* the next number that is due; by the other side */
+    bench_sequence sequence;                     /* what became of them; by the other side */
     struct rbr_ring_shared bare;
 };
 
 typedef struct stream {
     struct stream_shared *shared;
-    rbr_segment segment;
-    rbr_producer producer;
-    rbr_consumer consumer;
+    bench_rings rings;
+    bool one_cpu;
     uint32_t bytes, batch;
-    uint64_t sequence; /* of the next record */
+    uint64_t sequence; /* of the next record to send */
     uint64_t bare_sequence;
     uint64_t bare_slots; /* a power of two */
-    uint64_t sum;      /* of the payload's words after the first */
+    uint64_t sum;        /* of the payload's words after the first */
     uint64_t *source, *copy;
 } stream;
 
+/* While nothing is to be done: on one CPU the other side needs it. */
+static void
+pause_for_other(const stream *all)
+{
+    if (all->one_cpu)
+        rbr_os_yield();
+    else
+        rbr_os_relax();
+}
+
 /* ----------------------------------------------------------------------------------- both sides */
+
+static void
+commit(bench_end *end, rbr_producer *producer)
+{
+    rbr_producer_commit(producer);
+    if (end->wait >= BENCH_WAIT_BLOCK)
+        rbr_wake_peer(&end->wake, RBR_WAKE_DATA);
+}
 
 static void
 stream_trip(void *context)
 {
     stream *all = context;
-    rbr_producer producer = all->producer; /* in registers: nobody else uses it meanwhile */
+    bench_end *to = &all->rings.ends[BENCH_HERE];
+    rbr_producer producer = to->producer; /* in registers: nobody else uses it meanwhile */
     const uint64_t end = all->sequence + all->shared->count;
     uint32_t in_batch = 0;
     uint64_t sequence;
-    rbr_status status;
     void *record;
 
     for (sequence = all->sequence; sequence < end; sequence++) {
-        while ((status = rbr_producer_claim(&producer, &record, all->bytes)) == RBR_AGAIN) {
-            rbr_producer_commit(&producer); /* the consumer must see what it shall make room of */
-            rbr_os_relax();
+        if (rbr_producer_claim(&producer, &record, all->bytes) != RBR_OK) {
+            to->producer = producer;
+            record = bench_end_claim(to, all->bytes);
+            producer = to->producer;
         }
-        if (status != RBR_OK)
-            bench_die(BENCH_EXIT_WRONG, "cannot write a record: status %d", (int)status);
         all->source[0] = sequence;
         bench_copy(record, all->source, all->bytes);
         if (++in_batch == all->batch) {
-            rbr_producer_commit(&producer);
+            commit(to, &producer);
             in_batch = 0;
         }
     }
-    rbr_producer_commit(&producer);
-    all->producer = producer;
+    commit(to, &producer);
+    to->producer = producer;
     all->sequence = end;
-    while (atomic_load_explicit(&all->shared->received, memory_order_acquire) != end)
-        rbr_os_relax();
+    while (atomic_load_explicit(&all->shared->received, memory_order_acquire) < end)
+        pause_for_other(all);
+}
+
+static bool
+is_whole(const stream *all, const uint64_t *words, uint32_t size)
+{
+    return size == all->bytes && bench_sum(words, size / sizeof *words) == words[0] + all->sum;
+}
+
+/* Not what was due; the number that is due now. */
+static uint64_t
+take_wrong(const stream *all, uint64_t due, const uint64_t *words, uint32_t size)
+{
+    bench_sequence *sequence = &all->shared->sequence;
+
+    sequence->received += due - sequence->next; /* those that came as they should */
+    sequence->next = due;
+    if (is_whole(all, words, size))
+        bench_sequence_take(sequence, words[0]);
+    else
+        bench_sequence_corrupt(sequence);
+    return sequence->next;
 }
 
 static void
-check_record(const stream *all, uint64_t sequence, const void *record, uint32_t size)
+release(bench_end *end, rbr_consumer *consumer)
 {
-    const uint64_t *words = record;
-
-    if (size == all->bytes && words[0] == sequence &&
-        bench_sum(words, size / sizeof *words) == sequence + all->sum)
-        return;
-    bench_die(BENCH_EXIT_WRONG, "record %llu came as %llu, %u bytes, or torn",
-              (unsigned long long)sequence, (unsigned long long)words[0], size);
+    rbr_consumer_release(consumer);
+    if (end->wait >= BENCH_WAIT_BLOCK)
+        rbr_wake_peer(&end->wake, RBR_WAKE_ROOM);
 }
 
 static void
 stream_answer(void *context)
 {
     stream *all = context;
-    rbr_consumer consumer = all->consumer;
+    bench_end *from = &all->rings.ends[BENCH_THERE];
+    rbr_consumer consumer = from->consumer;
     const uint64_t end = all->sequence + all->shared->count;
-    uint64_t sequence = all->sequence;
+    uint64_t due = all->sequence;
     uint32_t in_batch = 0, size;
     const void *record;
-    rbr_status status;
 
-    while (sequence < end) {
-        status = rbr_consumer_next(&consumer, &record, &size);
-        if (status == RBR_OK) {
-            check_record(all, sequence++, record, size);
-            if (++in_batch < all->batch)
-                continue;
-        } else if (status != RBR_AGAIN) {
-            bench_die(BENCH_EXIT_WRONG, "cannot read a record: status %d", (int)status);
+    while (due < end) {
+        if (rbr_consumer_next(&consumer, &record, &size) != RBR_OK) {
+            from->consumer = consumer;
+            record = bench_end_next(from, &size);
+            consumer = from->consumer;
+            in_batch = 0;
         }
-        if (in_batch > 0)
-            rbr_consumer_release(&consumer);
+        if (*(const uint64_t *)record == due && is_whole(all, record, size))
+            due++;
         else
-            rbr_os_relax();
+            due = take_wrong(all, due, record, size);
+        if (++in_batch < all->batch)
+            continue;
+        release(from, &consumer);
         in_batch = 0;
     }
-    rbr_consumer_release(&consumer);
-    all->consumer = consumer;
+    release(from, &consumer);
+    from->consumer = consumer;
     all->sequence = end;
-    atomic_store_explicit(&all->shared->received, end, memory_order_release);
+    all->shared->sequence.received += due - all->shared->sequence.next;
+    all->shared->sequence.next = due;
+    atomic_store_explicit(&all->shared->received, due, memory_order_release);
+}
+
+static void
+stream_count(const void *context, bench_counts *out)
+{
+    const stream *all = context;
+
+    bench_end_count(&all->rings.ends[BENCH_HERE], out);
+    bench_end_count(&all->rings.ends[BENCH_THERE], out);
 }
 
 /* --------------------------------------------------------------------------------- bare slots */
@@ -135,7 +185,19 @@ stream_answer(void *context)
 static uint8_t *
 bare_slot(const stream *all, uint64_t sequence)
 {
-    return all->segment.data[1] + (sequence & (all->bare_slots - 1)) * rbr_round_up(all->bytes, 8);
+    return all->rings.segment.data[1] +
+           (sequence & (all->bare_slots - 1)) * rbr_round_up(all->bytes, 8);
+}
+
+/* Plain memory and two counters: what is wrong here is wrong with the machine. */
+static void
+check_slot(const stream *all, uint64_t sequence)
+{
+    const uint64_t *words = (const uint64_t *)(const void *)bare_slot(all, sequence);
+
+    if (words[0] != sequence || !is_whole(all, words, all->bytes))
+        bench_die(BENCH_EXIT_WRONG, "slot %llu came torn, without any ring",
+                  (unsigned long long)sequence);
 }
 
 static void
@@ -149,7 +211,7 @@ bare_trip(void *context)
     while (sequence < end) {
         while (sequence - seen == all->bare_slots) {
             seen = atomic_load_explicit(&shared->head, memory_order_acquire);
-            rbr_os_relax();
+            pause_for_other(all);
         }
         until = sequence + all->batch < end ? sequence + all->batch : end;
         until = until - seen > all->bare_slots ? seen + all->bare_slots : until;
@@ -161,7 +223,7 @@ bare_trip(void *context)
     }
     all->bare_sequence = end;
     while (atomic_load_explicit(&shared->head, memory_order_acquire) != end)
-        rbr_os_relax();
+        pause_for_other(all);
 }
 
 static void
@@ -175,11 +237,11 @@ bare_answer(void *context)
     while (sequence < end) {
         while (seen == sequence) {
             seen = atomic_load_explicit(&shared->tail, memory_order_acquire);
-            rbr_os_relax();
+            pause_for_other(all);
         }
         until = seen - sequence > all->batch ? sequence + all->batch : seen;
         for (; sequence < until; sequence++)
-            check_record(all, sequence, bare_slot(all, sequence), all->bytes);
+            check_slot(all, sequence);
         atomic_store_explicit(&shared->head, sequence, memory_order_release);
     }
     all->bare_sequence = end;
@@ -198,11 +260,11 @@ batch_of(const bench_options *options, uint32_t bytes)
 static void
 stream_open(stream *all, const bench_options *options, uint32_t bytes)
 {
-    rbr_error error;
     uint32_t i;
-    int fd;
 
-    *all = (stream){.bytes = bytes, .batch = batch_of(options, bytes)};
+    *all = (stream){.bytes = bytes,
+                    .batch = batch_of(options, bytes),
+                    .one_cpu = options->cpus[0] == options->cpus[1]};
     all->shared = bench_shared_new(sizeof *all->shared);
     all->source = aligned_alloc(64, rbr_round_up(bytes, 64));
     all->copy = aligned_alloc(64, rbr_round_up(bytes, 64));
@@ -212,23 +274,17 @@ stream_open(stream *all, const bench_options *options, uint32_t bytes)
         ((uint8_t *)all->source)[i] = (uint8_t)(i * 37 + 11);
     memset(all->copy, 1, bytes);
     all->sum = bench_sum(all->source, bytes / 8) - all->source[0];
-    if (rbr_segment_create(&all->segment, &fd, options->ring_bytes, 1, RBR_MEMORY_AUTO, &error) !=
-        RBR_OK)
-        bench_die(BENCH_EXIT_MACHINE, "%s", error.text);
-    close(fd); /* the child inherits the mapping */
+    bench_sequence_begin(&all->shared->sequence, 0);
+    bench_rings_open(&all->rings, options->ring_bytes, options->wait, 0);
     all->bare_slots = 1;
     while (2 * all->bare_slots * rbr_round_up(bytes, 8) <= options->ring_bytes)
         all->bare_slots *= 2;
-    rbr_producer_init(&all->producer, &all->segment.shared->ring[0], all->segment.data[0],
-                      options->ring_bytes, 0);
-    rbr_consumer_init(&all->consumer, &all->segment.shared->ring[0], all->segment.data[0],
-                      options->ring_bytes, 0);
 }
 
 static void
 stream_close(stream *all)
 {
-    rbr_segment_detach(&all->segment);
+    bench_rings_close(&all->rings);
     bench_shared_free(all->shared, sizeof *all->shared);
     free(all->source);
     free(all->copy);
@@ -249,12 +305,15 @@ copy_same(stream *all, uint64_t count)
 }
 
 enum leg { STREAM, BARE, LINE, LEGS };
-enum { LINE_WARM = 100, LINE_TRIPS = 2000 };
+enum { LINE_WARM = 100, LINE_TRIPS = 2000, SYSCALL_RECORDS = 10000 };
 
-/* By slice. bare and memcpy: what part of their speed the stream has. */
+/* By slice: nanoseconds of a record; of the line, of a round trip. */
 struct slices {
-    double record_ns[BENCH_SLICES * BENCH_RUNS_MAX], bare[BENCH_SLICES * BENCH_RUNS_MAX];
-    double memcpy[BENCH_SLICES * BENCH_RUNS_MAX], line_ns[BENCH_SLICES * BENCH_RUNS_MAX];
+    double ns[LEGS][BENCH_SLICES * BENCH_RUNS_MAX];
+    double memcpy_ns[BENCH_SLICES * BENCH_RUNS_MAX];
+    size_t count;
+    bench_counts counts[BENCH_SIDES];
+    double syscalls[BENCH_SIDES];
 };
 
 /* Records in a slice, so that stream and bare slots share its duration. */
@@ -271,27 +330,86 @@ slice_records(stream *all, bench_duo *duo, const bench_options *options)
 }
 
 static void
-report_size(bench_row *row, const stream *all, struct slices *slices, size_t count)
+measure_slices(stream *all, bench_duo *duo, const bench_options *options, struct slices *out)
 {
-    const double median_ns = bench_median(slices->record_ns, count);
+    const uint64_t count = slice_records(all, duo, options);
+    int side;
 
-    bench_row_set(row, "bytes", all->bytes);
+    memset(out, 0, sizeof *out);
+    for (; out->count < BENCH_SLICES * options->runs; out->count++) {
+        const size_t i = out->count;
+
+        bench_progress(options, "%u bytes in batches of %u, slice %zu of %u", all->bytes,
+                       all->batch, i + 1, BENCH_SLICES * options->runs);
+        all->shared->count = count;
+        out->ns[STREAM][i] = (double)bench_duo_run(duo, STREAM, 0, 1, NULL) / (double)count;
+        for (side = 0; side < BENCH_SIDES; side++)
+            bench_counts_add(&out->counts[side], &duo->counts[side]);
+        out->ns[BARE][i] = (double)bench_duo_run(duo, BARE, 0, 1, NULL) / (double)count;
+        out->memcpy_ns[i] = (double)copy_same(all, count) / (double)count;
+        out->ns[LINE][i] = (double)bench_duo_run(duo, LINE, LINE_WARM, LINE_TRIPS, NULL) /
+                           LINE_TRIPS;
+    }
+    all->shared->count = SYSCALL_RECORDS;
+    if (!bench_duo_syscalls(duo, STREAM, 1, out->syscalls))
+        out->syscalls[BENCH_HERE] = out->syscalls[BENCH_THERE] = NAN;
+}
+
+/* What part of the other's speed the first has: the median over neighbours. */
+static double
+speed_ratio(const double *ns, const double *other_ns, size_t count)
+{
+    double values[BENCH_SLICES * BENCH_RUNS_MAX];
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        values[i] = other_ns[i] / ns[i];
+    return bench_median(values, count);
+}
+
+static bench_row *
+report_speed(bench_report *report, const char *kind, const char *name, uint32_t bytes,
+             const double *ns, size_t count)
+{
+    bench_row *row = bench_report_row(report, kind, name);
+    double values[BENCH_SLICES * BENCH_RUNS_MAX], median_ns;
+
+    memcpy(values, ns, count * sizeof values[0]);
+    median_ns = bench_median(values, count);
+    bench_row_set(row, "bytes", bytes);
+    bench_row_set(row, "trip_ns", median_ns);
+    bench_row_set(row, "best_ns", values[0]); /* bench_median has sorted them */
+    bench_row_set(row, "p10_ns", values[count / 10]); /* little other load */
+    bench_row_set(row, "worst_ns", values[count - 1]);
+    bench_row_set(row, "messages_per_s", 1e9 / median_ns);
+    bench_row_set(row, "bytes_per_s", bytes * 1e9 / median_ns);
+    return row;
+}
+
+static void
+report_stream(bench_report *report, const stream *all, const struct slices *slices)
+{
+    bench_row *row = report_speed(report, "one way", "stream", all->bytes, slices->ns[STREAM],
+                                  slices->count);
+    const bench_sequence *sequence = &all->shared->sequence;
+
     bench_row_set(row, "batch", all->batch);
-    bench_row_set(row, "record_ns", median_ns);
-    bench_row_set(row, "best_ns", slices->record_ns[0]); /* bench_median has sorted them */
-    bench_row_set(row, "p10_ns", slices->record_ns[count / 10]); /* little other load */
-    bench_row_set(row, "worst_ns", slices->record_ns[count - 1]);
-    bench_row_set(row, "records", (double)all->sequence);
-    bench_row_set(row, "records_per_s", 1e9 / median_ns);
-    bench_row_set(row, "bytes_per_s", (double)all->bytes * 1e9 / median_ns);
-    bench_row_set(row, "line_ns", bench_median(slices->line_ns, count));
-    bench_row_set(row, "bare_ratio", bench_median(slices->bare, count));
-    bench_row_set(row, "memcpy_ratio", bench_median(slices->memcpy, count));
+    bench_row_set(row, "samples", (double)sequence->received);
+    bench_row_set(row, "line_ns", bench_median((double *)slices->ns[LINE], slices->count));
+    bench_row_counts(row, slices->counts, (double)sequence->received);
+    bench_row_set(row, "syscalls",
+                  (slices->syscalls[BENCH_HERE] + slices->syscalls[BENCH_THERE]) / SYSCALL_RECORDS);
+    bench_row_sequence(row, sequence);
+    row->floor = "bare slots";
+    bench_row_set(row, "bare_ratio",
+                  speed_ratio(slices->ns[STREAM], slices->ns[BARE], slices->count));
+    bench_row_set(row, "memcpy_ratio",
+                  speed_ratio(slices->ns[STREAM], slices->memcpy_ns, slices->count));
     if (all->bytes == BENCH_SMALL)
-        bench_row_set(row, "budget_records_per_s", BUDGET_RECORDS_PER_S);
+        bench_row_set(row, "budget_messages_per_s", BUDGET_RECORDS_PER_S);
     if (all->bytes == 64 << 10) {
         bench_row_set(row, "budget_bytes_per_s", BUDGET_BYTES_PER_S);
-        bench_row_set(row, "budget", BUDGET_MEMCPY);
+        bench_row_set(row, "budget_memcpy_ratio", BUDGET_MEMCPY);
     }
 }
 
@@ -299,65 +417,55 @@ static void
 measure_size(const bench_options *options, bench_report *report, uint32_t bytes)
 {
     static struct slices slices;
-    const size_t slice_count = BENCH_SLICES * options->runs;
     bench_floor_state line;
     bench_leg legs[LEGS];
     bench_duo duo;
     stream all;
-    uint64_t count;
-    size_t i;
 
     stream_open(&all, options, bytes);
-    legs[STREAM] = (bench_leg){"stream", false, stream_trip, stream_answer, &all};
-    legs[BARE] = (bench_leg){"bare slots", false, bare_trip, bare_answer, &all};
-    bench_floor_leg(&legs[LINE], &line, "own cache lines", BENCH_OWN_LINE, false);
-    bench_duo_start(&duo, legs, options->cpus, NULL, NULL, NULL);
-    count = slice_records(&all, &duo, options);
-    for (i = 0; i < slice_count; i++) {
-        double bare_ns, record_ns;
-
-        all.shared->count = count;
-        record_ns = (double)bench_duo_run(&duo, STREAM, 0, 1, NULL) / (double)count;
-        bare_ns = (double)bench_duo_run(&duo, BARE, 0, 1, NULL) / (double)count;
-        slices.record_ns[i] = record_ns;
-        slices.bare[i] = bare_ns / record_ns;
-        slices.memcpy[i] = (double)copy_same(&all, count) / (double)count / record_ns;
-        slices.line_ns[i] = (double)bench_duo_run(&duo, LINE, LINE_WARM, LINE_TRIPS, NULL) /
-                            LINE_TRIPS;
-    }
+    legs[STREAM] = (bench_leg){.name = "stream",
+                               .trip = stream_trip,
+                               .answer = stream_answer,
+                               .count = stream_count,
+                               .context = &all,
+                               .context_bytes = sizeof all};
+    legs[BARE] = (bench_leg){.name = "bare slots",
+                             .trip = bare_trip,
+                             .answer = bare_answer,
+                             .context = &all,
+                             .context_bytes = sizeof all};
+    bench_floor_leg(&legs[LINE], &line, "own cache lines",
+                    all.one_cpu ? BENCH_YIELD_LINE : BENCH_OWN_LINE, false);
+    bench_duo_start(&duo, legs, LEGS, options, NULL);
+    measure_slices(&all, &duo, options, &slices);
     bench_duo_end(&duo);
-    report_size(bench_report_row(report, "stream"), &all, &slices, slice_count);
+    report_stream(report, &all, &slices);
+    report_speed(report, "floor", "bare slots", bytes, slices.ns[BARE], slices.count);
+    report_speed(report, "floor", "memcpy", bytes, slices.memcpy_ns, slices.count);
     bench_floor_close(&line);
     stream_close(&all);
 }
 
-int
+void
 bench_stream(const bench_options *options, bench_report *report)
 {
     static const bench_column columns[] = {
-        {"bytes", "bytes", 1, 0},
-        {"batch", "batch", 1, 0},
-        {"record_ns", "ns/record", 1, 2},
-        {"best_ns", "best", 1, 2},
-        {"worst_ns", "worst", 1, 2},
-        {"records_per_s", "M/s", 1e6, 3},
-        {"budget_records_per_s", "budget", 1e6, 0},
-        {"bytes_per_s", "GB/s", 1e9, 2},
-        {"budget_bytes_per_s", "budget", 1e9, 0},
-        {"bare_ratio", "/ bare", 1, 2},
-        {"memcpy_ratio", "/ memcpy", 1, 2},
-        {"budget", "or", 1, 2},
-        {"line_ns", "line us", 1e3, 3},
+        {"bytes", "bytes"},
+        {"trip_ns", "record"},
+        {"best_ns", "best"},
+        {"worst_ns", "worst"},
+        {"messages_per_s", "rate"},
+        {"budget_messages_per_s", "budget"},
+        {"bytes_per_s", "speed"},
+        {"budget_bytes_per_s", "budget"},
+        {"bare_ratio", "/ bare"},
+        {"memcpy_ratio", "/ memcpy"},
+        {"budget_memcpy_ratio", "or"},
+        {"line_ns", "line"},
     };
-    char what[64];
     size_t i;
 
-    for (i = 0; i < options->size_count; i++) {
-        snprintf(what, sizeof what, "%llu bytes in batches of %u",
-                 (unsigned long long)options->sizes[i], options->batch);
-        bench_report_progress(report, what);
+    for (i = 0; i < options->size_count; i++)
         measure_size(options, report, (uint32_t)options->sizes[i]);
-    }
-    bench_report_print(report, columns, sizeof columns / sizeof columns[0]);
-    return 0;
+    bench_report_columns(report, columns, sizeof columns / sizeof columns[0]);
 }

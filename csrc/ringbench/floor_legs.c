@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * legs.c - the machine's own round trips, and measuring several legs in turn.
- *
- * A ratio to the floor means something only when both were measured under the same load: so legs
- * take turns in slices of some milliseconds, A B A B, and the ratio is the median over neighbours.
+ * floor_legs.c - the machine's own round trips: as little as two processes can do to tell each other
+ * something.
  */
-#include "legs.h"
+#include "floor_legs.h"
 
 #include "base.h"
 #include "layout.h"
 #include "os.h"
+#include "process.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -39,10 +38,14 @@ publish(_Atomic uint64_t *word, uint64_t sequence)
 }
 
 static void
-spin_until(_Atomic uint64_t *word, uint64_t sequence)
+spin_until(const bench_floor_state *state, _Atomic uint64_t *word)
 {
-    while (atomic_load_explicit(word, memory_order_acquire) != sequence)
-        rbr_os_relax();
+    while (atomic_load_explicit(word, memory_order_acquire) != state->sequence) {
+        if (state->kind == BENCH_YIELD_LINE)
+            rbr_os_yield();
+        else
+            rbr_os_relax();
+    }
 }
 
 static _Atomic uint64_t *
@@ -57,7 +60,7 @@ line_trip(void *context)
     bench_floor_state *state = context;
 
     publish(&state->lines->there, ++state->sequence);
-    spin_until(back_of(state), state->sequence);
+    spin_until(state, back_of(state));
 }
 
 static void
@@ -65,7 +68,8 @@ line_answer(void *context)
 {
     bench_floor_state *state = context;
 
-    spin_until(&state->lines->there, ++state->sequence);
+    state->sequence++;
+    spin_until(state, &state->lines->there);
     publish(back_of(state), state->sequence);
 }
 
@@ -200,9 +204,9 @@ void
 bench_floor_leg(bench_leg *leg, bench_floor_state *state, const char *name,
                 enum bench_floor_kind kind, bool same_cpu)
 {
-    static void (*const trips[])(void *) = {line_trip,  line_trip,    sem_trip,
+    static void (*const trips[])(void *) = {line_trip,  line_trip,    line_trip, sem_trip,
                                             futex_trip, eventfd_trip, pipe_trip};
-    static void (*const replies[])(void *) = {line_answer,  line_answer,    sem_answer,
+    static void (*const replies[])(void *) = {line_answer,  line_answer,    line_answer, sem_answer,
                                               futex_answer, eventfd_answer, pipe_answer};
     bool opened = true;
 
@@ -219,7 +223,13 @@ bench_floor_leg(bench_leg *leg, bench_floor_state *state, const char *name,
     }
     if (!opened)
         bench_die(BENCH_EXIT_MACHINE, "no descriptors: %s", strerror(errno));
-    *leg = (bench_leg){name, same_cpu, trips[kind], replies[kind], state};
+    *leg = (bench_leg){.name = name,
+                       .kind = "floor",
+                       .same_cpu = same_cpu,
+                       .trip = trips[kind],
+                       .answer = replies[kind],
+                       .context = state,
+                       .context_bytes = sizeof *state};
 }
 
 void
@@ -233,82 +243,22 @@ bench_floor_close(bench_floor_state *state)
     bench_shared_free(state->lines, sizeof *state->lines);
 }
 
-/* ------------------------------------------------------------------------------------ measuring */
-
-enum { TRIPS_MIN = 20, PILOT_TRIPS = 50, WARM_TRIPS = 20 };
-
-/* Trips in a slice, so that all legs of a run share its duration equally. */
-static uint64_t
-slice_trips(bench_duo *duo, size_t leg, size_t legs, const bench_options *options)
-{
-    const uint64_t slices = 2 * BENCH_SLICES; /* half of them timed trip by trip */
-    uint64_t trips, pilot_ns;
-
-    if (options->count != 0)
-        return options->count / slices > 0 ? options->count / slices : 1;
-    pilot_ns = bench_duo_run(duo, leg, WARM_TRIPS, PILOT_TRIPS, NULL) / PILOT_TRIPS;
-    trips = options->duration_ns / (slices * legs) / (pilot_ns > 0 ? pilot_ns : 1);
-    return trips > TRIPS_MIN ? trips : TRIPS_MIN;
-}
-
 void
-bench_measure_legs(bench_duo *duo, size_t count, bench_measure *measures,
-                   const bench_options *options)
+bench_floor_of_wait(bench_leg *leg, bench_floor_state *state, const bench_options *options)
 {
-    uint64_t trips[32];
-    size_t leg, slice;
-    uint32_t run;
+    static const struct {
+        const char *name;
+        enum bench_floor_kind kind;
+    } floors[] = {
+        [BENCH_WAIT_SPIN] = {"own cache lines", BENCH_OWN_LINE},
+        [BENCH_WAIT_YIELD] = {"own cache lines, yielding", BENCH_YIELD_LINE},
+        [BENCH_WAIT_BLOCK] = {"sem_t", BENCH_SEM},
+        [BENCH_WAIT_ADAPTIVE] = {"own cache lines", BENCH_OWN_LINE},
+    };
+    const bool one_cpu = options->cpus[0] == options->cpus[1];
+    /* On one CPU nobody spins: what is adaptive sleeps there. */
+    const enum bench_wait wait = one_cpu && options->wait == BENCH_WAIT_ADAPTIVE ? BENCH_WAIT_BLOCK
+                                                                                 : options->wait;
 
-    for (leg = 0; leg < count; leg++) {
-        bench_histogram_clear(&measures[leg].histogram);
-        measures[leg].slices = measures[leg].trips = 0;
-        trips[leg] = slice_trips(duo, leg, count, options);
-    }
-    for (run = 0; run < options->runs; run++) {
-        for (slice = 0; slice < count * BENCH_SLICES; slice++) {
-            bench_measure *measure = &measures[leg = slice % count];
-            const uint64_t ns = bench_duo_run(duo, leg, WARM_TRIPS, trips[leg], NULL);
-
-            measure->slice_ns[measure->slices++] = (double)ns / (double)trips[leg];
-            bench_duo_run(duo, leg, WARM_TRIPS, trips[leg], &measure->histogram);
-            measure->trips += 2 * (trips[leg] + WARM_TRIPS);
-        }
-    }
-}
-
-static int
-compare_double(const void *a, const void *b)
-{
-    const double left = *(const double *)a, right = *(const double *)b;
-
-    return (left > right) - (left < right);
-}
-
-double
-bench_median(double *values, size_t count)
-{
-    if (count == 0)
-        return 0.0;
-    qsort(values, count, sizeof values[0], compare_double);
-    return count % 2 != 0 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
-double
-bench_measure_trip_ns(const bench_measure *measure)
-{
-    double values[BENCH_SLICES * BENCH_RUNS_MAX];
-
-    memcpy(values, measure->slice_ns, measure->slices * sizeof values[0]);
-    return bench_median(values, measure->slices);
-}
-
-double
-bench_measure_ratio(const bench_measure *measure, const bench_measure *floor)
-{
-    double values[BENCH_SLICES * BENCH_RUNS_MAX];
-    size_t i;
-
-    for (i = 0; i < measure->slices; i++)
-        values[i] = measure->slice_ns[i] / floor->slice_ns[i];
-    return bench_median(values, measure->slices);
+    bench_floor_leg(leg, state, floors[wait].name, floors[wait].kind, one_cpu);
 }

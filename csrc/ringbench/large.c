@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* large.c - */
+#include "process.h"
+#include "report.h"
+
+void
+bench_large(const bench_options *options, bench_report *report)
+{
+    (void)options;
+    (void)report;
+    bench_die(BENCH_EXIT_MACHINE, "not yet");
+}

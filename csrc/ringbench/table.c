@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * table.c - the report for people.
+ *
+ *   machine
+ *   the figures of the mode, each row followed by their ratios to its floor
+ *   what each message cost, and what went wrong
+ *   the run; "noisy" when it was
+ */
+#include "report.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { NAME_WIDTH = 28, COLUMN_WIDTH = 11 };
+
+static bool
+ends_with(const char *text, const char *end)
+{
+    const size_t length = strlen(text), wanted = strlen(end);
+
+    return length >= wanted && strcmp(text + length - wanted, end) == 0;
+}
+
+/* Three digits and a unit, as 412 ns, 51.2 us, 1.70 M. */
+static void
+scaled(char *out, size_t size, double value, double step, const char *const units[], size_t count)
+{
+    size_t unit = 0;
+
+    while (unit + 1 < count && value >= step * 0.9995) {
+        value /= step;
+        unit++;
+    }
+    snprintf(out, size, "%.*f %s",
+             value < 9.995 && (unit > 0 || value != floor(value)) ? 2
+             : value < 99.95 && unit > 0                          ? 1
+                                                                  : 0,
+             value, units[unit]);
+}
+
+void
+bench_figure_text(char *out, size_t size, const char *key, double value)
+{
+    static const char *const times[] = {"ns", "us", "ms", "s"};
+    static const char *const rates[] = {"/s", "K/s", "M/s", "G/s"};
+    static const char *const speeds[] = {"B/s", "KB/s", "MB/s", "GB/s", "TB/s"};
+    static const char *const bytes[] = {"B", "KiB", "MiB", "GiB"};
+
+    if (!isfinite(value))
+        snprintf(out, size, "-");
+    else if (ends_with(key, "_ns"))
+        scaled(out, size, value, 1000, times, 4);
+    else if (ends_with(key, "bytes_per_s"))
+        scaled(out, size, value, 1000, speeds, 5);
+    else if (ends_with(key, "_per_s"))
+        scaled(out, size, value, 1000, rates, 4);
+    else if (ends_with(key, "bytes"))
+        scaled(out, size, value, 1024, bytes, 4);
+    else if (value == floor(value) && fabs(value) < 1e15)
+        snprintf(out, size, "%.0f", value);
+    else
+        snprintf(out, size, fabs(value) < 0.01 ? "%.1e" : "%.2f", value);
+}
+
+static void
+print_cell(const char *text)
+{
+    printf(" %*s", COLUMN_WIDTH, text);
+}
+
+/* A percentile's is its key without the unit. */
+static void
+print_heading(const bench_column *column)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%s", column->heading != NULL ? column->heading : column->key);
+    if (column->heading == NULL)
+        text[strcspn(text, "_")] = '\0';
+    print_cell(text);
+}
+
+static void
+print_row(const bench_row *row, const bench_column *columns, size_t count)
+{
+    size_t column;
+
+    printf("%-*s", NAME_WIDTH, row->name);
+    for (column = 0; column < count; column++) {
+        const double *value = bench_row_get(row, columns[column].key);
+        char text[32] = "-";
+
+        if (value != NULL)
+            bench_figure_text(text, sizeof text, columns[column].key, *value);
+        print_cell(text);
+    }
+    putchar('\n');
+}
+
+/* Sizes and ratios have no ratio. */
+static double
+ratio_of(const bench_report *report, const bench_row *row, const char *key)
+{
+    const bool comparable = ends_with(key, "_ns") || ends_with(key, "_per_s");
+
+    return comparable ? bench_report_figure_ratio(report, row, key) : NAN;
+}
+
+static void
+print_ratios(const bench_report *report, const bench_row *row, const bench_column *columns,
+             size_t count)
+{
+    bool any = false;
+    size_t column;
+
+    for (column = 0; column < count; column++)
+        any = any || isfinite(ratio_of(report, row, columns[column].key));
+    if (!any)
+        return;
+    printf("  x %-*.*s", NAME_WIDTH - 4, NAME_WIDTH - 4, row->floor);
+    for (column = 0; column < count; column++) {
+        const double ratio = ratio_of(report, row, columns[column].key);
+        char text[32] = "";
+
+        if (isfinite(ratio))
+            snprintf(text, sizeof text, "%.2f", ratio);
+        print_cell(text);
+    }
+    putchar('\n');
+}
+
+static bool
+has_any(const bench_row *row, const bench_column *columns, size_t count)
+{
+    size_t column;
+
+    for (column = 0; column < count; column++)
+        if (bench_row_get(row, columns[column].key) != NULL)
+            return true;
+    return false;
+}
+
+static void
+print_block(const bench_report *report, const char *title, const bench_column *columns,
+            size_t count, bool ratios)
+{
+    bool begun = false;
+    size_t row, column;
+
+    for (row = 0; row < report->count; row++) {
+        if (!has_any(&report->rows[row], columns, count))
+            continue;
+        if (!begun) {
+            printf("\n%-*s", NAME_WIDTH, title);
+            for (column = 0; column < count; column++)
+                print_heading(&columns[column]);
+            putchar('\n');
+        }
+        begun = true;
+        print_row(&report->rows[row], columns, count);
+        if (ratios)
+            print_ratios(report, &report->rows[row], columns, count);
+    }
+}
+
+static void
+print_head(const bench_report *report)
+{
+    const bench_machine *machine = &report->machine;
+    const bench_options *options = report->options;
+
+    printf("ringbench %s: %s, %ld CPUs, Linux %s%s%s; %s on CPU %d and %d; %u run%s\n",
+           bench_mode_names[options->mode], machine->cpu, machine->cpus, machine->kernel,
+           machine->hypervisor[0] != '\0' ? ", under " : "", machine->hypervisor,
+           options->threads ? "threads" : "processes", options->cpus[0], options->cpus[1],
+           options->runs, options->runs == 1 ? "" : "s");
+}
+
+static void
+print_run(const bench_run *run)
+{
+    printf("\n%.1f s; steal %.2f %%; %llu involuntary switches%s%s\n", run->seconds,
+           run->steal_percent, (unsigned long long)run->involuntary_switches,
+           run->noisy ? "; noisy: " : "", run->noise);
+}
+
+void
+bench_table_print(const bench_report *report)
+{
+    static const bench_column costs[] = {
+        {"cpu_ns", "CPU"},
+        {"peer_cpu_ns", "peer CPU"},
+        {"wakes", "wakes"},
+        {"sleeps", "sleeps"},
+        {"syscalls", "syscalls"},
+        {"page_faults", "faults"},
+        {"late_looks", "late"},
+        {"lost", "lost"},
+        {"duplicated", "duplicated"},
+        {"reordered", "reordered"},
+        {"corrupt", "corrupt"},
+    };
+    size_t i;
+
+    if (report->options->quiet)
+        return;
+    print_head(report);
+    print_block(report, "", report->columns, report->column_count, true);
+    print_block(report, "per message; counts", costs, sizeof costs / sizeof costs[0], false);
+    for (i = 0; i < report->count; i++)
+        if (report->rows[i].error[0] != '\0')
+            printf("%s: %s\n", report->rows[i].name, report->rows[i].error);
+    print_run(&report->run);
+}
