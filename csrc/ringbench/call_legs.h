@@ -45,4 +45,10 @@ void bench_echo_connect(bench_echo *echo, const bench_options *options, int chil
 void bench_echo_close(bench_echo *echo);
 void bench_echo_leg(bench_leg *leg, bench_echo *echo);
 
+/* For legs of other calls over the same channel: they wait as the options say, and end the program when
+ * the channel does not work. */
+void bench_echo_wait(bench_echo *echo, rbr_pending *pending, rbr_message **out);
+void bench_echo_receive(bench_echo *echo, rbr_message **out);
+void bench_echo_count(const bench_echo *echo, bench_counts *out);
+
 #endif

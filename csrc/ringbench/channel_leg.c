@@ -112,28 +112,32 @@ need(rbr_status status, bench_echo *echo, const char *what)
 }
 
 /* Who yields looks without waiting, and lets others run in between. */
-static rbr_status
-wait_for_answer(bench_echo *echo, rbr_pending *pending, rbr_message **out)
+void
+bench_echo_wait(bench_echo *echo, rbr_pending *pending, rbr_message **out)
 {
     rbr_status status;
 
-    if (echo->wait != BENCH_WAIT_YIELD)
-        return rbr_pending_wait(pending, out, RBR_FOREVER, RBR_FOREVER);
+    if (echo->wait != BENCH_WAIT_YIELD) {
+        need(rbr_pending_wait(pending, out, RBR_FOREVER, RBR_FOREVER), echo, "wait");
+        return;
+    }
     while ((status = rbr_pending_wait(pending, out, 0, 0)) == RBR_AGAIN)
         rbr_os_yield();
-    return status;
+    need(status, echo, "wait");
 }
 
-static rbr_status
-wait_for_call(bench_echo *echo, rbr_message **out)
+void
+bench_echo_receive(bench_echo *echo, rbr_message **out)
 {
     rbr_status status;
 
-    if (echo->wait != BENCH_WAIT_YIELD)
-        return rbr_channel_receive(echo->channel, out, RBR_FOREVER, RBR_FOREVER);
+    if (echo->wait != BENCH_WAIT_YIELD) {
+        need(rbr_channel_receive(echo->channel, out, RBR_FOREVER, RBR_FOREVER), echo, "receive");
+        return;
+    }
     while ((status = rbr_channel_receive(echo->channel, out, 0, 0)) == RBR_AGAIN)
         rbr_os_yield();
-    return status;
+    need(status, echo, "receive");
 }
 
 static void
@@ -157,7 +161,7 @@ take_answer(bench_echo *echo, rbr_pending *pending, uint64_t sequence)
     const uint8_t *bytes;
     uint32_t size = 0;
 
-    need(wait_for_answer(echo, pending, &message), echo, "wait");
+    bench_echo_wait(echo, pending, &message);
     bench_trace(BENCH_EVENT_GOT, sequence);
     memcpy(echo->argument, &sequence, sizeof sequence);
     bytes = bench_result_bytes(message, &size);
@@ -188,7 +192,7 @@ answer_one(bench_echo *echo)
     const uint8_t *bytes;
     uint32_t size = 0;
 
-    need(wait_for_call(echo, &message), echo, "receive");
+    bench_echo_receive(echo, &message);
     bench_trace(BENCH_EVENT_GOT, rbr_message_id(message));
     bytes = bench_call_bytes(message, &size);
     if (bytes == NULL)
@@ -210,16 +214,21 @@ echo_answer(void *context)
         answer_one(echo);
 }
 
-static void
-echo_count(const void *context, bench_counts *out)
+void
+bench_echo_count(const bench_echo *echo, bench_counts *out)
 {
-    const bench_echo *echo = context;
     rbr_stats stats;
 
     rbr_channel_stats(echo->channel, &stats);
     out->wakes += stats.wakes_sent;
     out->sleeps += stats.sleeps;
     out->late_looks += stats.late_looks;
+}
+
+static void
+echo_count(const void *context, bench_counts *out)
+{
+    bench_echo_count(context, out);
 }
 
 void

@@ -14,41 +14,80 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRIPS_MIN = 20, PILOT_TRIPS = 50, WARM_TRIPS = 20, SYSCALL_TRIPS = 200 };
+enum { TRIPS_MIN = 20, WARM_TRIPS = 20, SLICES_MIN = 5, SYSCALL_TRIPS = 200 };
+#define WARM_NS 2e6       /* what the trips before a slice may take */
+#define SHORT_TRIP_NS 1e5 /* a slice has several of the trips up to here */
 #define SYSCALL_NS 100e6
 
-/* Trips in a slice, so that all legs of a run share its duration equally. */
-static uint64_t
-slice_trips(bench_duo *duo, size_t leg, size_t legs, const bench_options *options)
-{
-    const uint64_t slices = 2 * BENCH_SLICES; /* half of them timed trip by trip */
-    uint64_t trips, pilot_ns;
+/* How a leg is cut into slices. */
+struct plan {
+    double trip_ns; /* at a first try */
+    uint64_t warm, trips;
+};
 
-    if (options->count != 0)
-        return options->count / slices > 0 ? options->count / slices : 1;
-    pilot_ns = bench_duo_run(duo, leg, WARM_TRIPS, PILOT_TRIPS, NULL) / PILOT_TRIPS;
-    trips = options->duration_ns / (slices * legs) / (pilot_ns > 0 ? pilot_ns : 1);
-    return trips > TRIPS_MIN ? trips : TRIPS_MIN;
+/* A first trip may be slow for reasons of its own: new memory, a process that just began. */
+static double
+try_trips(bench_duo *duo, size_t leg)
+{
+    uint64_t trips, ns = 0;
+
+    bench_duo_run(duo, leg, 0, 1, NULL);
+    for (trips = 1; trips <= 64 && ns < (uint64_t)SHORT_TRIP_NS; trips *= 4)
+        ns = bench_duo_run(duo, leg, 0, trips, NULL);
+    return (double)ns / (double)(trips / 4) + 1;
+}
+
+static uint64_t
+trips_within(double ns, double trip_ns, uint64_t least, uint64_t most)
+{
+    const uint64_t trips = (uint64_t)(ns / trip_ns);
+
+    return trips < least ? least : trips < most ? trips : most;
+}
+
+/* Returns how many slices there are, so that all legs of a run share its duration equally. */
+static uint32_t
+make_plans(bench_duo *duo, size_t legs, struct plan *plans, const bench_options *options)
+{
+    double round_ns = 0, slices;
+    size_t leg;
+
+    for (leg = 0; leg < legs; leg++) {
+        plans[leg].trip_ns = try_trips(duo, leg);
+        plans[leg].warm = trips_within(WARM_NS, plans[leg].trip_ns, 0, WARM_TRIPS);
+        round_ns += 2 * plans[leg].trip_ns; /* once timed as a whole, once trip by trip */
+    }
+    slices = options->count != 0 ? (double)options->count : (double)options->duration_ns / round_ns;
+    slices = slices < SLICES_MIN ? SLICES_MIN : slices < BENCH_SLICES ? slices : BENCH_SLICES;
+    for (leg = 0; leg < legs; leg++) {
+        const double share_ns = (double)options->duration_ns / (2 * slices * (double)legs);
+        const uint64_t least = plans[leg].trip_ns < SHORT_TRIP_NS ? TRIPS_MIN : 1;
+
+        plans[leg].trips = trips_within(share_ns, plans[leg].trip_ns, least, UINT64_MAX);
+        if (options->count != 0)
+            plans[leg].trips = options->count / (uint64_t)slices / 2 + 1;
+    }
+    return (uint32_t)slices;
 }
 
 static void
-measure_slice(bench_duo *duo, size_t leg, uint64_t trips, bench_measure *measure)
+measure_slice(bench_duo *duo, size_t leg, const struct plan *plan, bench_measure *measure)
 {
-    const uint64_t ns = bench_duo_run(duo, leg, WARM_TRIPS, trips, NULL);
+    const uint64_t ns = bench_duo_run(duo, leg, plan->warm, plan->trips, NULL);
     int side;
 
-    measure->slice_ns[measure->slices++] = (double)ns / (double)trips;
-    measure->trips += WARM_TRIPS + trips;
+    measure->slice_ns[measure->slices++] = (double)ns / (double)plan->trips;
+    measure->trips += plan->warm + plan->trips;
     for (side = 0; side < BENCH_SIDES; side++)
         bench_counts_add(&measure->counts[side], &duo->counts[side]);
-    bench_duo_run(duo, leg, WARM_TRIPS, trips, &measure->histogram);
+    bench_duo_run(duo, leg, plan->warm, plan->trips, &measure->histogram);
 }
 
 static void
 count_syscalls(bench_duo *duo, size_t leg, bench_measure *measure)
 {
-    const double fit = SYSCALL_NS / (bench_measure_trip_ns(measure) + 1);
-    const uint64_t trips = fit > SYSCALL_TRIPS ? SYSCALL_TRIPS : (uint64_t)fit + 1;
+    const uint64_t trips = trips_within(SYSCALL_NS, bench_measure_trip_ns(measure) + 1, 1,
+                                        SYSCALL_TRIPS);
 
     if (!bench_duo_syscalls(duo, leg, trips, measure->syscalls))
         measure->syscalls[BENCH_HERE] = measure->syscalls[BENCH_THERE] = NAN;
@@ -58,22 +97,19 @@ void
 bench_measure_legs(bench_duo *duo, size_t count, bench_measure *measures,
                    const bench_options *options)
 {
-    uint64_t trips[BENCH_LEGS_MAX];
-    size_t leg, slice;
-    uint32_t run;
+    struct plan plans[BENCH_LEGS_MAX];
+    uint32_t run, slice, slices;
+    size_t leg;
 
-    for (leg = 0; leg < count; leg++) {
-        memset(&measures[leg], 0, sizeof measures[leg]);
-        trips[leg] = slice_trips(duo, leg, count, options);
-    }
-    for (run = 0; run < options->runs; run++) {
-        for (slice = 0; slice < count * BENCH_SLICES; slice++) {
-            bench_progress(options, "%s, run %u of %u, slice %zu of %d",
-                           duo->legs[slice % count].name, run + 1, options->runs, slice / count + 1,
-                           BENCH_SLICES);
-            measure_slice(duo, slice % count, trips[slice % count], &measures[slice % count]);
-        }
-    }
+    memset(measures, 0, count * sizeof *measures);
+    slices = make_plans(duo, count, plans, options);
+    for (run = 0; run < options->runs; run++)
+        for (slice = 0; slice < slices; slice++)
+            for (leg = 0; leg < count; leg++) {
+                bench_progress(options, "%s, run %u of %u, slice %u of %u", duo->legs[leg].name,
+                               run + 1, options->runs, slice + 1, slices);
+                measure_slice(duo, leg, &plans[leg], &measures[leg]);
+            }
     for (leg = 0; leg < count; leg++)
         count_syscalls(duo, leg, &measures[leg]);
 }
