@@ -99,6 +99,7 @@ test: $(VENV)/.installed $(OTHER)/.installed
 	@echo "== Python tests: $$($(VENV)/bin/python -V), other: $$($(OTHER)/bin/python -V 2>/dev/null || echo none)"
 	@$(WITH) RBR_WIRE_DUMP=$(CURDIR)/build/c-plain/tests/c/wire_dump \
 	    RBR_RAW_PEER=$(CURDIR)/build/c-plain/tests/c/raw_peer \
+	    RBR_RINGBENCH_BROKEN=$(CURDIR)/build/c-plain/tests/c/ringbench_broken \
 	    RBR_TEST_PYTHONS=$(wildcard $(CURDIR)/$(OTHER)/bin/python) $(VENV)/bin/pytest tests/python
 
 # All of them, whatever the first ones say; each has its own name too.

@@ -68,13 +68,13 @@ typedef struct bench_options {
     uint64_t seed;
     struct {
         double percent;
-        char key[16]; /* p99.9_ns */
+        char key[24]; /* p99.9_ns */
     } percentiles[BENCH_PERCENTILES_MAX];
     size_t percentile_count;
     bench_limit limits[BENCH_LIMITS_MAX];
     size_t limit_count;
     uint64_t break_above_ns; /* 0: never */
-    const char *chosen;      /* fault: which; compare: which peers; NULL: all */
+    const char *chosen; /* fault: which; compare: which peers; soak: what traffic; NULL: all */
     const char *json_path, *hdr_path;
     FILE *json, *hdr; /* NULL: none */
     bool quiet;

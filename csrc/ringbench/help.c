@@ -67,6 +67,7 @@ bench_help(FILE *to)
         "  --ring BYTES     of each ring, a power of two (default 1M)\n"
         "  --arena BYTES    call, large, soak: the most that an arena may take\n"
         "  --seed N         of sizes, contents and moments (default 0)\n"
+        "  --traffic WHAT   soak: rings (records), calls (over a channel), or all (default)\n"
         "  --faults LIST    fault: which (default all); 'list' names them\n"
         "  --peers LIST     compare: which (default all that are here); 'list' names them\n"
         "What is told\n"

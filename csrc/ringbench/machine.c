@@ -92,7 +92,7 @@ bench_machine_read(bench_machine *out)
     cpu_model(out->cpu, sizeof out->cpu);
     hypervisor(out->hypervisor, sizeof out->hypervisor);
     uname(&system);
-    snprintf(out->kernel, sizeof out->kernel, "%s", system.release);
+    snprintf(out->kernel, sizeof out->kernel, "%.63s", system.release);
     snprintf(out->architecture, sizeof out->architecture, "%.31s", system.machine);
     out->cpus = sysconf(_SC_NPROCESSORS_ONLN);
     out->compiler = compiler();

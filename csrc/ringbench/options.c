@@ -43,6 +43,7 @@ enum option_id {
     RING,
     ARENA,
     SEED,
+    TRAFFIC,
     FAULTS,
     PEERS,
     PERCENTILES,
@@ -80,6 +81,7 @@ static const struct {
     {{"ring", required_argument, NULL, RING}, SIZED | BENCH_FAULT},
     {{"arena", required_argument, NULL, ARENA}, BENCH_CALL | BENCH_LARGE | BENCH_SOAK},
     {{"seed", required_argument, NULL, SEED}, EVERY},
+    {{"traffic", required_argument, NULL, TRAFFIC}, BENCH_SOAK},
     {{"faults", required_argument, NULL, FAULTS}, BENCH_FAULT},
     {{"peers", required_argument, NULL, PEERS}, BENCH_COMPARE},
     {{"percentiles", required_argument, NULL, PERCENTILES}, EVERY},
@@ -165,6 +167,7 @@ take_place(bench_options *out, int id, const char *value)
     case SEED:
         out->seed = bench_value_number("--seed", value, 1000, 0, UINT64_MAX / 2);
         return true;
+    case TRAFFIC:
     case FAULTS:
     case PEERS:
         out->chosen = value;

@@ -32,6 +32,10 @@ enum { STEP_SECONDS = 30 };
 
 /* What the signal handlers need. */
 static volatile sig_atomic_t child_pid; /* 0: none whose end would be a surprise */
+/* With which code the child has ended after a message of its own; 0: without. Shared with it: a channel
+ * may reap it before we can ask the kernel. */
+static _Atomic int *child_code;
+static bool is_child;
 static char bound_message[160];
 static unsigned step_seconds = STEP_SECONDS;
 
@@ -40,6 +44,8 @@ static unsigned step_seconds = STEP_SECONDS;
 static _Noreturn void
 end_both(int code)
 {
+    if (is_child)
+        atomic_store(child_code, code);
     if (child_pid > 0)
         kill((pid_t)child_pid, SIGKILL);
     _exit(code);
@@ -81,12 +87,14 @@ on_child(int signal_number)
     siginfo_t info = {.si_pid = 0};
 
     (void)signal_number;
-    if (child_pid <= 0 || waitid(P_PID, (id_t)child_pid, &info, WEXITED | WNOWAIT | WNOHANG) != 0 ||
-        info.si_pid == 0)
-        return; /* it was another child, or the end was expected */
-    if (info.si_code != CLD_EXITED) /* else it has said why itself */
-        say("ringbench: the other process was killed\n");
-    _exit(info.si_code == CLD_EXITED ? info.si_status : BENCH_EXIT_MACHINE);
+    if (child_pid <= 0 ||
+        (waitid(P_PID, (id_t)child_pid, &info, WEXITED | WNOWAIT | WNOHANG) == 0 &&
+         info.si_pid == 0))
+        return; /* the end was expected, or it was another child's */
+    if (atomic_load(child_code) != 0)
+        _exit(atomic_load(child_code));
+    say("ringbench: the other process ended too early\n");
+    _exit(BENCH_EXIT_MACHINE);
 }
 
 void
@@ -133,12 +141,16 @@ bench_fork(void)
     pid_t child;
 
     child_pid = 0;
+    if (child_code == NULL)
+        child_code = bench_shared_new(sizeof *child_code);
+    atomic_store(child_code, 0);
     bench_handle(SIGCHLD, on_child, SA_RESTART | SA_NOCLDSTOP);
     fflush(NULL);
     child = fork();
     if (child < 0)
         bench_die(BENCH_EXIT_MACHINE, "cannot fork: %s", strerror(errno));
     if (child == 0) {
+        is_child = true;
         bench_handle(SIGCHLD, SIG_DFL, 0);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) /* it died before the line above */

@@ -5,6 +5,7 @@
  * The two kinds of traffic take turns, some trips each. Every second both processes look at their own
  * memory and descriptors. The first tenth warms up: what has grown after it counts.
  */
+#include "option_values.h"
 #include "process.h"
 #include "progress.h"
 #include "report.h"
@@ -93,6 +94,15 @@ show_progress(const bench_options *options, const bench_traffic *soaks, const st
                    (unsigned long long)watch->fds_growth);
 }
 
+static bool
+is_chosen(const bench_options *options, int leg)
+{
+    static const char *const words[] = {[RINGS] = "rings", [CALLS] = "calls"};
+
+    return options->chosen == NULL || strcmp(options->chosen, "all") == 0 ||
+           strcmp(options->chosen, words[leg]) == 0;
+}
+
 static void
 run(bench_duo *duo, const bench_options *options, const bench_traffic *soaks, struct watch *watch,
     bench_counts counts[CALLS + 1][BENCH_SIDES])
@@ -107,6 +117,8 @@ run(bench_duo *duo, const bench_options *options, const bench_traffic *soaks, st
             next_look = now + LOOK_EVERY_NS;
         }
         for (leg = RINGS; leg <= CALLS; leg++) {
+            if (!is_chosen(options, leg))
+                continue;
             bench_duo_run(duo, (size_t)leg, 0, TRIPS, NULL);
             for (side = 0; side < BENCH_SIDES; side++)
                 bench_counts_add(&counts[leg][side], &duo->counts[side]);
@@ -164,7 +176,10 @@ bench_soak(const bench_options *options, bench_report *report)
     struct watch watch = {.warm = false};
     bench_duo duo;
     uint64_t start;
+    int leg;
 
+    if (!is_chosen(options, RINGS) && !is_chosen(options, CALLS))
+        bench_usage("--traffic", options->chosen, "rings, calls or all are allowed");
     memset(counts, 0, sizeof counts);
     watch.sides = bench_shared_new(BENCH_SIDES * sizeof *watch.sides);
     bench_soak_rings_open(&soaks[RINGS], &legs[RINGS], options);
@@ -176,10 +191,10 @@ bench_soak(const bench_options *options, bench_report *report)
     start = rbr_now_ns();
     run(&duo, options, soaks, &watch, counts);
     bench_duo_end(&duo);
-    report_leg(report, legs[RINGS].name, &soaks[RINGS], counts[RINGS],
-               (double)(rbr_now_ns() - start) / 1e9);
-    report_leg(report, legs[CALLS].name, &soaks[CALLS], counts[CALLS],
-               (double)(rbr_now_ns() - start) / 1e9);
+    for (leg = RINGS; leg <= CALLS; leg++)
+        if (is_chosen(options, leg))
+            report_leg(report, legs[leg].name, &soaks[leg], counts[leg],
+                       (double)(rbr_now_ns() - start) / 1e9);
     report_watch(report, &watch);
     bench_soak_calls_close(&soaks[CALLS]);
     bench_soak_rings_close(&soaks[RINGS]);

@@ -3,8 +3,10 @@
  * soak_legs.c - traffic of random sizes whose every byte is checked.
  *
  * What a trip does is drawn from a generator that both sides have, so both know how many messages go
- * which way; what is in them (number, random bytes, checksum) follows from the number alone. A message
- * that does not come within PATIENCE_NS is lost, and the trip goes on without it.
+ * which way; what is in them (number, random bytes, checksum) follows from the number alone.
+ *
+ * Each side tells the other how many it has sent. Who finds nothing to read, and then that all have
+ * been sent, and then still nothing, goes on without the rest: it is lost.
  */
 #include "soak_legs.h"
 
@@ -19,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PATIENCE_NS (2 * RBR_SECOND)
+#define LOOK_NS (50 * RBR_MS)
 enum { LONG_BURST = 2000, SHORT_BURST = 8, IN_FLIGHT = 8, ONE_IN_BLOCK = 4, BLOCK_TIMES = 16 };
 
 static void
@@ -59,6 +61,18 @@ size_of(const bench_traffic *soak, uint64_t number)
 }
 
 static void
+say_sent(bench_traffic *soak, int side, uint64_t sent)
+{
+    atomic_store_explicit(&soak->sides[side].sent, sent, memory_order_release);
+}
+
+static bool
+has_sent(const bench_traffic *soak, int side, uint64_t number)
+{
+    return atomic_load_explicit(&soak->sides[side].sent, memory_order_acquire) >= number;
+}
+
+static void
 take(bench_traffic *soak, int side, const void *bytes, uint32_t size)
 {
     bench_soak_side *own = &soak->sides[side];
@@ -80,29 +94,35 @@ send_records(bench_traffic *soak, int side, uint32_t count)
     uint32_t i;
 
     for (i = 0; i < count; i++) {
-        const uint32_t size = size_of(soak, soak->sent[side]);
+        const uint32_t size = size_of(soak, soak->drawn[side]);
 
-        bench_sequence_fill(bench_end_claim(end, size), size, soak->sent[side]++, soak->seed);
+        bench_sequence_fill(bench_end_claim(end, size), size, soak->drawn[side]++, soak->seed);
         if (size % 4 != 0) /* several records may share a commit */
             bench_end_commit(end);
     }
     bench_end_commit(end);
+    say_sent(soak, side, soak->drawn[side]);
 }
 
 static void
 take_records(bench_traffic *soak, int side, uint32_t count)
 {
     bench_end *end = &soak->rings.ends[side];
-    const uint64_t until = soak->sent[1 - side] += count;
+    const uint64_t until = soak->drawn[1 - side] += count;
     bench_sequence *messages = &soak->sides[side].messages;
+    bool all_sent = false;
 
     while (messages->next < until) {
         uint32_t size;
-        const void *record = bench_end_next_until(end, &size, rbr_now_ns() + PATIENCE_NS);
+        const void *record = bench_end_next_until(end, &size, rbr_now_ns() + LOOK_NS);
 
-        if (record == NULL) {
+        if (record == NULL && all_sent) {
             bench_sequence_end(messages, until);
             break;
+        }
+        if (record == NULL) { /* once more: they may have come after this look */
+            all_sent = has_sent(soak, 1 - side, until);
+            continue;
         }
         take(soak, side, record, size);
         if (messages->received % 3 == 0)
@@ -185,7 +205,7 @@ static void
 send_call(bench_traffic *soak, rbr_pending *pending)
 {
     rbr_channel *channel = soak->echo.channel;
-    const uint64_t number = soak->sent[BENCH_HERE]++, id = rbr_pending_begin(pending, channel);
+    const uint64_t number = soak->drawn[BENCH_HERE]++, id = rbr_pending_begin(pending, channel);
     const uint32_t size = size_of(soak, number);
     rbr_block *block = NULL;
     uint32_t frame;
@@ -195,7 +215,7 @@ send_call(bench_traffic *soak, rbr_pending *pending)
 
         if (rbr_block_allocate(&block, channel, (uint64_t)size * BLOCK_TIMES, RBR_FOREVER,
                                &error) != RBR_OK)
-            bench_die(BENCH_EXIT_WRONG, "a block: %s", error.text);
+            bench_die(BENCH_EXIT_WRONG, "no block: %s", error.text);
         bench_sequence_fill(rbr_block_data(block), size * BLOCK_TIMES, number, soak->seed);
         frame = bench_build_block_call(soak->echo.frame, soak->echo.frame_room, id, block);
     } else {
@@ -208,17 +228,22 @@ send_call(bench_traffic *soak, rbr_pending *pending)
          "send");
     if (block != NULL)
         rbr_block_release(block);
+    say_sent(soak, BENCH_HERE, number + 1);
 }
 
 static void
-take_answer(bench_traffic *soak, rbr_pending *pending, uint64_t number)
+take_answer(bench_traffic *soak, rbr_pending *pending, uint64_t number, uint64_t until)
 {
     rbr_message *message = NULL;
-    const rbr_status status = rbr_pending_wait(pending, &message, RBR_FOREVER,
-                                               rbr_now_ns() + PATIENCE_NS);
+    bool all_sent = false;
+    rbr_status status;
     const uint8_t *bytes;
     uint32_t size = 0;
 
+    while ((status = rbr_pending_wait(pending, &message, RBR_FOREVER, rbr_now_ns() + LOOK_NS)) ==
+               RBR_TIMED_OUT &&
+           !all_sent)
+        all_sent = has_sent(soak, BENCH_THERE, until);
     rbr_pending_end(pending);
     if (status == RBR_TIMED_OUT) {
         bench_sequence_end(&soak->sides[BENCH_HERE].messages, number + 1);
@@ -235,14 +260,14 @@ calls_trip(void *context)
 {
     bench_traffic *soak = context;
     const uint32_t count = draw(soak, 1, IN_FLIGHT);
-    const uint64_t first = soak->sent[BENCH_HERE];
+    const uint64_t first = soak->drawn[BENCH_HERE];
     rbr_pending pending[IN_FLIGHT];
     uint32_t i;
 
     for (i = 0; i < count; i++)
         send_call(soak, &pending[i]);
     for (i = 0; i < count; i++)
-        take_answer(soak, &pending[i], first + i);
+        take_answer(soak, &pending[i], first + i, first + count);
 }
 
 static void
@@ -261,37 +286,47 @@ take_call(bench_traffic *soak, const rbr_message *message)
     take(soak, BENCH_THERE, bytes, bytes != NULL ? size : 0);
 }
 
-/* The answer has the number that is due, not the one that came: what was lost shows on both sides. */
+static void
+answer_call(bench_traffic *soak, rbr_message *message, uint64_t number)
+{
+    const uint32_t size = size_of(soak, number);
+    uint32_t frame;
+
+    bench_sequence_fill(soak->room, size, number, soak->seed);
+    frame = bench_build_result(soak->echo.frame, soak->echo.frame_room, rbr_message_id(message),
+                               soak->room, size);
+    rbr_message_free(message);
+    need(soak,
+         rbr_channel_send(soak->echo.channel, soak->echo.frame, frame, NULL, 0, RBR_FOREVER, NULL),
+         "answer");
+}
+
+/* An answer has the number that was due, not the one that came: what is lost shows on both sides. */
 static void
 calls_answer(void *context)
 {
     bench_traffic *soak = context;
-    rbr_channel *channel = soak->echo.channel;
-    const uint64_t until = soak->sent[BENCH_THERE] + draw(soak, 1, IN_FLIGHT);
+    const uint64_t until = soak->drawn[BENCH_HERE] += draw(soak, 1, IN_FLIGHT);
     bench_sequence *messages = &soak->sides[BENCH_THERE].messages;
-    rbr_message *message;
+    bool all_sent = false;
 
-    soak->sent[BENCH_THERE] = until;
     while (messages->next < until) {
         const uint64_t number = messages->next;
-        const uint32_t answer = size_of(soak, number);
-        const rbr_status status = rbr_channel_receive(channel, &message, RBR_FOREVER,
-                                                      rbr_now_ns() + PATIENCE_NS);
-        uint32_t frame;
+        rbr_message *message;
+        const rbr_status status = rbr_channel_receive(soak->echo.channel, &message, RBR_FOREVER,
+                                                      rbr_now_ns() + LOOK_NS);
 
-        if (status == RBR_TIMED_OUT) {
+        if (status == RBR_TIMED_OUT && all_sent) {
             bench_sequence_end(messages, until);
-            return;
+        } else if (status == RBR_TIMED_OUT) {
+            all_sent = has_sent(soak, BENCH_HERE, until);
+        } else {
+            need(soak, status, "receive");
+            take_call(soak, message);
+            answer_call(soak, message, number);
         }
-        need(soak, status, "receive");
-        take_call(soak, message);
-        bench_sequence_fill(soak->room, answer, number, soak->seed);
-        frame = bench_build_result(soak->echo.frame, soak->echo.frame_room, rbr_message_id(message),
-                                   soak->room, answer);
-        rbr_message_free(message);
-        need(soak, rbr_channel_send(channel, soak->echo.frame, frame, NULL, 0, RBR_FOREVER, NULL),
-             "answer");
     }
+    say_sent(soak, BENCH_THERE, until);
 }
 
 static void

@@ -11,9 +11,12 @@
 #include "rings.h"
 #include "sequence.h"
 
+#include <stdatomic.h>
+
 /* What one side has found out, in memory that both share; written by that side alone. */
 typedef struct bench_soak_side {
     bench_sequence messages; /* that came to this side */
+    _Atomic uint64_t sent;   /* how many it has sent: then what is not there now is lost */
     uint64_t bytes;          /* of their payloads */
     uint64_t rss_bytes, fds; /* of this process, at its last look */
 } bench_soak_side;
@@ -24,7 +27,7 @@ typedef struct bench_traffic {
     bench_soak_side *sides; /* by side */
     uint64_t random;        /* the generator's state: both sides draw alike */
     uint64_t seed;          /* of the payloads */
-    uint64_t sent[BENCH_SIDES]; /* messages, by the side that sends them */
+    uint64_t drawn[BENCH_SIDES]; /* messages that each side has to have sent by now */
     uint8_t *room;
     bench_rings rings; /* of the first kind */
     bench_echo echo;   /* of the second */

@@ -131,13 +131,15 @@ print_ratios(const bench_report *report, const bench_row *row, const bench_colum
     putchar('\n');
 }
 
+/* A size alone says nothing. */
 static bool
 has_any(const bench_row *row, const bench_column *columns, size_t count)
 {
     size_t column;
 
     for (column = 0; column < count; column++)
-        if (bench_row_get(row, columns[column].key) != NULL)
+        if (strcmp(columns[column].key, "bytes") != 0 &&
+            bench_row_get(row, columns[column].key) != NULL)
             return true;
     return false;
 }
@@ -190,17 +192,10 @@ void
 bench_table_print(const bench_report *report)
 {
     static const bench_column costs[] = {
-        {"cpu_ns", "CPU"},
-        {"peer_cpu_ns", "peer CPU"},
-        {"wakes", "wakes"},
-        {"sleeps", "sleeps"},
-        {"syscalls", "syscalls"},
-        {"page_faults", "faults"},
-        {"late_looks", "late"},
-        {"lost", "lost"},
-        {"duplicated", "duplicated"},
-        {"reordered", "reordered"},
-        {"corrupt", "corrupt"},
+        {"bytes", "bytes"},           {"cpu_ns", "CPU"},          {"peer_cpu_ns", "peer CPU"},
+        {"wakes", "wakes"},           {"sleeps", "sleeps"},       {"syscalls", "syscalls"},
+        {"page_faults", "faults"},    {"late_looks", "late"},     {"lost", "lost"},
+        {"duplicated", "duplicated"}, {"reordered", "reordered"}, {"corrupt", "corrupt"},
     };
     size_t i;
 
