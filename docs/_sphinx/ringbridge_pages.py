@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "python/ringbridge"
-RINGBENCH = ROOT / "csrc/ringbench/main.c"
+RINGBENCH = ROOT / "csrc/ringbench/help.c"
 COUNTS = ROOT / "docs/explanation/counts.json"
 
 _BLOCK = re.compile(
