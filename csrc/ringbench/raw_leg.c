@@ -51,8 +51,8 @@ raw_trip(void *context)
 
     while (raw->sequence < first + raw->window) {
         bench_trace(BENCH_EVENT_SEND, raw->sequence);
-        memcpy(raw->source, &raw->sequence, sizeof raw->sequence);
-        bench_copy(bench_end_claim(end, raw->bytes), raw->source, raw->bytes);
+        bench_copy_numbered(bench_end_claim(end, raw->bytes), raw->source, raw->bytes,
+                            raw->sequence);
         bench_end_commit(end);
         bench_trace(BENCH_EVENT_SENT, raw->sequence++);
     }

@@ -47,6 +47,9 @@ bench_rings_close(bench_rings *rings)
     rbr_segment_detach(&rings->segment);
 }
 
+/* At a stretch: a look at the clock costs several of them. */
+enum { LOOKS = 32 };
+
 static bool
 may_sleep(const bench_end *end)
 {
@@ -80,7 +83,7 @@ spin(bench_end *end, bool (*there)(const bench_end *, uint32_t), uint32_t bytes)
     do {
         int look;
 
-        for (look = 0; look < 32; look++) { /* the clock costs several looks */
+        for (look = 0; look < LOOKS; look++) {
             if (there(end, bytes))
                 return true;
             rbr_os_relax();
@@ -89,24 +92,12 @@ spin(bench_end *end, bool (*there)(const bench_end *, uint32_t), uint32_t bytes)
     return false;
 }
 
-/* A look that found nothing; returns when another one makes sense. */
 static void
-wait_for(bench_end *end, enum rbr_wake_for reason, uint32_t bytes, uint64_t deadline_ns)
+announce_and_sleep(bench_end *end, enum rbr_wake_for reason,
+                   bool (*there)(const bench_end *, uint32_t), uint32_t bytes, uint64_t deadline_ns)
 {
-    bool (*const there)(const bench_end *, uint32_t) = reason == RBR_WAKE_DATA ? has_data
-                                                                               : has_room;
     rbr_status status;
 
-    if (end->wait == BENCH_WAIT_SPIN) {
-        rbr_os_relax();
-        return;
-    }
-    if (end->wait == BENCH_WAIT_YIELD) {
-        rbr_os_yield();
-        return;
-    }
-    if (spin(end, there, bytes))
-        return;
     rbr_wake_announce(&end->wake, reason);
     if (there(end, bytes)) {
         rbr_wake_cancel(&end->wake);
@@ -117,6 +108,21 @@ wait_for(bench_end *end, enum rbr_wake_for reason, uint32_t bytes, uint64_t dead
     bench_trace(BENCH_EVENT_WOKE, (uint64_t)status);
     if (status == RBR_TIMED_OUT && there(end, bytes) && rbr_now_ns() < deadline_ns)
         atomic_fetch_add_explicit(&end->wake.late_looks, 1, memory_order_relaxed);
+}
+
+/* A look that found nothing; returns when another one makes sense. */
+static void
+wait_for(bench_end *end, enum rbr_wake_for reason, uint32_t bytes, uint64_t deadline_ns)
+{
+    bool (*const there)(const bench_end *, uint32_t) = reason == RBR_WAKE_DATA ? has_data
+                                                                               : has_room;
+
+    if (end->wait == BENCH_WAIT_SPIN)
+        rbr_os_relax();
+    else if (end->wait == BENCH_WAIT_YIELD)
+        rbr_os_yield();
+    else if (!spin(end, there, bytes))
+        announce_and_sleep(end, reason, there, bytes, deadline_ns);
 }
 
 void *
@@ -144,16 +150,41 @@ bench_end_commit(bench_end *end)
         rbr_wake_peer(&end->wake, RBR_WAKE_DATA);
 }
 
+/* As tight as the floor's loop: what stands in it is in every round trip. */
+static rbr_status
+next_spinning(bench_end *end, const void **record, uint32_t *bytes)
+{
+    rbr_status status;
+    int look;
+
+    for (look = 0; look < LOOKS; look++) {
+        status = rbr_consumer_next(&end->consumer, record, bytes);
+        if (status != RBR_AGAIN)
+            break;
+        rbr_os_relax();
+    }
+    return status;
+}
+
+/* The other side may wait for the room of what was read. */
+static void
+release_before_waiting(bench_end *end)
+{
+    if (end->consumer.head !=
+        atomic_load_explicit(&end->consumer.shared->head, memory_order_relaxed))
+        bench_end_release(end);
+}
+
 const void *
 bench_end_next_until(bench_end *end, uint32_t *bytes, uint64_t deadline_ns)
 {
-    const void *record;
+    const void *record = NULL;
     rbr_status status;
 
-    while ((status = rbr_consumer_next(&end->consumer, &record, bytes)) == RBR_AGAIN) {
-        if (end->consumer.head !=
-            atomic_load_explicit(&end->consumer.shared->head, memory_order_relaxed))
-            bench_end_release(end); /* the other side may wait for this room */
+    while ((status = end->wait == BENCH_WAIT_SPIN
+                         ? next_spinning(end, &record, bytes)
+                         : rbr_consumer_next(&end->consumer, &record, bytes)) == RBR_AGAIN) {
+        release_before_waiting(end);
         wait_for(end, RBR_WAKE_DATA, 0, deadline_ns);
         if (deadline_ns != RBR_FOREVER && rbr_now_ns() >= deadline_ns && !has_data(end, 0))
             return NULL;

@@ -93,8 +93,7 @@ stream_trip(void *context)
             record = bench_end_claim(to, all->bytes);
             producer = to->producer;
         }
-        all->source[0] = sequence;
-        bench_copy(record, all->source, all->bytes);
+        bench_copy_numbered(record, all->source, all->bytes, sequence);
         if (++in_batch == all->batch) {
             commit(to, &producer);
             in_batch = 0;
@@ -216,8 +215,7 @@ bare_trip(void *context)
         until = sequence + all->batch < end ? sequence + all->batch : end;
         until = until - seen > all->bare_slots ? seen + all->bare_slots : until;
         for (; sequence < until; sequence++) {
-            all->source[0] = sequence;
-            bench_copy(bare_slot(all, sequence), all->source, all->bytes);
+            bench_copy_numbered(bare_slot(all, sequence), all->source, all->bytes, sequence);
         }
         atomic_store_explicit(&shared->tail, sequence, memory_order_release);
     }
@@ -297,8 +295,7 @@ copy_same(stream *all, uint64_t count)
     uint64_t i;
 
     for (i = 0; i < count; i++) {
-        all->source[0] = i;
-        bench_copy(all->copy, all->source, all->bytes);
+        bench_copy_numbered(all->copy, all->source, all->bytes, i);
         __asm__ volatile("" ::"r"(all->copy) : "memory"); /* somebody may read it */
     }
     return rbr_now_ns() - start;
