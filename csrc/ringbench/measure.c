@@ -29,12 +29,12 @@ struct plan {
 static double
 try_trips(bench_duo *duo, size_t leg)
 {
-    uint64_t trips, ns = 0;
+    uint64_t trips = 1, ns;
 
     bench_duo_run(duo, leg, 0, 1, NULL);
-    for (trips = 1; trips <= 64 && ns < (uint64_t)SHORT_TRIP_NS; trips *= 4)
-        ns = bench_duo_run(duo, leg, 0, trips, NULL);
-    return (double)ns / (double)(trips / 4) + 1;
+    while ((ns = bench_duo_run(duo, leg, 0, trips, NULL)) < (uint64_t)SHORT_TRIP_NS && trips < 64)
+        trips *= 4;
+    return (double)ns / (double)trips + 1;
 }
 
 static uint64_t
