@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from rbr_testing.ringbench import NEEDS_TWO_CPUS, find, measure, read, rows, run
+from rbr_testing.rounds import count, rounds, seed
 
 TEN_TIMES = 10
 pytestmark = NEEDS_TWO_CPUS
@@ -169,19 +170,27 @@ def test_large_says_how_much_memory_it_wants(ringbench: Path) -> None:
     assert "are wanted" in done.stderr and "are available" in done.stderr
 
 
+@pytest.mark.timeout(0)
 def test_soak_checks_every_message(ringbench: Path) -> None:
-    document = measure(ringbench, "soak", "--duration", "2s", "--seed", "7")
+    seconds, chosen = rounds(2), seed()
+    done = run(
+        *(ringbench, "soak", "--duration", f"{seconds}s", "--seed", str(chosen), "--json", "-"),
+        timeout_s=seconds + 100,
+    )
+    assert done.returncode == 0, done.stderr
+    document = read(done.stdout)
     found = rows(document)
-    assert document["parameters"]["seed"] == 7
+    assert document["parameters"]["seed"] == chosen
     for name in ("records in rings", "calls over a channel"):
         assert found[name]["samples"] > 100
         assert found[name]["lost"] == found[name]["corrupt"] == 0
+        count(f"ringbench soak: verified {name}", int(found[name]["samples"]))
     assert found["both processes"]["fds_growth"] == 0
     assert found["both processes"]["leaks"] == 0
 
 
 @pytest.mark.parametrize(
-    ("broken", "count"),
+    ("broken", "counted"),
     [
         ("lose", "lost"),
         ("duplicate", "duplicated"),
@@ -189,12 +198,12 @@ def test_soak_checks_every_message(ringbench: Path) -> None:
         ("corrupt", "corrupt"),
     ],
 )
-def test_soak_notices_a_broken_ring(broken: str, count: str) -> None:
+def test_soak_notices_a_broken_ring(broken: str, counted: str) -> None:
     done = run_broken("soak", "--traffic", "rings", "--duration", "2s", broken=broken)
     assert done.returncode == 1, done.stderr
     row = json.loads(done.stdout)["results"][0]
-    assert row[count] > 0
-    others = {"lost", "duplicated", "reordered", "corrupt"} - {count}
+    assert row[counted] > 0
+    others = {"lost", "duplicated", "reordered", "corrupt"} - {counted}
     assert [row[other] for other in others] == [0, 0, 0]
 
 
