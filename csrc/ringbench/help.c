@@ -9,7 +9,7 @@ bench_help(FILE *to)
 {
     static const char text[] =
         "usage: ringbench MODE [OPTION]...\n"
-        "       ringbench report [-o FILE] JSON...\n"
+        "       ringbench report [-o FILE] [--title TEXT] JSON...\n"
         "\n"
         "Measures and stresses ringbridge between two processes on this machine, in C, and the "
         "machine\n"
@@ -39,8 +39,9 @@ bench_help(FILE *to)
         "  compare  the same exchange through pipes, sockets, queues and other libraries, in "
         "turn.\n"
         "               ringbench compare --peers pipe,zeromq --size 64,64K\n"
-        "  report   a page with plots, from what --json wrote.\n"
-        "               ringbench report -o ringbench.html call.json stream.json\n"
+        "  report   one page with plots and tables (default: -o ringbench.html), from what --json\n"
+        "           of any mode and `ringbridge bench` wrote; - is stdout, or stdin.\n"
+        "               ringbench report -o call.html spin.json block.json\n"
         "\n"
         "Where\n"
         "  --cpus WHERE     cross (default: the first two CPUs that are allowed), same (both sides "

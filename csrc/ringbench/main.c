@@ -3,10 +3,13 @@
  * main.c - ringbench: what this machine can do, and how close ringbridge comes to it.
  */
 #include "bench.h"
+#include "page.h"
 #include "process.h"
 #include "progress.h"
 #include "report.h"
 #include "trace.h"
+
+#include <string.h>
 
 static void
 run_mode(const bench_options *options, bench_report *report)
@@ -45,6 +48,8 @@ main(int argc, char **argv)
     static bench_report report;
     static bench_options options;
 
+    if (argc > 1 && strcmp(argv[1], "report") == 0)
+        return bench_report_page(argc - 1, argv + 1);
     bench_options_parse(&options, argc, argv);
     report.options = &options;
     bench_machine_read(&report.machine);
