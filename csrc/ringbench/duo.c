@@ -14,6 +14,7 @@
 #include "duo.h"
 
 #include "base.h"
+#include "machine.h"
 #include "process.h"
 #include "syscalls.h"
 #include "trace.h"
@@ -222,6 +223,9 @@ bench_duo_run(bench_duo *duo, size_t leg_index, uint64_t warm, uint64_t count,
     wait_for(&duo->shared->done);
     duo->counts[BENCH_HERE] = bench_counts_since(&after, &before);
     duo->counts[BENCH_THERE] = duo->shared->counts;
+    if (leg->same_cpu || duo->cpus[BENCH_HERE] == duo->cpus[BENCH_THERE])
+        bench_run_excuse(duo->counts[BENCH_HERE].involuntary_switches +
+                         duo->counts[BENCH_THERE].involuntary_switches);
     return ns;
 }
 

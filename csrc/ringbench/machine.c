@@ -103,7 +103,8 @@ bench_machine_read(bench_machine *out)
 /* -------------------------------------------------------------------------------------- the run */
 
 static struct {
-    uint64_t ns, steal_ticks, switches;
+    uint64_t ns, steal_ticks, switches; /* at the beginning */
+    uint64_t excused;
 } begun;
 
 static uint64_t
@@ -150,18 +151,25 @@ bench_run_begin(bench_run *run, const int cpus[2])
 }
 
 void
+bench_run_excuse(uint64_t switches)
+{
+    begun.excused += switches;
+}
+
+void
 bench_run_end(bench_run *run, const int cpus[2])
 {
     const double ticks = (double)(steal_ticks(cpus) - begun.steal_ticks);
     const int used = cpus[0] == cpus[1] ? 1 : 2;
     double switches_per_s;
+    uint64_t switches;
 
     run->seconds = (double)(rbr_now_ns() - begun.ns) / 1e9;
     run->steal_percent = 100.0 * ticks / (double)sysconf(_SC_CLK_TCK) /
                          (run->seconds * used + 1e-9);
-    run->involuntary_switches = involuntary_switches() - begun.switches;
-    /* On one CPU the two sides displace each other: that is no noise. */
-    switches_per_s = used == 1 ? 0 : (double)run->involuntary_switches / (run->seconds + 1e-9);
+    switches = involuntary_switches() - begun.switches;
+    run->involuntary_switches = switches > begun.excused ? switches - begun.excused : 0;
+    switches_per_s = (double)run->involuntary_switches / (run->seconds + 1e-9);
     run->noisy = run->steal_percent > NOISY_STEAL_PERCENT || switches_per_s > NOISY_SWITCHES_PER_S;
     if (run->steal_percent > NOISY_STEAL_PERCENT)
         snprintf(run->noise, sizeof run->noise, "the hypervisor took %.1f %% of the CPUs' time",

@@ -30,6 +30,8 @@ typedef struct bench_run {
 } bench_run;
 
 void bench_run_begin(bench_run *run, const int cpus[2]);
+/* So many switches were the two sides', who shared a CPU: no noise. */
+void bench_run_excuse(uint64_t switches);
 /* After all children have been waited for. */
 void bench_run_end(bench_run *run, const int cpus[2]);
 
