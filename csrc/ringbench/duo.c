@@ -34,6 +34,7 @@ struct bench_duo_shared {
     long leg;
     uint64_t count;
     bench_counts counts; /* of the other side's last run; by it before done */
+    uint64_t switches;   /* its involuntary ones, ever */
     pid_t thread;        /* the other side's */
 };
 
@@ -69,6 +70,7 @@ answer_one_run(bench_duo *duo, const bench_leg *leg)
         leg->answer(leg->context);
     counts_now(leg, &after);
     shared->counts = bench_counts_since(&after, &before);
+    shared->switches = after.involuntary_switches;
     sem_post(&shared->done);
 }
 
@@ -202,6 +204,16 @@ trips_untimed(const bench_leg *leg, uint64_t count)
     return rbr_now_ns() - start;
 }
 
+/* `switches`: of both sides, ever. Where they share a CPU they displace each other, and a tracer
+ * displaces both; so does the one who waits for the other between two runs. */
+static void
+excuse_switches(bench_duo *duo, const bench_leg *leg, uint64_t switches)
+{
+    if (duo->traced || leg->same_cpu || duo->cpus[BENCH_HERE] == duo->cpus[BENCH_THERE])
+        bench_run_excuse(switches - duo->switches);
+    duo->switches = switches;
+}
+
 uint64_t
 bench_duo_run(bench_duo *duo, size_t leg_index, uint64_t warm, uint64_t count,
               bench_histogram *histogram)
@@ -223,9 +235,7 @@ bench_duo_run(bench_duo *duo, size_t leg_index, uint64_t warm, uint64_t count,
     wait_for(&duo->shared->done);
     duo->counts[BENCH_HERE] = bench_counts_since(&after, &before);
     duo->counts[BENCH_THERE] = duo->shared->counts;
-    if (leg->same_cpu || duo->cpus[BENCH_HERE] == duo->cpus[BENCH_THERE])
-        bench_run_excuse(duo->counts[BENCH_HERE].involuntary_switches +
-                         duo->counts[BENCH_THERE].involuntary_switches);
+    excuse_switches(duo, leg, after.involuntary_switches + duo->shared->switches);
     return ns;
 }
 
@@ -240,6 +250,7 @@ bench_duo_syscalls(bench_duo *duo, size_t leg, uint64_t trips, double per_trip[B
 
     if (!bench_tracer_start(&tracer, gettid(), others))
         return false;
+    duo->traced = true;
     for (run = 0; run < 2; run++) {
         uint64_t before[BENCH_SIDES];
 
@@ -250,6 +261,7 @@ bench_duo_syscalls(bench_duo *duo, size_t leg, uint64_t trips, double per_trip[B
             counted[run][side] -= before[side];
     }
     bench_tracer_stop(&tracer);
+    duo->traced = false;
     for (side = 0; side < BENCH_SIDES; side++)
         per_trip[side] = counted[1][side] <= counted[0][side]
                              ? 0

@@ -38,6 +38,8 @@ typedef struct bench_duo {
     const bench_leg *legs;
     int cpus[BENCH_SIDES];
     uint64_t break_above_ns;
+    bool traced; /* somebody stops us at each system call */
+    uint64_t switches; /* involuntary ones of both sides up to the last run */
     pid_t child; /* 0: a thread */
     pthread_t thread;
     bench_leg *thread_legs; /* with the thread's own contexts */

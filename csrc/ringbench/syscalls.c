@@ -12,6 +12,7 @@
 #include "syscalls.h"
 
 #include "bench.h"
+#include "machine.h"
 #include "process.h"
 
 #include <dirent.h>
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -178,11 +180,13 @@ bench_tracer_read(const bench_tracer *tracer, uint64_t counts[2])
 void
 bench_tracer_stop(bench_tracer *tracer)
 {
-    int status;
+    struct rusage usage = {.ru_nivcsw = 0};
 
     if (tracer->pid > 0) {
         kill(tracer->pid, SIGKILL);
-        bench_reap(tracer->pid, &status);
+        while (wait4(tracer->pid, NULL, 0, &usage) < 0 && errno == EINTR)
+            ;
+        bench_run_excuse((uint64_t)usage.ru_nivcsw);
     }
     bench_shared_free(tracer->shared, sizeof *tracer->shared);
 }
