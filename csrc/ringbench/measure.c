@@ -21,7 +21,8 @@ enum { TRIPS_MIN = 20, WARM_TRIPS = 20, SLICES_MIN = 5, SYSCALL_TRIPS = 200 };
 
 /* How a leg is cut into slices. */
 struct plan {
-    double trip_ns; /* at a first try */
+    double trip_ns;  /* at a first try */
+    double share_ns; /* that a slice should take; 0: as long as its trips take */
     uint64_t warm, trips;
 };
 
@@ -64,14 +65,23 @@ make_plans(bench_duo *duo, size_t legs, struct plan *plans, const bench_options 
         const uint64_t least = plans[leg].trip_ns < SHORT_TRIP_NS ? TRIPS_MIN : 1;
 
         plans[leg].trips = trips_within(share_ns, plans[leg].trip_ns, least, UINT64_MAX);
+        plans[leg].share_ns = options->count == 0 ? share_ns : 0;
         if (options->count != 0)
             plans[leg].trips = options->count / (uint64_t)slices / 2 + 1;
     }
     return (uint32_t)slices;
 }
 
+/* The first try may have met a quiet moment, or the CPUs close together. */
 static void
-measure_slice(bench_duo *duo, size_t leg, const struct plan *plan, bench_measure *measure)
+shorten(struct plan *plan, uint64_t ns)
+{
+    if (plan->share_ns > 0 && (double)ns > 2 * plan->share_ns && plan->trips > 1)
+        plan->trips /= 2;
+}
+
+static void
+measure_slice(bench_duo *duo, size_t leg, struct plan *plan, bench_measure *measure)
 {
     const uint64_t ns = bench_duo_run(duo, leg, plan->warm, plan->trips, NULL);
     int side;
@@ -81,6 +91,7 @@ measure_slice(bench_duo *duo, size_t leg, const struct plan *plan, bench_measure
     for (side = 0; side < BENCH_SIDES; side++)
         bench_counts_add(&measure->counts[side], &duo->counts[side]);
     bench_duo_run(duo, leg, plan->warm, plan->trips, &measure->histogram);
+    shorten(plan, ns);
 }
 
 static void

@@ -329,7 +329,7 @@ slice_records(stream *all, bench_duo *duo, const bench_options *options)
 static void
 measure_slices(stream *all, bench_duo *duo, const bench_options *options, struct slices *out)
 {
-    const uint64_t count = slice_records(all, duo, options);
+    uint64_t count = slice_records(all, duo, options);
     int side;
 
     memset(out, 0, sizeof *out);
