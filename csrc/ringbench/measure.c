@@ -19,16 +19,9 @@ enum { TRIPS_MIN = 20, WARM_TRIPS = 20, SLICES_MIN = 5, SYSCALL_TRIPS = 200 };
 #define SHORT_TRIP_NS 1e5 /* a slice has several of the trips up to here */
 #define SYSCALL_NS 100e6
 
-/* How a leg is cut into slices. */
-struct plan {
-    double trip_ns;  /* at a first try */
-    double share_ns; /* that a slice should take; 0: as long as its trips take */
-    uint64_t warm, trips;
-};
-
 /* A first trip may be slow for reasons of its own: new memory, a process that just began. */
-static double
-try_trips(bench_duo *duo, size_t leg)
+double
+bench_measure_try(bench_duo *duo, size_t leg)
 {
     uint64_t trips = 1, ns;
 
@@ -46,15 +39,14 @@ trips_within(double ns, double trip_ns, uint64_t least, uint64_t most)
     return trips < least ? least : trips < most ? trips : most;
 }
 
-/* Returns how many slices there are, so that all legs of a run share its duration equally. */
-static uint32_t
-make_plans(bench_duo *duo, size_t legs, struct plan *plans, const bench_options *options)
+/* All legs of a run share its duration equally. */
+uint32_t
+bench_measure_plan(bench_plan *plans, size_t legs, const bench_options *options)
 {
     double round_ns = 0, slices;
     size_t leg;
 
     for (leg = 0; leg < legs; leg++) {
-        plans[leg].trip_ns = try_trips(duo, leg);
         plans[leg].warm = trips_within(WARM_NS, plans[leg].trip_ns, 0, WARM_TRIPS);
         round_ns += 2 * plans[leg].trip_ns; /* once timed as a whole, once trip by trip */
     }
@@ -73,15 +65,15 @@ make_plans(bench_duo *duo, size_t legs, struct plan *plans, const bench_options 
 }
 
 /* The first try may have met a quiet moment, or the CPUs close together. */
-static void
-shorten(struct plan *plan, uint64_t ns)
+void
+bench_measure_shorten(bench_plan *plan, uint64_t ns)
 {
     if (plan->share_ns > 0 && (double)ns > 2 * plan->share_ns && plan->trips > 1)
         plan->trips /= 2;
 }
 
-static void
-measure_slice(bench_duo *duo, size_t leg, struct plan *plan, bench_measure *measure)
+void
+bench_measure_slice(bench_duo *duo, size_t leg, bench_plan *plan, bench_measure *measure)
 {
     const uint64_t ns = bench_duo_run(duo, leg, plan->warm, plan->trips, NULL);
     int side;
@@ -91,11 +83,11 @@ measure_slice(bench_duo *duo, size_t leg, struct plan *plan, bench_measure *meas
     for (side = 0; side < BENCH_SIDES; side++)
         bench_counts_add(&measure->counts[side], &duo->counts[side]);
     bench_duo_run(duo, leg, plan->warm, plan->trips, &measure->histogram);
-    shorten(plan, ns);
+    bench_measure_shorten(plan, ns);
 }
 
-static void
-count_syscalls(bench_duo *duo, size_t leg, bench_measure *measure)
+void
+bench_measure_syscalls(bench_duo *duo, size_t leg, bench_measure *measure)
 {
     const uint64_t trips = trips_within(SYSCALL_NS, bench_measure_trip_ns(measure) + 1, 1,
                                         SYSCALL_TRIPS);
@@ -108,21 +100,23 @@ void
 bench_measure_legs(bench_duo *duo, size_t count, bench_measure *measures,
                    const bench_options *options)
 {
-    struct plan plans[BENCH_LEGS_MAX];
+    bench_plan plans[BENCH_LEGS_MAX];
     uint32_t run, slice, slices;
     size_t leg;
 
     memset(measures, 0, count * sizeof *measures);
-    slices = make_plans(duo, count, plans, options);
+    for (leg = 0; leg < count; leg++)
+        plans[leg].trip_ns = bench_measure_try(duo, leg);
+    slices = bench_measure_plan(plans, count, options);
     for (run = 0; run < options->runs; run++)
         for (slice = 0; slice < slices; slice++)
             for (leg = 0; leg < count; leg++) {
                 bench_progress(options, "%s, run %u of %u, slice %u of %u", duo->legs[leg].name,
                                run + 1, options->runs, slice + 1, slices);
-                measure_slice(duo, leg, &plans[leg], &measures[leg]);
+                bench_measure_slice(duo, leg, &plans[leg], &measures[leg]);
             }
     for (leg = 0; leg < count; leg++)
-        count_syscalls(duo, leg, &measures[leg]);
+        bench_measure_syscalls(duo, leg, &measures[leg]);
 }
 
 static int

@@ -46,4 +46,29 @@ bench_sum(const uint64_t *words, uint32_t count)
     return sum;
 }
 
+/* The same for any number of bytes at any address. */
+static inline uint64_t
+bench_sum_bytes(const void *from, uint32_t bytes)
+{
+    enum { WORD = sizeof(uint64_t), BLOCK = BENCH_LANES * WORD };
+    uint64_t sums[BENCH_LANES] = {0}, words[BENCH_LANES], sum = 0;
+    const uint8_t *at = from;
+    uint32_t i, lane;
+
+    for (i = 0; i + BLOCK <= bytes; i += BLOCK) {
+        memcpy(words, at + i, BLOCK);
+        for (lane = 0; lane < BENCH_LANES; lane++)
+            sums[lane] += words[lane];
+    }
+    for (; i + WORD <= bytes; i += WORD) {
+        memcpy(words, at + i, WORD);
+        sum += words[0];
+    }
+    for (; i < bytes; i++)
+        sum += at[i];
+    for (lane = 0; lane < BENCH_LANES; lane++)
+        sum += sums[lane];
+    return sum;
+}
+
 #endif

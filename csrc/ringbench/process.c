@@ -135,9 +135,28 @@ bench_bound(unsigned seconds, const char *what)
 /* --------------------------------------------------------------------------------------- child */
 
 pid_t
-bench_fork(void)
+bench_fork_apart(void)
 {
     const pid_t parent = getpid();
+    pid_t child;
+
+    fflush(NULL);
+    child = fork();
+    if (child < 0)
+        bench_die(BENCH_EXIT_MACHINE, "cannot fork: %s", strerror(errno));
+    if (child == 0) {
+        child_pid = 0;
+        bench_handle(SIGCHLD, SIG_DFL, 0);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) /* it died before the line above */
+            _exit(BENCH_EXIT_MACHINE);
+    }
+    return child;
+}
+
+pid_t
+bench_fork(void)
+{
     pid_t child;
 
     child_pid = 0;
@@ -145,16 +164,9 @@ bench_fork(void)
         child_code = bench_shared_new(sizeof *child_code);
     atomic_store(child_code, 0);
     bench_handle(SIGCHLD, on_child, SA_RESTART | SA_NOCLDSTOP);
-    fflush(NULL);
-    child = fork();
-    if (child < 0)
-        bench_die(BENCH_EXIT_MACHINE, "cannot fork: %s", strerror(errno));
+    child = bench_fork_apart();
     if (child == 0) {
         is_child = true;
-        bench_handle(SIGCHLD, SIG_DFL, 0);
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent) /* it died before the line above */
-            _exit(BENCH_EXIT_MACHINE);
         return 0;
     }
     child_pid = child;

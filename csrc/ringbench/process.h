@@ -28,6 +28,8 @@ void bench_handle(int signal_number, void (*handler)(int), int flags);
  * bench_child_may_end, and is, before the end is waited for.
  */
 pid_t bench_fork(void);
+/* The same, but its early end does not end us, nor does bench_die end it at once: it dies with us. */
+pid_t bench_fork_apart(void);
 void bench_child_may_end(void);
 /* Waits for the end of any child; false: somebody else has reaped it. */
 bool bench_reap(pid_t child, int *status);

@@ -11,7 +11,7 @@
 #include "measure.h"
 #include "sequence.h"
 
-#define BENCH_ROWS_MAX 128
+#define BENCH_ROWS_MAX 384
 #define BENCH_FIGURES_MAX 48
 #define BENCH_COLUMNS_MAX 32
 
@@ -40,6 +40,8 @@ typedef struct bench_report {
     const bench_options *options;
     bench_column columns[BENCH_COLUMNS_MAX]; /* of the mode's table */
     size_t column_count;
+    bool
+        by_kind; /* one table for each kind, floors with the rows before them; no lines of ratios */
     bench_machine machine;
     bench_run run;
     bench_row rows[BENCH_ROWS_MAX];

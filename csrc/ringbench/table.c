@@ -144,26 +144,82 @@ has_any(const bench_row *row, const bench_column *columns, size_t count)
     return false;
 }
 
-static void
-print_block(const bench_report *report, const char *title, const bench_column *columns,
-            size_t count, bool ratios)
+/* The kind whose table a row stands in; "": there is one table. */
+static const char *
+section_of(const bench_report *report, size_t row)
 {
+    if (!report->by_kind)
+        return "";
+    while (row > 0 && strcmp(report->rows[row].kind, "floor") == 0)
+        row--;
+    return report->rows[row].kind;
+}
+
+static bool
+is_in(const bench_report *report, size_t row, const char *section)
+{
+    return strcmp(section_of(report, row), section) == 0;
+}
+
+/* Those of the columns that a section has figures for. */
+static size_t
+columns_of(const bench_report *report, const char *section, const bench_column *columns,
+           size_t count, bench_column *out)
+{
+    size_t column, row, used = 0;
+
+    for (column = 0; column < count; column++) {
+        bool any = !report->by_kind;
+
+        for (row = 0; row < report->count && !any; row++)
+            any = is_in(report, row, section) &&
+                  bench_row_get(&report->rows[row], columns[column].key) != NULL;
+        if (any)
+            out[used++] = columns[column];
+    }
+    return used;
+}
+
+static void
+print_block(const bench_report *report, const char *section, const char *title,
+            const bench_column *all, size_t count, bool ratios)
+{
+    bench_column columns[BENCH_COLUMNS_MAX];
+    const size_t used = columns_of(report, section, all, count, columns);
     bool begun = false;
     size_t row, column;
 
     for (row = 0; row < report->count; row++) {
-        if (!has_any(&report->rows[row], columns, count))
+        if (!is_in(report, row, section) || !has_any(&report->rows[row], columns, used))
             continue;
         if (!begun) {
             printf("\n%-*s", NAME_WIDTH, title);
-            for (column = 0; column < count; column++)
+            for (column = 0; column < used; column++)
                 print_heading(&columns[column]);
             putchar('\n');
         }
         begun = true;
-        print_row(&report->rows[row], columns, count);
-        if (ratios)
-            print_ratios(report, &report->rows[row], columns, count);
+        print_row(&report->rows[row], columns, used);
+        if (ratios && !report->by_kind)
+            print_ratios(report, &report->rows[row], columns, used);
+    }
+}
+
+/* A row of another kind or size that failed in the same way is not told again. */
+static void
+print_errors(const bench_report *report)
+{
+    size_t i, other;
+
+    for (i = 0; i < report->count; i++) {
+        const bench_row *row = &report->rows[i];
+
+        for (other = 0; other < i; other++)
+            if (strcmp(report->rows[other].name, row->name) == 0 &&
+                strcmp(report->rows[other].error, row->error) == 0)
+                break;
+        if (row->error[0] != '\0' && other == i)
+            printf("%s: %s\n", row->name, row->error);
     }
 }
 
@@ -202,10 +258,18 @@ bench_table_print(const bench_report *report)
     if (report->options->quiet)
         return;
     print_head(report);
-    print_block(report, "", report->columns, report->column_count, true);
-    print_block(report, "per message; counts", costs, sizeof costs / sizeof costs[0], false);
-    for (i = 0; i < report->count; i++)
-        if (report->rows[i].error[0] != '\0')
-            printf("%s: %s\n", report->rows[i].name, report->rows[i].error);
+    for (i = 0; i < report->count; i++) {
+        const char *section = section_of(report, i);
+        size_t first = 0;
+
+        while (!is_in(report, first, section))
+            first++;
+        if (first < i)
+            continue;
+        print_block(report, section, section, report->columns, report->column_count, true);
+        print_block(report, section, "per message; counts", costs, sizeof costs / sizeof costs[0],
+                    false);
+    }
+    print_errors(report);
     print_run(&report->run);
 }
