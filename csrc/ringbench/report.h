@@ -40,8 +40,8 @@ typedef struct bench_report {
     const bench_options *options;
     bench_column columns[BENCH_COLUMNS_MAX]; /* of the mode's table */
     size_t column_count;
-    bool
-        by_kind; /* one table for each kind, floors with the rows before them; no lines of ratios */
+    /* One table for each kind, floors with the rows before them, without lines of ratios. */
+    bool by_kind;
     bench_machine machine;
     bench_run run;
     bench_row rows[BENCH_ROWS_MAX];
