@@ -7,6 +7,7 @@
 VENV  := build/venv
 OTHER := build/venv-other
 DOCS  := build/venv-docs
+BENCH := build/bench
 WITH  := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP   := -m pip install -qq --disable-pip-version-check
 
@@ -30,7 +31,8 @@ help:
 	@echo '  make demo     the main job on real data; makes its own environments; ends with a picture'
 	@echo '  make test     builds, then the C tests (plain and under sanitizers), then the Python tests'
 	@echo '  make check    format, lint, types, stubs, generated code, layers, exported symbols'
-	@echo '  make bench    what a call and an array cost here, beside pipes and sockets'
+	@echo '  make bench    what a call and an array cost here, in C and in Python, beside the'
+	@echo '                machine and other ways to cross; a page of it in build/bench'
 	@echo '  make wheel    one wheel for every CPython from 3.9 on, in build/dist; installed in each'
 	@echo '                Python that is here, and each then calls each'
 	@echo '  make docs     the documentation as HTML, in build/docs/html; a warning is an error'
@@ -66,6 +68,14 @@ $(VENV)/.checkers: pyproject.toml $(VENV)/.made | $(VENV)/.installed
 	@$(VENV)/bin/python -c "import importlib.metadata as m; print(*[r.split(';')[0] for r in \
 	    m.requires('ringbridge') if 'extra == \"check\"' in r.replace(\"'\", '\"')], sep='\n')" \
 	    | xargs $(VENV)/bin/python $(PIP)
+	@touch $@
+
+# Beside whom `ringbridge bench` measures. From the metadata, as above: nothing is built again.
+$(VENV)/.peers: pyproject.toml $(VENV)/.made | $(VENV)/.installed
+	@echo '== loky, pyzmq, rpyc, appose (the extra `bench`)'
+	@$(VENV)/bin/python -c "import importlib.metadata as m; print(*[r.split(';')[0] for r in \
+	    m.requires('ringbridge') if 'extra == \"bench\"' in r.replace(\"'\", '\"')], sep='\n')" \
+	    | xargs -d '\n' $(VENV)/bin/python $(PIP)
 	@touch $@
 
 # A second Python version, for the worker's side; empty where this machine has only one.
@@ -134,13 +144,20 @@ check-layers:
 demo: $(VENV)/.made
 	@$(WITH) $(VENV)/bin/python docs/demo/setup_demo.py --run docs/demo/run_demo.py
 
-bench: $(VENV)/.installed
-	@echo '== ringbench: what this machine gives' && $(VENV)/bin/ringbench floor
-	@echo '== ringbench: a call, in C' && $(VENV)/bin/ringbench call
-	@echo '== ringbench: a call, both sides asleep' && $(VENV)/bin/ringbench call --wait block
-	@echo '== ringbench: a stream, in C' && $(VENV)/bin/ringbench stream
-	@echo '== calls and arrays, in Python' && $(WITH) $(VENV)/bin/python docs/demo/setup_demo.py \
-	    --run docs/demo/bench_python.py
+# The worker in the second Python version, where there is one.
+bench: $(VENV)/.peers $(OTHER)/.installed
+	@rm -rf $(BENCH) && mkdir -p $(BENCH)
+	@echo '== ringbench: what this machine gives' && \
+	    $(VENV)/bin/ringbench floor --json $(BENCH)/floor.json
+	@echo '== ringbench: a call, in C' && $(VENV)/bin/ringbench call --json $(BENCH)/call.json
+	@echo '== ringbench: a call, both sides asleep' && \
+	    $(VENV)/bin/ringbench call --wait block --json $(BENCH)/call-block.json
+	@echo '== ringbench: a stream, in C' && $(VENV)/bin/ringbench stream --json $(BENCH)/stream.json
+	@echo '== ringbridge bench: calls and arrays, in Python, beside others' && \
+	    worker=$(OTHER)/bin/python && { [ -x $$worker ] || worker=$(VENV)/bin/python; } && \
+	    $(VENV)/bin/ringbridge bench $$worker --json $(BENCH)/python.json
+	@$(VENV)/bin/ringbridge report -o $(BENCH)/index.html $(BENCH)/*.json
+	@echo '$(BENCH)/index.html'
 
 wheel: $(VENV)/.installed
 	@$(WITH) python .ci/make_wheel build/dist

@@ -9,18 +9,18 @@ environments, terrain.py for the computations.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bench_python as bench
 import far_side
 
 import ringbridge as rb
@@ -28,6 +28,7 @@ import ringbridge as rb
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parents[1] / "build" / "demo"
 PICTURE = OUT / "demo.png"
+RECORD = OUT / "environments.json"
 
 EYE_M = 10.0  # a small look-out tower on the highest summit
 AZIMUTH, ALTITUDE = 315.0, 45.0
@@ -39,6 +40,8 @@ PLACES = (
     ("LaFollette", 36.383, -84.119),
     ("Rocky Top", 36.220, -84.154),
 )
+
+SMALL_BYTES = 1024
 
 _start = time.monotonic()
 
@@ -179,10 +182,10 @@ def shares_arguments(worker: rb.Worker) -> bool:
 def shares_results(worker: rb.Worker) -> bool:
     """True when the host sees what the worker writes into a result that it has given away."""
     far = worker.load("far_side")
-    far.keep(bench.SMALL_BYTES, True)
-    array = far.kept(bench.SMALL_BYTES, True)
+    far.keep(SMALL_BYTES, True)
+    array = far.kept(SMALL_BYTES, True)
     before = int(array[0])
-    far.write_kept(bench.SMALL_BYTES, True, before + 1)
+    far.write_kept(SMALL_BYTES, True, before + 1)
     far.forget()
     return int(array[0]) == before + 1
 
@@ -353,47 +356,24 @@ def print_job(model: Model, results: Results, argument: bool, result: bool) -> N
 
 
 def print_crossing(compute_python: str) -> None:
+    """What a call and an array cost, beside a pipe and a plain copy, in these two environments."""
     heading("The way across")
-    with closing(bench.Rig(compute_python)) as rig, bench.pinned([rig.host_cpu]):
-        call, pipe = rig.small_call(10)
-        argument, copy = rig.argument(9)
-        large, small = rig.shared_argument(10)
-        back, little = rig.shared_result(10)
-        where = f"host on CPU {rig.host_cpu}, the other side on CPU {rig.far_cpu}"
-    rate = bench.LARGE_BYTES / 1e9
-    lines = (
-        ("f(1) -> 2, ringbridge", f"{call / 1e3:.2f} us", "a whole Python call, there and back"),
-        (
-            "f(1) -> 2, multiprocessing.Pipe",
-            f"{pipe / 1e3:.1f} us",
-            f"the usual way takes {pipe / call:.0f} times as long",
-        ),
-        (
-            "100 MB ordinary numpy argument",
-            f"{argument / 1e6:.1f} ms",
-            f"{rate / argument * 1e9:.1f} GB/s: copied once, {argument / copy:.2f} of a plain copy",
-        ),
-        (
-            "numpy.copyto of 100 MB, memory warm",
-            f"{copy / 1e6:.1f} ms",
-            f"{rate / copy * 1e9:.1f} GB/s: what one copy costs here",
-        ),
-        ("1 KB of Worker.empty as argument", f"{small / 1e3:.2f} us", "only its address crosses"),
-        (
-            "100 MB of Worker.empty as argument",
-            f"{large / 1e3:.2f} us",
-            f"the same: {large / small:.2f} of it for 100,000 times the size",
-        ),
-        ("1 KB of rb.empty as result", f"{little / 1e3:.2f} us", "the other direction"),
-        ("100 MB of rb.empty as result", f"{back / 1e3:.2f} us", f"{back / little:.2f} of it"),
-    )
-    for what, value, meaning in lines:
-        print(f"  {what:<42}{value:>10}   {meaning}")
-    print(f"  medians, taken in turns; {where}")
+    sys.stdout.flush()
+    what = ["--quick", "--tests", "call,argument,in-place", "--sizes", "1K,100M", "--peers", "pipe"]
+    command = [sys.executable, "-m", "ringbridge.cli.main", "bench", compute_python, *what]
+    subprocess.run(command, check=True)
+
+
+def compute_environment() -> str:
+    """The interpreter that setup_demo.py has made for the worker."""
+    try:
+        return str(json.loads(RECORD.read_text())["compute"])
+    except FileNotFoundError:
+        sys.exit("the demo's environments are missing: run `make demo` first")
 
 
 def main() -> int:
-    compute_python = bench.environments()["compute"]
+    compute_python = compute_environment()
     print(f"\nringbridge {rb.__version__}: the main job on real data")
     say("loading the elevation model ...")
     model = jacksboro()

@@ -156,10 +156,10 @@ def _runs(pid: int) -> bool:
 def test_entry_point_says_where_it_looked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ringbridge.cli import bench
+    from ringbridge.cli import ringbench as command
 
-    monkeypatch.setattr(bench, "binary", lambda: tmp_path / "ringbench")
-    assert bench.main() == 127
+    monkeypatch.setattr(command, "binary", lambda: tmp_path / "ringbench")
+    assert command.main() == 127
     errors = capsys.readouterr().err
     assert str(tmp_path / "ringbench") in errors
     assert "built without it" in errors
@@ -167,9 +167,9 @@ def test_entry_point_says_where_it_looked(
 
 def test_entry_point_becomes_the_program(ringbench: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from ringbridge.cli import bench; "
-        f"bench.binary = lambda: Path({str(ringbench)!r}); "
-        "sys.argv = ['ringbench', '--version']; sys.exit(bench.main())"
+        "import sys; from pathlib import Path; from ringbridge.cli import ringbench as command; "
+        f"command.binary = lambda: Path({str(ringbench)!r}); "
+        "sys.argv = ['ringbench', '--version']; sys.exit(command.main())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from ringbridge import __version__
-from ringbridge.cli import doctor, run
+from ringbridge.cli import bench, doctor, run
 
-_VERBS = (doctor, run)
+_VERBS = (bench, doctor, run)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -26,11 +26,11 @@ def find() -> Path:
     given = os.environ.get("RINGBENCH")
     if given:
         return Path(given)
-    from ringbridge.cli import bench
+    from ringbridge.cli import ringbench as command
 
-    if not bench.binary().exists():
+    if not command.binary().exists():
         pytest.skip("no ringbench: set RINGBENCH, or install the package with it")
-    return bench.binary()
+    return command.binary()
 
 
 def run(

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""The names of the tests and of the peers, for the command line. Imports none of them."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A peer: where its class is, and what has to be installed for it ('' : nothing)."""
+
+    key: str
+    title: str
+    home: str
+    module: str = ""
+    package: str = ""
+    extra: str = "bench"
+
+    @property
+    def installed(self) -> bool:
+        return not self.module or importlib.util.find_spec(self.module) is not None
+
+    @property
+    def advice(self) -> str:
+        return f"pip install {self.package}, or 'ringbridge[{self.extra}]'"
+
+
+_HERE = "ringbridge.bench"
+
+OURS = Spec("ringbridge", "ringbridge", f"{_HERE}.peers_own:Ringbridge")
+MEMCPY = Spec("memcpy", "numpy.copyto, warm", f"{_HERE}.peers_own:Memcpy")
+SEMAPHORES = Spec("sem_t", "sem_t", f"{_HERE}.peers_own:Semaphores")
+BARE_PYTHON = Spec("python", "python -c pass", f"{_HERE}.peers_own:BarePython")
+
+#: In every run.
+USUAL = (
+    Spec("pipe", "multiprocessing.Pipe", f"{_HERE}.peers_standard:Pipe"),
+    Spec("pool", "ProcessPoolExecutor", f"{_HERE}.peers_standard:ProcessPool"),
+    Spec("loky", "loky", f"{_HERE}.peers_standard:Loky", "loky", "loky"),
+    Spec("zmq", "pyzmq", f"{_HERE}.peers_network:ZeroMQ", "zmq", "pyzmq"),
+    Spec("rpyc", "RPyC", f"{_HERE}.peers_network:RPyC", "rpyc", "rpyc"),
+    Spec("appose", "Appose", f"{_HERE}.peers_shared:Appose", "appose", "appose"),
+)
+#: On request.
+OTHERS = (
+    Spec("manager", "multiprocessing.Manager", f"{_HERE}.peers_standard:Manager"),
+    Spec("shared_memory", "shared_memory + Pipe", f"{_HERE}.peers_standard:SharedMemory"),
+    Spec("execnet", "execnet", f"{_HERE}.peers_network:Execnet", "execnet", "execnet", "bench-all"),
+    Spec("pyro5", "Pyro5", f"{_HERE}.peers_network:Pyro", "Pyro5", "Pyro5", "bench-all"),
+    Spec(
+        "iceoryx2", "iceoryx2", f"{_HERE}.peers_shared:Iceoryx", "iceoryx2", "iceoryx2", "bench-all"
+    ),
+    Spec(
+        "shm-rpc-bridge",
+        "shm-rpc-bridge",
+        f"{_HERE}.peers_shared:ShmRpcBridge",
+        "shm_rpc_bridge",
+        "shm-rpc-bridge",
+        "bench-all",
+    ),
+)
+PEERS = {spec.key: spec for spec in (*USUAL, *OTHERS)}
+
+#: Name -> what it is, in the order in which they run.
+TESTS = {
+    "call": "a small call, f(1) -> 2, with the CPU time of both sides",
+    "pipelined": "16 calls in flight; for ringbridge: threads over blocking calls",
+    "flood": "submit 10,000 calls and count the right answers",
+    "argument": "ordinary arrays as arguments, from 1 KB to 1 GB",
+    "result": "ordinary arrays as results",
+    "in-place": "arrays in shared memory, as arguments and as results",
+    "dict": "a dict of 20 arrays there, another one back",
+    "sleep": "a call when both sides sleep, beside a pair of sem_t",
+    "start": "from nothing to the first answer, beside `python -c pass`",
+    "idle": "CPU time and context switches while nothing happens",
+    "flat": "memory and descriptors after a million calls and 10 GB",
+}
+
+
+class UsageError(ValueError):
+    """The command line asks for what there is not; the text says what there is."""
+
+
+def tests_named(text: str | None) -> list[str]:
+    """The tests of a comma-separated list, in their own order; None is all of them."""
+    if text is None:
+        return list(TESTS)
+    names = _names(text)
+    _refuse_unknown("test", names, list(TESTS))
+    return [name for name in TESTS if name in names]
+
+
+def peers_named(text: str | None) -> list[Spec]:
+    """The peers of a comma-separated list; None is the usual ones."""
+    if text is None:
+        return list(USUAL)
+    if text == "all":
+        return list(PEERS.values())
+    if text == "none":
+        return []
+    names = _names(text)
+    _refuse_unknown("peer", names, [*PEERS, "all", "none"])
+    return [spec for key, spec in PEERS.items() if key in names]
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _refuse_unknown(what: str, names: list[str], allowed: list[str]) -> None:
+    for name in names:
+        if name not in allowed:
+            raise UsageError(f"there is no {what} {name!r}; there are {', '.join(allowed)}")
