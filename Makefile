@@ -147,16 +147,15 @@ demo: $(VENV)/.made
 # The worker in the second Python version, where there is one.
 bench: $(VENV)/.peers $(OTHER)/.installed
 	@rm -rf $(BENCH) && mkdir -p $(BENCH)
-	@echo '== ringbench: what this machine gives' && \
-	    $(VENV)/bin/ringbench floor --json $(BENCH)/floor.json
-	@echo '== ringbench: a call, in C' && $(VENV)/bin/ringbench call --json $(BENCH)/call.json
-	@echo '== ringbench: a call, both sides asleep' && \
-	    $(VENV)/bin/ringbench call --wait block --json $(BENCH)/call-block.json
-	@echo '== ringbench: a stream, in C' && $(VENV)/bin/ringbench stream --json $(BENCH)/stream.json
+	@for mode in floor call 'call --wait block' stream open large compare; do \
+	    echo "== ringbench $$mode" && \
+	    file="$$(echo "$$mode" | tr -s ' -' '--').json" && \
+	    $(VENV)/bin/ringbench $$mode --json "$(BENCH)/$$file" || exit 1; \
+	done
 	@echo '== ringbridge bench: calls and arrays, in Python, beside others' && \
 	    worker=$(OTHER)/bin/python && { [ -x $$worker ] || worker=$(VENV)/bin/python; } && \
 	    $(VENV)/bin/ringbridge bench $$worker --json $(BENCH)/python.json
-	@$(VENV)/bin/ringbridge report -o $(BENCH)/index.html $(BENCH)/*.json
+	@$(VENV)/bin/ringbench report -o $(BENCH)/index.html $(BENCH)/*.json
 	@echo '$(BENCH)/index.html'
 
 wheel: $(VENV)/.installed

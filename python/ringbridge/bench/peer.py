@@ -31,10 +31,14 @@ class Unable(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """env: the worker's environment; token: what the names that a peer chooses must begin with."""
+    """env: the worker's environment; token: what the names that a peer chooses must begin with.
+
+    cpus: of this process, of the far side.
+    """
 
     env: str
     token: str
+    cpus: tuple[int, int]
 
 
 class Peer:

@@ -7,6 +7,7 @@ Where a library carries only bytes or plain values, arrays go as pickles: the wa
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import pickle
 import tempfile
@@ -90,8 +91,8 @@ def _zmq_send(socket: Any, value: Any, flags: int = 0) -> None:
     buffers: list[pickle.PickleBuffer] = []
     parts: list[Any] = [pickle.dumps(value, 5, buffer_callback=buffers.append)]
     parts += buffers
-    copy = all(len(memoryview(part).cast("B")) < _LARGE for part in parts)
-    socket.send_multipart(parts, flags, copy=copy)
+    small = all(len(memoryview(part).cast("B")) < _LARGE for part in parts)
+    socket.send_multipart(parts, flags, copy=small)
 
 
 def _zmq_receive(socket: Any) -> Any:
@@ -209,16 +210,20 @@ class Pyro(_Served):
         return pickle.loads(answer)
 
     def stream(self, values: Iterable[int], window: int, arrived: Arrived) -> None:
+        """Batches, with the serializer that Pyro has unasked: marshal refuses them."""
         from Pyro5.api import BatchProxy
 
         values = list(values)
+        proxy = copy.copy(self._proxy)
+        proxy._pyroSerializer = "serpent"
         for begin in range(0, len(values), window):
-            batch = BatchProxy(self._proxy)
+            batch = BatchProxy(proxy)
             part = values[begin : begin + window]
             for value in part:
                 batch.increment(value)
             for value, answer in zip(part, batch()):
                 arrived(value, answer)
+        proxy._pyroRelease()
 
     def close(self) -> None:
         self._proxy._pyroRelease()

@@ -64,7 +64,8 @@ class Appose(Peer):
         for value in values:
             free.acquire()
             task = self._service.task("far.increment(x)", {"x": value})
-            task.listen(partial(listen, value)).start()
+            task.listen(partial(listen, value))
+            task.start()
         for _ in values:
             done.acquire()
 

@@ -196,6 +196,7 @@ class Participant:
         self.shares_memory, self.note = about["shares_memory"], about["note"]
 
     def ask(self, turn: str, deadline: Deadline, **parameters: Any) -> Any:
+        self.counted = 0
         runner = self.begin(deadline)
         try:
             answer = runner.ask(turn, deadline, **parameters)

@@ -50,9 +50,11 @@ def _maker(options: dict[str, Any]) -> Callable[[], Peer]:
     module, _, name = options["home"].partition(":")
     kind = getattr(importlib.import_module(module), name)
     numbers = count()
+    host_cpu, far_cpu = options["cpus"]
 
     def make() -> Peer:
-        peer: Peer = kind(Settings(options["env"], f"{options['token']}{next(numbers)}-"))
+        token = f"{options['token']}{next(numbers)}-"
+        peer: Peer = kind(Settings(options["env"], token, (host_cpu, far_cpu)))
         return peer
 
     return make

@@ -31,7 +31,7 @@ class Options:
     @property
     def pair_s(self) -> float:
         """How long a pair may take turns in one test."""
-        return 1.0 if self.quick else 6.0
+        return 1.0 if self.quick else 4.0
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def _stream(
     parameters = {"calls": calls, "window": window}
 
     def make_row(who: Participant, found: Gathered) -> Row:
-        if found.error and not found.completed:
+        if found.error:  # of the turn that did not end
             found.completed.append(who.counted)
         return stream_row(who.name, kind, found, calls)
 
