@@ -29,6 +29,8 @@ class Side:
     #: What comes before the first turn, and the name of what is checked again after the last one.
     prepare: tuple[str, dict[str, Any]] | None = None
     gathered: Gathered = field(default_factory=Gathered)
+    #: It was prepared a while ago: an arena may have given its memory back since.
+    warm_up: bool = False
     hung: bool = False
     unable: bool = False
 
@@ -38,8 +40,10 @@ class Side:
 
     def again(self, deadline: Deadline) -> Side:
         """The same side with nothing gathered, and prepared already."""
-        failed = Gathered(error=self.gathered.error)
-        return Side(self.who, self.turn, self.parameters, deadline, gathered=failed)
+        side = Side(self.who, self.turn, self.parameters, deadline)
+        side.gathered.error = self.gathered.error
+        side.warm_up = self.prepare is not None
+        return side
 
     def ask(self, turn: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
         """None when it failed: then that is noted, and it is not asked again."""
@@ -76,6 +80,9 @@ def alternate(
     """
     taken: list[list[dict[str, Any]]] = [[] for _ in sides]
     began = time.monotonic()
+    for side in sides:
+        if side.warm_up:
+            side.gathered.check(side.ask(side.turn, side.parameters) or {})
     for number in range(rounds + 1):
         for side, answers in zip(sides, taken):
             tell(f"{side.who.name}, round {number} of {rounds}")

@@ -45,13 +45,17 @@ def start(session: Session) -> None:
 
 
 def idle(session: Session) -> None:
-    """All at once: who sleeps does not disturb the others."""
+    """All at once: who sleeps does not disturb the others.
+
+    All begun anew: an arena that was used gives its memory back some seconds later.
+    """
     seconds = 1.0 if session.options.quick else IDLE_S
     rows: dict[str, Row] = {}
     for who in (session.ours, *session.peers):
         session.tell(f"idle: {who.name} starts")
         rows[who.name] = {"name": who.name, "kind": "idle"}
         try:
+            who.end()
             who.begin(session.deadline())
         except Failed as failure:
             rows[who.name]["error"] = failure.line
