@@ -16,6 +16,7 @@
 
 #include "wake.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -26,7 +27,7 @@
 #define ROOM_MESSAGES 4
 #define SIZE_MOST (UINT64_C(128) << 20)
 
-enum { PAIRS = BENCH_PEERS + 1, OURS = 0 }; /* the floor is the last */
+enum { PAIRS = BENCH_PEERS + 1, OURS = 0, TRIES = 3 }; /* the floor is the last */
 
 static const char *const kind_names[BENCH_CROSSINGS] = {"round trip", "one way"};
 
@@ -78,6 +79,23 @@ start_pairs(comparison *all, uint32_t bytes)
         bench_pair_start(pair, is_floor ? NULL : &bench_peers[peer], bytes, options);
         all->count++;
     }
+    for (peer = 0; peer < all->count; peer++) /* who still starts would disturb the first tries */
+        bench_pair_ready(&all->pairs[peer]);
+}
+
+/* The best of several: what displaced one of them says nothing of the slices to come. */
+static void
+try_pair(bench_pair *pair, enum bench_crossing_kind kind)
+{
+    bench_plan *plan = bench_pair_plan(pair, kind);
+    double best_ns = INFINITY;
+    int attempt;
+
+    for (attempt = 0; attempt < TRIES; attempt++) {
+        bench_pair_try(pair, kind);
+        best_ns = plan->trip_ns < best_ns ? plan->trip_ns : best_ns;
+    }
+    plan->trip_ns = best_ns;
 }
 
 /* The others have something to be compared with, or there is nothing to be said. */
@@ -102,7 +120,7 @@ measure_kind(comparison *all, enum bench_crossing_kind kind)
 
     for (i = 0; i < all->count; i++) {
         bench_progress(options, "%s, %s, a first try", kind_names[kind], all->pairs[i].name);
-        bench_pair_try(&all->pairs[i], kind);
+        try_pair(&all->pairs[i], kind);
         if (all->pairs[i].error[0] == '\0')
             plans[tried++] = *bench_pair_plan(&all->pairs[i], kind);
     }

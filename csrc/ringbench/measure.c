@@ -58,18 +58,24 @@ bench_measure_plan(bench_plan *plans, size_t legs, const bench_options *options)
 
         plans[leg].trips = trips_within(share_ns, plans[leg].trip_ns, least, UINT64_MAX);
         plans[leg].share_ns = options->count == 0 ? share_ns : 0;
+        plans[leg].was_long = false;
         if (options->count != 0)
             plans[leg].trips = options->count / (uint64_t)slices / 2 + 1;
     }
     return (uint32_t)slices;
 }
 
-/* The first try may have met a quiet moment, or the CPUs close together. */
+/* The first try may have met a quiet moment, or the CPUs close together. One long slice is no sign of
+ * that: a preemption takes milliseconds too. And a slice of few trips is mostly its own beginning. */
 void
 bench_measure_shorten(bench_plan *plan, uint64_t ns)
 {
-    if (plan->share_ns > 0 && (double)ns > 2 * plan->share_ns && plan->trips > 1)
+    const uint64_t least = plan->trip_ns < SHORT_TRIP_NS ? TRIPS_MIN : 1;
+    const bool is_long = plan->share_ns > 0 && (double)ns > 2 * plan->share_ns;
+
+    if (is_long && plan->was_long && plan->trips / 2 >= least)
         plan->trips /= 2;
+    plan->was_long = is_long;
 }
 
 void

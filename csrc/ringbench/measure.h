@@ -27,6 +27,7 @@ typedef struct bench_plan {
     double trip_ns;  /* at a first try */
     double share_ns; /* that a slice should take; 0: as long as its trips take */
     uint64_t warm, trips;
+    bool was_long; /* the last slice was */
 } bench_plan;
 
 /* Measures legs[0..count) in turn, slice after slice, all runs. */
@@ -42,7 +43,7 @@ double bench_measure_ratio(const bench_measure *measure, const bench_measure *fl
 double bench_measure_try(bench_duo *duo, size_t leg);
 uint32_t bench_measure_plan(bench_plan *plans, size_t legs, const bench_options *options);
 void bench_measure_slice(bench_duo *duo, size_t leg, bench_plan *plan, bench_measure *measure);
-/* After a slice that took `ns`: the next one is shorter when that was too long. */
+/* After a slice that took `ns`: the next one is shorter when this one and the last were too long. */
 void bench_measure_shorten(bench_plan *plan, uint64_t ns);
 void bench_measure_syscalls(bench_duo *duo, size_t leg, bench_measure *measure);
 

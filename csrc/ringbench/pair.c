@@ -182,6 +182,12 @@ bench_pair_start(bench_pair *pair, const bench_peer_entry *entry, uint32_t bytes
 }
 
 void
+bench_pair_ready(bench_pair *pair)
+{
+    tell(pair, BENCH_TELL_READY, BENCH_ROUND_TRIP);
+}
+
+void
 bench_pair_try(bench_pair *pair, enum bench_crossing_kind kind)
 {
     tell(pair, BENCH_TELL_TRY, kind);

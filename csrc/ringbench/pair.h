@@ -38,6 +38,7 @@ const char *bench_pair_floor_name(const bench_pair *pair, enum bench_crossing_ki
 void bench_pair_start(bench_pair *pair, const bench_peer_entry *entry, uint32_t bytes,
                       const bench_options *options);
 /* Each waits until it is done. A pair that has failed does nothing; pair->error says why. */
+void bench_pair_ready(bench_pair *pair);
 void bench_pair_try(bench_pair *pair, enum bench_crossing_kind kind);
 void bench_pair_slice(bench_pair *pair, enum bench_crossing_kind kind);
 void bench_pair_syscalls(bench_pair *pair, enum bench_crossing_kind kind);

@@ -22,7 +22,13 @@
 #include <unistd.h>
 
 /* The first messages one way: a few, then more until they take TRY_NS. */
-enum { FIRST_MESSAGES = 16, MOST_MESSAGES = 1 << 20, TRY_FACTOR = 4, SYSCALL_MESSAGES = 1000 };
+enum {
+    WARM_TRIPS = 64,
+    FIRST_MESSAGES = 16,
+    MOST_MESSAGES = 1 << 20,
+    TRY_FACTOR = 4,
+    SYSCALL_MESSAGES = 1000
+};
 #define TRY_NS UINT64_C(1000000)
 #define SYSCALL_NS 100e6
 
@@ -236,6 +242,15 @@ syscalls_one_way(struct runner *runner)
         measure->syscalls[side] /= count;
 }
 
+/* The first messages meet memory that nobody has touched, all around the room. */
+static void
+warm_up(struct runner *runner)
+{
+    const uint32_t room = runner->pair->room_bytes / runner->pair->bytes;
+
+    bench_duo_run(&runner->duo, BENCH_ROUND_TRIP, 0, room < WARM_TRIPS ? room : WARM_TRIPS, NULL);
+}
+
 static void
 obey(struct runner *runner, enum bench_tell command)
 {
@@ -244,7 +259,9 @@ obey(struct runner *runner, enum bench_tell command)
     bench_measure *measure = &runner->shared->measures[kind];
     const bool round = kind == BENCH_ROUND_TRIP;
 
-    if (command == BENCH_TELL_TRY)
+    if (command == BENCH_TELL_READY)
+        warm_up(runner);
+    else if (command == BENCH_TELL_TRY)
         plan->trip_ns = round ? bench_measure_try(&runner->duo, kind) : try_one_way(runner);
     else if (command == BENCH_TELL_SLICE && round)
         bench_measure_slice(&runner->duo, kind, plan, measure);

@@ -9,6 +9,7 @@
 
 /* What it is told, a byte each; it answers all but the last with the same byte. */
 enum bench_tell {
+    BENCH_TELL_READY = 'r', /* all is open, and touched once */
     BENCH_TELL_TRY = 't',
     BENCH_TELL_SLICE = 's',
     BENCH_TELL_SYSCALLS = 'c',
