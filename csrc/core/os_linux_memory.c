@@ -198,13 +198,14 @@ create_memfd(int *fd, uint64_t bytes, rbr_error *err)
     return RBR_OK;
 }
 
+/* A name that lives for microseconds. Whoever is killed within those leaves it behind. */
 static rbr_status
-create_shm(int *fd, uint64_t bytes, rbr_error *err)
+open_named(int *fd, rbr_error *err)
 {
     char name[64];
     uint64_t nonce[2];
     rbr_status status;
-    int fresh, refused;
+    int fresh;
 
     rbr_os_random(nonce, sizeof nonce);
     snprintf(name, sizeof name, "/ringbridge-%d-%016llx%016llx", (int)getpid(),
@@ -212,12 +213,28 @@ create_shm(int *fd, uint64_t bytes, rbr_error *err)
     fresh = shm_open(name, O_CREAT | O_EXCL | O_RDWR, 0600); /* close-on-exec by itself */
     if (fresh < 0)
         return rbr_fail_sys(err, "create shared memory %s", name);
-    if (shm_unlink(name) != 0) { /* before anybody is told: the name lives for microseconds */
+    if (shm_unlink(name) != 0) { /* before anybody is told */
         status = rbr_fail_sys(err, "unlink shared memory %s", name);
         shm_unlink(name); /* or its memory, once it has some, would outlive us all */
         close(fresh);
         return status;
     }
+    *fd = fresh;
+    return RBR_OK;
+}
+
+static rbr_status
+create_shm(int *fd, uint64_t bytes, rbr_error *err)
+{
+    /* A file that never has a name; O_EXCL: nobody can give it one. */
+    int fresh = open("/dev/shm", O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    rbr_status status = RBR_OK;
+    int refused;
+
+    if (fresh < 0) /* emulated kernels and old ones cannot */
+        status = open_named(&fresh, err);
+    if (status != RBR_OK)
+        return status;
     refused = allocate(fresh, bytes);
     if (refused != 0) {
         status = fail_allocate(fresh, refused, bytes, false, err);
