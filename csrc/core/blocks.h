@@ -35,6 +35,8 @@ void rbr_blocks_free(rbr_channel *channel);
  * again. Called and returns with arena_lock held, and lets go of it while it waits. */
 rbr_status rbr_blocks_grow(rbr_channel *channel, uint64_t payload, uint64_t deadline_ns,
                            rbr_error *err);
+/* Whoever waits for the arena to grow sees the final state. */
+void rbr_blocks_wake_all(rbr_channel *channel);
 /* Gives the arena the node that one operation may need. Under arena_lock. */
 rbr_status rbr_blocks_need_node(rbr_channel *channel);
 /* Counts a sending of each block, before the frame is published; undo when it was not. */

@@ -192,6 +192,7 @@ rbr_channel_latch(rbr_channel *channel, rbr_status status, const char *format, .
     }
     pthread_mutex_unlock(&channel->exchange.lock);
     rbr_exchange_wake_all(channel);
+    rbr_blocks_wake_all(channel);
 }
 
 rbr_status

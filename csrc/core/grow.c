@@ -262,6 +262,15 @@ grow_wait(rbr_channel *channel, uint64_t deadline_ns)
     return RBR_OK;
 }
 
+void
+rbr_blocks_wake_all(rbr_channel *channel)
+{
+    /* Under the lock: who has looked at the state, and not yet begun to wait, would sleep on. */
+    pthread_mutex_lock(&channel->blocks.arena_lock);
+    pthread_cond_broadcast(&channel->blocks.grown);
+    pthread_mutex_unlock(&channel->blocks.arena_lock);
+}
+
 rbr_status
 rbr_blocks_grow(rbr_channel *channel, uint64_t payload, uint64_t deadline_ns, rbr_error *err)
 {

@@ -236,6 +236,59 @@ TEST(a_released_channel_with_an_unread_request_is_freed)
     rbr_channel_release(pair.host);
 }
 
+/* -------------------------------------------------------------------------------------- growing */
+
+static void
+park_as_worker(rbr_channel *channel)
+{
+    (void)channel;
+    park();
+}
+
+static void *
+wait_for_growth(void *argument)
+{
+    rbr_block *block;
+
+    CHECK(rbr_block_allocate(&block, argument, 100000, in_ms(10000), NULL) == RBR_DEAD);
+    return NULL;
+}
+
+/* How long a thread that waits for the worker to map a segment takes to learn of its death. */
+static uint64_t
+death_amid_growth_ns(void)
+{
+    channel_pair pair;
+    pthread_t thread;
+    rbr_error error;
+    uint64_t start;
+
+    pair_open(&pair, &small_ring, park_as_worker);
+    CHECK(rbr_channel_kill(pair.host, SIGSTOP, false, &error) == RBR_OK);
+    CHECK(pthread_create(&thread, NULL, wait_for_growth, pair.host) == 0);
+    poll(NULL, 0, 20);
+    start = rbr_now_ns();
+    CHECK(rbr_channel_kill(pair.host, SIGKILL, false, &error) == RBR_OK);
+    pthread_join(thread, NULL);
+    start = rbr_now_ns() - start;
+    rbr_channel_release(pair.host);
+    return start;
+}
+
+/* It learned of it at its next look, up to 100 ms later. */
+TEST(a_death_ends_a_wait_for_the_arena_at_once)
+{
+    uint64_t best = RBR_FOREVER;
+    int i;
+
+    for (i = 0; i < 5; i++) {
+        const uint64_t took = death_amid_growth_ns();
+
+        best = took < best ? took : best;
+    }
+    CHECK(best < 40 * RBR_MS);
+}
+
 /* ---------------------------------------------------------------------------- room in the ring */
 
 enum { SMALL_RECORD = 3000 };
