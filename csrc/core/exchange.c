@@ -156,7 +156,8 @@ sleep_as_reader(rbr_channel *channel, const rbr_want *want, uint64_t deadline_ns
     status = rbr_wake_sleep(&channel->wake, deadline_ns);
     if (status != RBR_TIMED_OUT)
         return status;
-    if (ring_has_data(&exchange->consumer))
+    if (ring_has_data(&exchange->consumer) ||
+        (want->kind == RBR_WANT_ROOM && rbr_producer_has_room(&exchange->producer, want->bytes)))
         atomic_fetch_add_explicit(&channel->wake.late_looks, 1, memory_order_relaxed);
     return RBR_OK; /* the caller looks, then compares the clock with its deadline */
 }

@@ -349,3 +349,41 @@ TEST(a_small_record_is_sent_as_soon_as_it_fits_while_another_thread_reads)
     rbr_channel_kill(pair.host, SIGKILL, true, NULL);
     rbr_channel_release(pair.host);
 }
+
+/* Makes room for somebody who sleeps for it, and does not wake him. */
+static void
+make_room_and_tell_nobody(rbr_channel *channel)
+{
+    struct rbr_ring_shared *in = &channel->segment.shared->ring[RBR_ROLE_HOST];
+    struct rbr_wake_shared *host = &channel->segment.shared->wake[RBR_ROLE_HOST];
+
+    while ((atomic_load(&host->waiting) & RBR_WAKE_ROOM) == 0)
+        rbr_os_yield();
+    poll(NULL, 0, 20); /* from the announcement into the kernel */
+    atomic_store(&in->head, atomic_load(&in->tail));
+    park();
+}
+
+/* Only data that came late was counted, and a lost wake-up for room was hidden by the next look. */
+TEST(a_wake_up_for_room_that_is_lost_is_counted)
+{
+    alignas(8) uint8_t room[SMALL_RECORD + 512];
+    channel_pair pair;
+    rbr_stats stats;
+    rbr_status status;
+    uint32_t size;
+
+    if (RBR_LOOK_NS > RBR_SECOND)
+        SKIP("nobody looks by himself in this build");
+    pair_open(&pair, &small_ring, make_room_and_tell_nobody);
+    size = pair_build_call(room, sizeof room, 0, FUNCTION_ECHO, 0, SMALL_RECORD);
+    do
+        status = rbr_channel_send(pair.host, room, size, NULL, 0, 0, NULL);
+    while (status == RBR_OK);
+    CHECK(status == RBR_AGAIN);
+    CHECK(rbr_channel_send(pair.host, room, size, NULL, 0, in_ms(15000), NULL) == RBR_OK);
+    rbr_channel_stats(pair.host, &stats);
+    CHECK(stats.late_looks == 1);
+    rbr_channel_kill(pair.host, SIGKILL, true, NULL);
+    rbr_channel_release(pair.host);
+}
