@@ -54,7 +54,7 @@ static const char text[] =
     "  --wait HOW       spin (default), yield (let others run between two looks), block (sleep\n"
     "                   every time), adaptive (what ringbridge does by itself: spin a little,\n"
     "                   then sleep; default of soak)\n"
-    "  --ring BYTES     of each ring, a power of two (default 1M)\n"
+    "  --ring BYTES     of each ring, a power of two (default 1M; fault 64K)\n"
     "  --arena BYTES    call, large, soak: the most that an arena may take\n"
     "  --seed N         of sizes, contents and moments (default 0)\n"
     "  --traffic WHAT   soak: rings (records), calls (over a channel), or all (default)\n"

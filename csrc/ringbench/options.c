@@ -320,6 +320,10 @@ defaults(bench_options *out, enum bench_mode mode)
                            .cpus = {-1, -1}};
     if (mode == BENCH_SOAK)
         out->duration_ns *= 60;
+    if (mode == BENCH_FAULT) {
+        out->ring_bytes = RBR_RING_BYTES_MIN; /* often full, often at its end */
+        out->wait = BENCH_WAIT_ADAPTIVE;
+    }
     bench_value_percentiles(out, PERCENTILES_DEFAULT);
 }
 

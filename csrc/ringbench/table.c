@@ -253,6 +253,12 @@ bench_table_print(const bench_report *report)
         {"page_faults", "faults"},    {"late_looks", "late"},     {"lost", "lost"},
         {"duplicated", "duplicated"}, {"reordered", "reordered"}, {"corrupt", "corrupt"},
     };
+    static const bench_column outcomes[] = {
+        /* of faults */
+        {"stops", "stops"},         {"signals", "signals"},    {"writes", "writes"},
+        {"intact", "intact"},       {"refused", "refused"},    {"changed", "changed"},
+        {"timed_out", "timed out"}, {"peer_ended", "gave up"},
+    };
     size_t i;
 
     if (report->options->quiet)
@@ -269,6 +275,8 @@ bench_table_print(const bench_report *report)
         print_block(report, section, section, report->columns, report->column_count, true);
         print_block(report, section, "per message; counts", costs, sizeof costs / sizeof costs[0],
                     false);
+        print_block(report, section, "what came of it", outcomes,
+                    sizeof outcomes / sizeof outcomes[0], false);
     }
     print_errors(report);
     print_run(&report->run);
