@@ -3,7 +3,8 @@
  * broken_ring.c - the ring, and a consumer that does wrong: what ringbench has to notice.
  *
  * Takes the place of ring.c in the program ringbench_broken. RBR_BREAK says what happens to one record
- * in EVERY: "lose", "duplicate", "reorder" or "corrupt". Without it the ring is sound.
+ * in EVERY (or in RBR_BREAK_EVERY of this process): "lose", "duplicate", "reorder" or "corrupt".
+ * Without it the ring is sound.
  */
 #define rbr_consumer_next sound_consumer_next
 #include "../../../csrc/core/ring.c" /* NOLINT(bugprone-suspicious-include) */
@@ -67,7 +68,8 @@ corrupt(rbr_consumer *consumer, const void **record, uint32_t *bytes)
 rbr_status
 rbr_consumer_next(rbr_consumer *consumer, const void **record, uint32_t *bytes)
 {
-    const char *what = getenv("RBR_BREAK");
+    const char *what = getenv("RBR_BREAK"), *often = getenv("RBR_BREAK_EVERY");
+    const int every = often != NULL ? atoi(often) : EVERY;
     rbr_status status;
 
     if (held_of == consumer->shared) {
@@ -77,7 +79,7 @@ rbr_consumer_next(rbr_consumer *consumer, const void **record, uint32_t *bytes)
         return RBR_OK;
     }
     status = sound_consumer_next(consumer, record, bytes);
-    if (status != RBR_OK || what == NULL || ++seen % EVERY != 0)
+    if (status != RBR_OK || what == NULL || every <= 0 || ++seen % (uint64_t)every != 0)
         return status;
     switch (what[0]) {
     case 'l':
