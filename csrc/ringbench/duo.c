@@ -77,7 +77,7 @@ answer_one_run(bench_duo *duo, const bench_leg *leg)
 static void
 answer_until_told(bench_duo *duo, const bench_leg *legs)
 {
-    duo->shared->thread = gettid();
+    duo->shared->thread = bench_thread_id();
     bench_trace_side(BENCH_THERE);
     for (;;) {
         wait_for(&duo->shared->go);
@@ -248,7 +248,7 @@ bench_duo_syscalls(bench_duo *duo, size_t leg, uint64_t trips, double per_trip[B
     bench_tracer tracer;
     int run, side;
 
-    if (!bench_tracer_start(&tracer, gettid(), others))
+    if (!bench_tracer_start(&tracer, bench_thread_id(), others))
         return false;
     duo->traced = true;
     for (run = 0; run < 2; run++) {

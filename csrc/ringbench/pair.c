@@ -23,7 +23,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -169,7 +168,7 @@ bench_pair_start(bench_pair *pair, const bench_peer_entry *entry, uint32_t bytes
     pair->bytes = bytes;
     pair->shared = bench_shared_new(sizeof *pair->shared);
     /* Not CLOEXEC: Q2. */
-    pair->log = memfd_create("ringbench", MFD_CLOEXEC);
+    pair->log = bench_memory_file();
     if (pair->log < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
         bench_die(BENCH_EXIT_MACHINE, "no descriptors: %s", strerror(errno));
     pair->runner = bench_fork_apart();

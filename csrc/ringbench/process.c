@@ -22,10 +22,15 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { STEP_SECONDS = 30 };
+
+#ifndef MFD_CLOEXEC
+#define MFD_CLOEXEC 1u
+#endif
 
 /* No floor is slower than this, however busy the machine: for the alarm only. */
 #define SLOW_TRIP_NS (100 * UINT64_C(1000))
@@ -236,4 +241,16 @@ bench_pin(int cpu)
     CPU_SET(cpu, &set);
     if (sched_setaffinity(0, sizeof set, &set) != 0)
         bench_die(BENCH_EXIT_MACHINE, "cannot run on CPU %d: %s", cpu, strerror(errno));
+}
+
+pid_t
+bench_thread_id(void)
+{
+    return (pid_t)syscall(SYS_gettid);
+}
+
+int
+bench_memory_file(void)
+{
+    return (int)syscall(SYS_memfd_create, "ringbench", MFD_CLOEXEC);
 }

@@ -20,6 +20,12 @@ int bench_cpus_allowed(int *cpus, int most);
 /* The calling thread, from now on. */
 void bench_pin(int cpu);
 
+/* Called by their numbers: glibc has gettid from 2.30 on, memfd_create from 2.27, and a wheel's
+ * ringbench runs on older ones. */
+pid_t bench_thread_id(void);
+/* A file without a name, close-on-exec; -1 and errno: there is none. */
+int bench_memory_file(void);
+
 /* A handler without surprises: an empty mask. */
 void bench_handle(int signal_number, void (*handler)(int), int flags);
 
