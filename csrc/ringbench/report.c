@@ -167,14 +167,19 @@ bench_report_is_wrong(const bench_report *report)
 {
     static const char *const zero[] = {"late_looks", "lost",  "duplicated", "reordered",
                                        "corrupt",    "hangs", "leaks",      "wrong"};
+    bool wrong = false;
     size_t i, key;
 
     for (i = 0; i < report->count; i++)
         for (key = 0; key < sizeof zero / sizeof zero[0]; key++) {
-            const double *count = bench_row_get(&report->rows[i], zero[key]);
+            const bench_row *row = &report->rows[i];
+            const double *count = bench_row_get(row, zero[key]);
 
-            if (count != NULL && *count > 0)
-                return true;
+            if (count == NULL || !(*count > 0))
+                continue;
+            fprintf(stderr, "ringbench: %s of '%s' is %.0f, and must be 0\n", zero[key], row->name,
+                    *count);
+            wrong = true;
         }
-    return false;
+    return wrong;
 }

@@ -88,7 +88,7 @@ bool bench_hdr_write(const bench_report *report);
 /* limits.c: how many of the options' limits are exceeded; says each on stderr. A limit that fits no
  * row ends the program. */
 int bench_limits_exceeded(const bench_report *report);
-/* Lost, duplicated, reordered, corrupt, and late looks: any is wrong. */
+/* Whether a count that must be 0 is not: lost messages, late looks, hangs, leaks. Says each on stderr. */
 bool bench_report_is_wrong(const bench_report *report);
 
 #endif

@@ -363,14 +363,14 @@ bench_soak_calls_close(bench_traffic *soak)
 void
 bench_soak_look(bench_soak_side *side)
 {
-    unsigned long total, resident = 0;
+    unsigned long total, resident, shared;
     FILE *file = fopen("/proc/self/statm", "re");
     DIR *folder = opendir("/proc/self/fd");
     uint64_t fds = 0;
 
     if (file != NULL) {
-        if (fscanf(file, "%lu %lu", &total, &resident) == 2)
-            side->rss_bytes = resident * (uint64_t)sysconf(_SC_PAGESIZE);
+        if (fscanf(file, "%lu %lu %lu", &total, &resident, &shared) == 3)
+            side->rss_bytes = (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
         fclose(file);
     }
     while (folder != NULL && readdir(folder) != NULL)

@@ -18,7 +18,8 @@ typedef struct bench_soak_side {
     bench_sequence messages; /* that came to this side */
     _Atomic uint64_t sent;   /* how many it has sent: then what is not there now is lost */
     uint64_t bytes;          /* of their payloads */
-    uint64_t rss_bytes, fds; /* of this process, at its last look */
+    uint64_t rss_bytes, fds; /* of this process, at its last look; memory that is not shared: an
+                                arena may grow late, and has a limit */
 } bench_soak_side;
 
 /* One kind of traffic. Each side has a copy; both draw the same numbers from the same seed. */
@@ -42,7 +43,7 @@ void bench_soak_calls_open(bench_traffic *soak, bench_leg *leg, bench_duo_hooks 
                            const bench_options *options);
 void bench_soak_calls_close(bench_traffic *soak);
 
-/* Looks at the calling process's memory and descriptors. */
+/* Looks at the calling process's own memory and descriptors. */
 void bench_soak_look(bench_soak_side *side);
 
 #endif
