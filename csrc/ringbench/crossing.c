@@ -214,7 +214,6 @@ bench_crossing_open(bench_crossing *all, bench_crossing_shared *shared, const be
 {
     bench_peer_setup effective = *setup;
     uint64_t number;
-    uint32_t i;
     int side;
 
     *all = (bench_crossing){.shared = shared,
@@ -230,8 +229,7 @@ bench_crossing_open(bench_crossing *all, bench_crossing_shared *shared, const be
     all->source = malloc(setup->bytes);
     if (all->source == NULL)
         bench_die(BENCH_EXIT_MACHINE, "no %u bytes of memory", setup->bytes);
-    for (i = 0; i < setup->bytes; i++)
-        all->source[i] = (uint8_t)(i * 37 + 11);
+    bench_fill(all->source, setup->bytes);
     memcpy(&number, all->source, sizeof number);
     all->sum = bench_sum_bytes(all->source, setup->bytes) - number;
     for (side = 0; side < BENCH_SIDES; side++) {

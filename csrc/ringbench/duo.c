@@ -19,7 +19,6 @@
 #include "syscalls.h"
 #include "trace.h"
 
-#include <errno.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -37,13 +36,6 @@ struct bench_duo_shared {
     uint64_t switches;   /* its involuntary ones, ever */
     pid_t thread;        /* the other side's */
 };
-
-static void
-wait_for(sem_t *semaphore)
-{
-    while (sem_wait(semaphore) != 0 && errno == EINTR)
-        ;
-}
 
 static void
 counts_now(const bench_leg *leg, bench_counts *out)
@@ -80,7 +72,7 @@ answer_until_told(bench_duo *duo, const bench_leg *legs)
     duo->shared->thread = bench_thread_id();
     bench_trace_side(BENCH_THERE);
     for (;;) {
-        wait_for(&duo->shared->go);
+        bench_sem_wait(&duo->shared->go);
         if (duo->shared->leg == NO_LEG)
             return;
         answer_one_run(duo, &legs[duo->shared->leg]);
@@ -146,6 +138,8 @@ void
 bench_duo_start(bench_duo *duo, const bench_leg *legs, size_t count, const bench_options *options,
                 const bench_duo_hooks *hooks)
 {
+    bench_counts now;
+
     *duo = (bench_duo){.shared = bench_shared_new(sizeof *duo->shared),
                        .legs = legs,
                        .cpus = {options->cpus[BENCH_HERE], options->cpus[BENCH_THERE]},
@@ -156,6 +150,8 @@ bench_duo_start(bench_duo *duo, const bench_leg *legs, size_t count, const bench
     sem_init(&duo->shared->done, 1, 0);
     bench_bound(bench_step_seconds(), "starting the other side");
     bench_pin(duo->cpus[BENCH_HERE]);
+    bench_counts_of_thread(&now);
+    duo->switches = now.involuntary_switches; /* those of other duos are not this one's */
     if (options->threads) {
         start_thread(duo, count);
         return;
@@ -226,13 +222,13 @@ bench_duo_run(bench_duo *duo, size_t leg_index, uint64_t warm, uint64_t count,
     duo->shared->leg = (long)leg_index;
     duo->shared->count = warm + count; /* D1 */
     sem_post(&duo->shared->go);
-    wait_for(&duo->shared->ready);
+    bench_sem_wait(&duo->shared->ready);
     counts_now(leg, &before);
     for (i = 0; i < warm; i++)
         leg->trip(leg->context);
     ns = histogram != NULL ? trips_timed(duo, leg, count, histogram) : trips_untimed(leg, count);
     counts_now(leg, &after);
-    wait_for(&duo->shared->done);
+    bench_sem_wait(&duo->shared->done);
     duo->counts[BENCH_HERE] = bench_counts_since(&after, &before);
     duo->counts[BENCH_THERE] = duo->shared->counts;
     excuse_switches(duo, leg, after.involuntary_switches + duo->shared->switches);

@@ -76,19 +76,12 @@ line_answer(void *context)
 /* ------------------------------------------------------------------------------------ sleeping */
 
 static void
-sem_sleep(sem_t *semaphore)
-{
-    while (sem_wait(semaphore) != 0 && errno == EINTR)
-        ;
-}
-
-static void
 sem_trip(void *context)
 {
     bench_floor_state *state = context;
 
     sem_post(&state->lines->sem_there);
-    sem_sleep(&state->lines->sem_back);
+    bench_sem_wait(&state->lines->sem_back);
 }
 
 static void
@@ -96,7 +89,7 @@ sem_answer(void *context)
 {
     bench_floor_state *state = context;
 
-    sem_sleep(&state->lines->sem_there);
+    bench_sem_wait(&state->lines->sem_there);
     sem_post(&state->lines->sem_back);
 }
 

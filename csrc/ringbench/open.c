@@ -14,6 +14,7 @@
  */
 #include "floor_legs.h"
 #include "measure.h"
+#include "payload.h"
 #include "process.h"
 #include "progress.h"
 #include "report.h"
@@ -247,11 +248,9 @@ measure_size(const bench_options *options, bench_report *report, uint32_t bytes)
     bench_floor_state floor;
     bench_leg legs[LEGS];
     bench_duo duo;
-    uint32_t i;
 
     memset(&seen, 0, sizeof seen);
-    for (i = 0; i < bytes; i++)
-        payload[i] = (uint8_t)(i * 37 + 11);
+    bench_fill(payload, bytes);
     state.shared = bench_shared_new(sizeof *state.shared);
     bench_sequence_begin(&state.shared->sequence, 0);
     bench_rings_open(&state.rings, options->ring_bytes, options->wait, 0);

@@ -10,6 +10,16 @@
 
 enum { BENCH_SMALL = 64, BENCH_LANES = 8 };
 
+/* Bytes that differ from their neighbours. */
+static inline void
+bench_fill(void *bytes, uint32_t count)
+{
+    uint32_t i;
+
+    for (i = 0; i < count; i++)
+        ((uint8_t *)bytes)[i] = (uint8_t)(i * 37 + 11);
+}
+
 /* A size that the compiler knows needs no call of memcpy: callers with a struct have that too. */
 static inline void
 bench_copy(void *to, const void *from, uint32_t bytes)

@@ -103,6 +103,13 @@ on_child(int signal_number)
 }
 
 void
+bench_sem_wait(sem_t *semaphore)
+{
+    while (sem_wait(semaphore) != 0 && errno == EINTR)
+        ;
+}
+
+void
 bench_handle(int signal_number, void (*handler)(int), int flags)
 {
     struct sigaction action;

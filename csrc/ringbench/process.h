@@ -5,6 +5,7 @@
 #ifndef RBR_BENCH_PROCESS_H
 #define RBR_BENCH_PROCESS_H
 
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +26,9 @@ void bench_pin(int cpu);
 pid_t bench_thread_id(void);
 /* A file without a name, close-on-exec; -1 and errno: there is none. */
 int bench_memory_file(void);
+
+/* Until it is posted, whatever signals come. */
+void bench_sem_wait(sem_t *semaphore);
 
 /* A handler without surprises: an empty mask. */
 void bench_handle(int signal_number, void (*handler)(int), int flags);

@@ -51,12 +51,6 @@ bench_rings_close(bench_rings *rings)
 enum { LOOKS = 32 };
 
 static bool
-may_sleep(const bench_end *end)
-{
-    return end->wait == BENCH_WAIT_BLOCK || end->wait == BENCH_WAIT_ADAPTIVE;
-}
-
-static bool
 has_data(const bench_end *end, uint32_t unused)
 {
     (void)unused;
@@ -146,7 +140,7 @@ void
 bench_end_commit(bench_end *end)
 {
     rbr_producer_commit(&end->producer);
-    if (may_sleep(end))
+    if (bench_end_may_sleep(end))
         rbr_wake_peer(&end->wake, RBR_WAKE_DATA);
 }
 
@@ -204,7 +198,7 @@ void
 bench_end_release(bench_end *end)
 {
     rbr_consumer_release(&end->consumer);
-    if (may_sleep(end))
+    if (bench_end_may_sleep(end))
         rbr_wake_peer(&end->wake, RBR_WAKE_ROOM);
 }
 

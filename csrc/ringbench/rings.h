@@ -21,6 +21,13 @@ typedef struct bench_end {
     enum bench_wait wait;
 } bench_end;
 
+/* Whoever sleeps has to be woken; the others need no fence. */
+static inline bool
+bench_end_may_sleep(const bench_end *end)
+{
+    return end->wait == BENCH_WAIT_BLOCK || end->wait == BENCH_WAIT_ADAPTIVE;
+}
+
 typedef struct bench_rings {
     rbr_segment segment;
     bench_end ends[2]; /* by side; each uses its own */

@@ -72,7 +72,7 @@ static void
 commit(bench_end *end, rbr_producer *producer)
 {
     rbr_producer_commit(producer);
-    if (end->wait >= BENCH_WAIT_BLOCK)
+    if (bench_end_may_sleep(end))
         rbr_wake_peer(&end->wake, RBR_WAKE_DATA);
 }
 
@@ -131,7 +131,7 @@ static void
 release(bench_end *end, rbr_consumer *consumer)
 {
     rbr_consumer_release(consumer);
-    if (end->wait >= BENCH_WAIT_BLOCK)
+    if (bench_end_may_sleep(end))
         rbr_wake_peer(&end->wake, RBR_WAKE_ROOM);
 }
 
@@ -258,7 +258,6 @@ batch_of(const bench_options *options, uint32_t bytes)
 static void
 stream_open(stream *all, const bench_options *options, uint32_t bytes)
 {
-    uint32_t i;
 
     *all = (stream){.bytes = bytes,
                     .batch = batch_of(options, bytes),
@@ -268,8 +267,7 @@ stream_open(stream *all, const bench_options *options, uint32_t bytes)
     all->copy = aligned_alloc(64, rbr_round_up(bytes, 64));
     if (all->source == NULL || all->copy == NULL)
         bench_die(BENCH_EXIT_MACHINE, "no %u bytes of memory", bytes);
-    for (i = 0; i < bytes; i++)
-        ((uint8_t *)all->source)[i] = (uint8_t)(i * 37 + 11);
+    bench_fill(all->source, bytes);
     memset(all->copy, 1, bytes);
     all->sum = bench_sum(all->source, bytes / 8) - all->source[0];
     bench_sequence_begin(&all->shared->sequence, 0);

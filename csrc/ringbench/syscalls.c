@@ -160,8 +160,8 @@ bench_tracer_start(bench_tracer *tracer, pid_t here, pid_t there)
     if (tracer->pid > 0)
         prctl(PR_SET_PTRACER, (unsigned long)tracer->pid, 0, 0, 0); /* where Yama restricts it */
     close(end[1]);
-    while (tracer->pid > 0 && sem_wait(&tracer->shared->attached) != 0 && errno == EINTR)
-        ;
+    if (tracer->pid > 0)
+        bench_sem_wait(&tracer->shared->attached);
     if (tracer->pid > 0 && tracer->shared->allowed)
         return true;
     bench_tracer_stop(tracer);
