@@ -13,9 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A round shows something when the sleeper's look comes right after the waker's publishing. How many
- * do depends on who else wants the processors, so it goes on until there were enough. */
-enum { ROUNDS = 60000, CLOSE_ROUNDS = 20000, LINES = 8 };
+/* A round shows something when the sleeper looks right at the moment of the waker's publishing, and
+ * when that is depends on the machine. So each look that came too late makes the next one earlier,
+ * and the other way round: without the sleeper's fence one round in 10 to 40 was lost, without the
+ * waker's one in 600 to 3000. */
+enum { ROUNDS = 1000000, SPREAD = 32, LINES = 8 };
 #define ENOUGH_NS (15 * RBR_SECOND)
 
 typedef struct meeting {
@@ -71,7 +73,7 @@ TEST_SECONDS(a_sleeper_and_a_waker_at_the_same_moment_never_miss_each_other, 120
     const uint64_t end_ns = rbr_now_ns() + ENOUGH_NS;
     static meeting m;
     pthread_t thread;
-    uint32_t round, line, met = 0, posted = 0;
+    uint32_t round, line, wait = 0, met = 0, posted = 0;
     bool last = false;
 
     if (pin_processors() < 2)
@@ -87,13 +89,14 @@ TEST_SECONDS(a_sleeper_and_a_waker_at_the_same_moment_never_miss_each_other, 120
         bool seen;
 
         await(&m.ready, round);
-        last = (round >= ROUNDS && met >= CLOSE_ROUNDS) || rbr_now_ns() > end_ns;
+        last = round == ROUNDS || rbr_now_ns() > end_ns;
         atomic_store(&m.stop, last); /* before "go": the waker looks at the end of the round */
         atomic_store_explicit(&m.done, 2 * round - 1, memory_order_release); /* go */
-        pause_for(round / 16 % 512); /* the waker hears of it a little later */
+        pause_for(wait + round / 16 % SPREAD); /* the waker hears of it a little later */
         rbr_wake_announce(&m.sleeper, RBR_WAKE_DATA);
         seen = atomic_load_explicit(&m.shared->ring[0].tail, memory_order_acquire) == round;
         met += seen;
+        wait = !seen ? wait + 1 : wait > 0 ? wait - 1 : 0;
         await(&m.done, 2 * round);
         posted += atomic_load(&m.shared->wake[RBR_ROLE_WORKER].hint);
         /* Neither: it would sleep now, with the data there and nobody to wake it. */
