@@ -112,7 +112,7 @@ check(bench_crossing *all, bench_sequence *sequence, const uint8_t *message)
 
     if (all->size == all->bytes) {
         memcpy(&number, message, sizeof number);
-        whole = bench_sum_bytes(message, all->bytes) == number + all->sum;
+        whole = bench_sum(message, all->bytes) == number + all->sum;
         if (whole && number == sequence->next && !all->wrong) {
             sequence->next++;
             sequence->received++;
@@ -231,7 +231,7 @@ bench_crossing_open(bench_crossing *all, bench_crossing_shared *shared, const be
         bench_die(BENCH_EXIT_MACHINE, "no %u bytes of memory", setup->bytes);
     bench_fill(all->source, setup->bytes);
     memcpy(&number, all->source, sizeof number);
-    all->sum = bench_sum_bytes(all->source, setup->bytes) - number;
+    all->sum = bench_sum(all->source, setup->bytes) - number;
     for (side = 0; side < BENCH_SIDES; side++) {
         bench_sequence_begin(&shared->sequences[BENCH_ROUND_TRIP][side], 0);
         bench_sequence_begin(&shared->sequences[BENCH_ONE_WAY][side], 0);

@@ -78,18 +78,6 @@ sum_probes(const uint64_t *words, uint64_t bytes)
     return sum;
 }
 
-static uint64_t
-sum_words(const uint64_t *words, uint64_t bytes)
-{
-    const uint64_t part = UINT64_C(1) << 30; /* bench_sum counts in 32 bits */
-    uint64_t sum = 0, done;
-
-    for (done = 0; done < bytes / 8; done += part)
-        sum += bench_sum(words + done,
-                         (uint32_t)(bytes / 8 - done < part ? bytes / 8 - done : part));
-    return sum;
-}
-
 /* --------------------------------------------------------------------------------------- floors */
 
 static void
@@ -105,7 +93,7 @@ static void
 read_trip(void *context)
 {
     const large_leg *leg = context;
-    volatile uint64_t sum = sum_words(leg->all->source, leg->bytes);
+    volatile uint64_t sum = bench_sum(leg->all->source, leg->bytes);
 
     (void)sum;
 }
@@ -204,7 +192,7 @@ channel_answer(void *context)
         bench_die(BENCH_EXIT_WRONG, "large: a call without its block");
     words = rbr_block_data(block);
     sums[0] = sum_probes(words, leg->bytes);
-    sums[1] = leg->reads ? sum_words(words, leg->bytes) : 0;
+    sums[1] = leg->reads ? bench_sum(words, leg->bytes) : 0;
     id = rbr_message_id(message);
     rbr_block_release(block);
     rbr_message_free(message); /* the block goes back before the answer: the next trip wants it */
@@ -248,7 +236,7 @@ large_open(large *all, uint64_t bytes)
     all->source = pages(bytes, 1);
     all->copy = pages(bytes, 2);
     set_probes(all->source, bytes, 0);
-    all->rest = sum_words(all->source, bytes) - probe_words(0);
+    all->rest = bench_sum(all->source, bytes) - probe_words(0);
 }
 
 static void

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { BENCH_SMALL = 64, BENCH_LANES = 8 };
+enum { BENCH_SMALL = 64 };
 
 /* Bytes that differ from their neighbours. */
 static inline void
@@ -39,46 +39,34 @@ bench_copy_numbered(void *to, const void *from, uint32_t bytes, uint64_t number)
     memcpy(to, &number, sizeof number);
 }
 
-/* Reads every word: their sum. */
+/* Reads every byte, at any address: the sum of the words, and of the bytes that are left over. Four
+ * vectors at a time, written out: word by word, at 24 GB/s, it would be the adding that is measured. */
 static inline uint64_t
-bench_sum(const uint64_t *words, uint32_t count)
+bench_sum(const void *from, uint64_t bytes)
 {
-    uint64_t sums[BENCH_LANES] = {0}, sum = 0;
-    uint32_t i, lane;
-
-    for (i = 0; i + BENCH_LANES <= count; i += BENCH_LANES)
-        for (lane = 0; lane < BENCH_LANES; lane++)
-            sums[lane] += words[i + lane];
-    for (; i < count; i++)
-        sum += words[i];
-    for (lane = 0; lane < BENCH_LANES; lane++)
-        sum += sums[lane];
-    return sum;
-}
-
-/* The same for any number of bytes at any address. */
-static inline uint64_t
-bench_sum_bytes(const void *from, uint32_t bytes)
-{
-    enum { WORD = sizeof(uint64_t), BLOCK = BENCH_LANES * WORD };
-    uint64_t sums[BENCH_LANES] = {0}, words[BENCH_LANES], sum = 0;
+    typedef uint64_t pair __attribute__((vector_size(16)));
+    typedef pair pair_anywhere __attribute__((aligned(1), may_alias));
+    enum { WORD = sizeof(uint64_t), BLOCK = 4 * sizeof(pair) };
+    pair a = {0}, b = {0}, c = {0}, d = {0};
     const uint8_t *at = from;
-    uint32_t i, lane;
+    uint64_t i, word, sum = 0;
 
     for (i = 0; i + BLOCK <= bytes; i += BLOCK) {
-        memcpy(words, at + i, BLOCK);
-        for (lane = 0; lane < BENCH_LANES; lane++)
-            sums[lane] += words[lane];
+        const pair_anywhere *pairs = (const pair_anywhere *)(const void *)(at + i);
+
+        a += pairs[0];
+        b += pairs[1];
+        c += pairs[2];
+        d += pairs[3];
     }
+    a += b + c + d;
     for (; i + WORD <= bytes; i += WORD) {
-        memcpy(words, at + i, WORD);
-        sum += words[0];
+        memcpy(&word, at + i, WORD);
+        sum += word;
     }
     for (; i < bytes; i++)
         sum += at[i];
-    for (lane = 0; lane < BENCH_LANES; lane++)
-        sum += sums[lane];
-    return sum;
+    return sum + a[0] + a[1];
 }
 
 #endif

@@ -109,7 +109,7 @@ stream_trip(void *context)
 static bool
 is_whole(const stream *all, const uint64_t *words, uint32_t size)
 {
-    return size == all->bytes && bench_sum(words, size / sizeof *words) == words[0] + all->sum;
+    return size == all->bytes && bench_sum(words, size) == words[0] + all->sum;
 }
 
 /* Not what was due; the number that is due now. */
@@ -269,7 +269,7 @@ stream_open(stream *all, const bench_options *options, uint32_t bytes)
         bench_die(BENCH_EXIT_MACHINE, "no %u bytes of memory", bytes);
     bench_fill(all->source, bytes);
     memset(all->copy, 1, bytes);
-    all->sum = bench_sum(all->source, bytes / 8) - all->source[0];
+    all->sum = bench_sum(all->source, bytes) - all->source[0];
     bench_sequence_begin(&all->shared->sequence, 0);
     bench_rings_open(&all->rings, options->ring_bytes, options->wait, 0);
     all->bare_slots = 1;
