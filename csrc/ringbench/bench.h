@@ -6,7 +6,7 @@
  *   options.c        the command line
  *   process.c duo.c  two sides on two CPUs, in step; every wait bounded; counts.c syscalls.c
  *   measure.c        legs in turn, slice by slice; histogram.c
- *   floor_legs.c rings.c raw_leg.c channel_leg.c    what is measured
+ *   floor_legs.c slots.c rings.c raw_leg.c channel_leg.c    what is measured
  *   floor.c call.c stream.c open.c large.c soak.c fault.c compare.c    one mode each
  *   pair.c runner.c crossing.c peers.c peer_*.c peers/    what compare.c compares
  *   report.c         what was found: table.c json.c hdr.c limits.c, machine.c

@@ -10,9 +10,10 @@
  * Each record begins with its number, and the sum of its words is known: what is lost, duplicated, out
  * of order or torn is counted.
  *
- * Three things take turns with the stream, slice by slice: the same payloads through bare slots and
- * two counters (no records: what the two CPUs can do at best), the cache-line ping-pong (how far
- * the two CPUs are apart just now; a hypervisor moves them), and memcpy of the same size.
+ * Four things take turns with the stream, slice by slice: the same payloads through bare slots and
+ * two counters (no records: what the two CPUs can do at best), reading alone what the other CPU has
+ * written (how fast lines cross), the cache-line ping-pong (how far the two CPUs are apart just now;
+ * a hypervisor moves them), and memcpy of the same size.
  */
 #include "floor_legs.h"
 #include "measure.h"
@@ -22,6 +23,7 @@
 #include "report.h"
 #include "rings.h"
 #include "sequence.h"
+#include "slots.h"
 
 #include "os.h"
 
@@ -41,30 +43,18 @@ struct stream_shared {
     alignas(
         RBR_LINE) _Atomic uint64_t received; /* the next number that is due; by the other side */
     bench_sequence sequence;                     /* what became of them; by the other side */
-    struct rbr_ring_shared bare;
 };
 
 typedef struct stream {
     struct stream_shared *shared;
     bench_rings rings;
+    bench_slots bare, crossing;
     bool one_cpu;
     uint32_t bytes, batch;
     uint64_t sequence; /* of the next record to send */
-    uint64_t bare_sequence;
-    uint64_t bare_slots; /* a power of two */
     uint64_t sum;        /* of the payload's words after the first */
     uint64_t *source, *copy;
 } stream;
-
-/* While nothing is to be done: on one CPU the other side needs it. */
-static void
-pause_for_other(const stream *all)
-{
-    if (all->one_cpu)
-        rbr_os_yield();
-    else
-        rbr_os_relax();
-}
 
 /* ----------------------------------------------------------------------------------- both sides */
 
@@ -103,7 +93,7 @@ stream_trip(void *context)
     to->producer = producer;
     all->sequence = end;
     while (atomic_load_explicit(&all->shared->received, memory_order_acquire) < end)
-        pause_for_other(all);
+        bench_slots_pause(all->one_cpu);
 }
 
 static bool
@@ -179,72 +169,6 @@ stream_count(const void *context, bench_counts *out)
     bench_end_count(&all->rings.ends[BENCH_THERE], out);
 }
 
-/* --------------------------------------------------------------------------------- bare slots */
-
-static uint8_t *
-bare_slot(const stream *all, uint64_t sequence)
-{
-    return all->rings.segment.data[1] +
-           (sequence & (all->bare_slots - 1)) * rbr_round_up(all->bytes, 8);
-}
-
-/* Plain memory and two counters: what is wrong here is wrong with the machine. */
-static void
-check_slot(const stream *all, uint64_t sequence)
-{
-    const uint64_t *words = (const uint64_t *)(const void *)bare_slot(all, sequence);
-
-    if (words[0] != sequence || !is_whole(all, words, all->bytes))
-        bench_die(BENCH_EXIT_WRONG, "slot %llu came torn, without any ring",
-                  (unsigned long long)sequence);
-}
-
-static void
-bare_trip(void *context)
-{
-    stream *all = context;
-    struct rbr_ring_shared *shared = &all->shared->bare;
-    const uint64_t end = all->bare_sequence + all->shared->count;
-    uint64_t sequence = all->bare_sequence, seen = sequence, until;
-
-    while (sequence < end) {
-        while (sequence - seen == all->bare_slots) {
-            seen = atomic_load_explicit(&shared->head, memory_order_acquire);
-            pause_for_other(all);
-        }
-        until = sequence + all->batch < end ? sequence + all->batch : end;
-        until = until - seen > all->bare_slots ? seen + all->bare_slots : until;
-        for (; sequence < until; sequence++) {
-            bench_copy_numbered(bare_slot(all, sequence), all->source, all->bytes, sequence);
-        }
-        atomic_store_explicit(&shared->tail, sequence, memory_order_release);
-    }
-    all->bare_sequence = end;
-    while (atomic_load_explicit(&shared->head, memory_order_acquire) != end)
-        pause_for_other(all);
-}
-
-static void
-bare_answer(void *context)
-{
-    stream *all = context;
-    struct rbr_ring_shared *shared = &all->shared->bare;
-    const uint64_t end = all->bare_sequence + all->shared->count;
-    uint64_t sequence = all->bare_sequence, seen = sequence, until;
-
-    while (sequence < end) {
-        while (seen == sequence) {
-            seen = atomic_load_explicit(&shared->tail, memory_order_acquire);
-            pause_for_other(all);
-        }
-        until = seen - sequence > all->batch ? sequence + all->batch : seen;
-        for (; sequence < until; sequence++)
-            check_slot(all, sequence);
-        atomic_store_explicit(&shared->head, sequence, memory_order_release);
-    }
-    all->bare_sequence = end;
-}
-
 /* ------------------------------------------------------------------------------------ measuring */
 
 static uint32_t
@@ -258,7 +182,6 @@ batch_of(const bench_options *options, uint32_t bytes)
 static void
 stream_open(stream *all, const bench_options *options, uint32_t bytes)
 {
-
     *all = (stream){.bytes = bytes,
                     .batch = batch_of(options, bytes),
                     .one_cpu = options->cpus[0] == options->cpus[1]};
@@ -272,14 +195,17 @@ stream_open(stream *all, const bench_options *options, uint32_t bytes)
     all->sum = bench_sum(all->source, bytes) - all->source[0];
     bench_sequence_begin(&all->shared->sequence, 0);
     bench_rings_open(&all->rings, options->ring_bytes, options->wait, 0);
-    all->bare_slots = 1;
-    while (2 * all->bare_slots * rbr_round_up(bytes, 8) <= options->ring_bytes)
-        all->bare_slots *= 2;
+    bench_slots_open(&all->bare, all->rings.segment.data[1], options->ring_bytes, bytes, all->batch,
+                     all->source, all->one_cpu);
+    bench_slots_open(&all->crossing, all->rings.segment.data[1], options->ring_bytes, bytes,
+                     all->batch, all->source, all->one_cpu);
 }
 
 static void
 stream_close(stream *all)
 {
+    bench_slots_close(&all->bare);
+    bench_slots_close(&all->crossing);
     bench_rings_close(&all->rings);
     bench_shared_free(all->shared, sizeof *all->shared);
     free(all->source);
@@ -299,8 +225,8 @@ copy_same(stream *all, uint64_t count)
     return rbr_now_ns() - start;
 }
 
-enum leg { STREAM, BARE, LINE, LEGS };
-enum { LINE_WARM = 100, LINE_TRIPS = 2000, SYSCALL_RECORDS = 10000 };
+enum leg { STREAM, BARE, CROSSING, LINE, LEGS };
+enum { LINE_WARM = 100, LINE_TRIPS = 2000, CROSSING_TRIPS = 32, SYSCALL_RECORDS = 10000 };
 
 /* By slice: nanoseconds of a record; of the line, of a round trip. */
 struct slices {
@@ -324,6 +250,15 @@ slice_records(stream *all, bench_duo *duo, const bench_options *options)
     return all->shared->count * (options->duration_ns / BENCH_SLICES / 2) / (pilot_ns + 1) + 1;
 }
 
+/* Nanoseconds of a payload, of its reading alone. */
+static double
+crossing_ns(stream *all, bench_duo *duo)
+{
+    all->crossing.read_ns = all->crossing.reads = 0;
+    bench_duo_run(duo, CROSSING, 1, CROSSING_TRIPS, NULL);
+    return (double)all->crossing.read_ns / (double)all->crossing.reads;
+}
+
 static void
 measure_slices(stream *all, bench_duo *duo, const bench_options *options, struct slices *out)
 {
@@ -337,10 +272,12 @@ measure_slices(stream *all, bench_duo *duo, const bench_options *options, struct
         bench_progress(options, "%u bytes in batches of %u, slice %zu of %u", all->bytes,
                        all->batch, i + 1, BENCH_SLICES * options->runs);
         all->shared->count = count;
+        bench_slots_trips(&all->bare, count);
         out->ns[STREAM][i] = (double)bench_duo_run(duo, STREAM, 0, 1, NULL) / (double)count;
         for (side = 0; side < BENCH_SIDES; side++)
             bench_counts_add(&out->counts[side], &duo->counts[side]);
         out->ns[BARE][i] = (double)bench_duo_run(duo, BARE, 0, 1, NULL) / (double)count;
+        out->ns[CROSSING][i] = crossing_ns(all, duo);
         out->memcpy_ns[i] = (double)copy_same(all, count) / (double)count;
         out->ns[LINE][i] = (double)bench_duo_run(duo, LINE, LINE_WARM, LINE_TRIPS, NULL) /
                            LINE_TRIPS;
@@ -398,6 +335,8 @@ report_stream(bench_report *report, const stream *all, const struct slices *slic
     row->floor = "bare slots";
     bench_row_set(row, "bare_ratio",
                   speed_ratio(slices->ns[STREAM], slices->ns[BARE], slices->count));
+    bench_row_set(row, "crossing_ratio",
+                  speed_ratio(slices->ns[STREAM], slices->ns[CROSSING], slices->count));
     bench_row_set(row, "memcpy_ratio",
                   speed_ratio(slices->ns[STREAM], slices->memcpy_ns, slices->count));
     if (all->bytes == BENCH_SMALL)
@@ -424,11 +363,8 @@ measure_size(const bench_options *options, bench_report *report, uint32_t bytes)
                                .count = stream_count,
                                .context = &all,
                                .context_bytes = sizeof all};
-    legs[BARE] = (bench_leg){.name = "bare slots",
-                             .trip = bare_trip,
-                             .answer = bare_answer,
-                             .context = &all,
-                             .context_bytes = sizeof all};
+    bench_slots_stream_leg(&legs[BARE], &all.bare);
+    bench_slots_crossing_leg(&legs[CROSSING], &all.crossing);
     bench_floor_leg(&legs[LINE], &line, "own cache lines",
                     all.one_cpu ? BENCH_YIELD_LINE : BENCH_OWN_LINE, false);
     bench_duo_start(&duo, legs, LEGS, options, NULL);
@@ -436,6 +372,7 @@ measure_size(const bench_options *options, bench_report *report, uint32_t bytes)
     bench_duo_end(&duo);
     report_stream(report, &all, &slices);
     report_speed(report, "floor", "bare slots", bytes, slices.ns[BARE], slices.count);
+    report_speed(report, "floor", "crossing", bytes, slices.ns[CROSSING], slices.count);
     report_speed(report, "floor", "memcpy", bytes, slices.memcpy_ns, slices.count);
     bench_floor_close(&line);
     stream_close(&all);
@@ -445,17 +382,12 @@ void
 bench_stream(const bench_options *options, bench_report *report)
 {
     static const bench_column columns[] = {
-        {"bytes", "bytes"},
-        {"trip_ns", "record"},
-        {"best_ns", "best"},
-        {"worst_ns", "worst"},
-        {"messages_per_s", "rate"},
-        {"budget_messages_per_s", "budget"},
-        {"bytes_per_s", "speed"},
-        {"budget_bytes_per_s", "budget"},
-        {"bare_ratio", "/ bare"},
-        {"memcpy_ratio", "/ memcpy"},
-        {"budget_memcpy_ratio", "or"},
+        {"bytes", "bytes"},           {"trip_ns", "record"},
+        {"best_ns", "best"},          {"worst_ns", "worst"},
+        {"messages_per_s", "rate"},   {"budget_messages_per_s", "budget"},
+        {"bytes_per_s", "speed"},     {"budget_bytes_per_s", "budget"},
+        {"bare_ratio", "/ bare"},     {"crossing_ratio", "/ crossing"},
+        {"memcpy_ratio", "/ memcpy"}, {"budget_memcpy_ratio", "or"},
         {"line_ns", "line"},
     };
     size_t i;

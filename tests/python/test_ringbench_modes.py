@@ -112,7 +112,7 @@ def test_stream_reads_every_record(ringbench: Path, wait: str) -> None:
         assert row["best_ns"] <= row["trip_ns"] <= row["worst_ns"]
         assert row["samples"] > 0
         assert row["lost"] == 0 and row["corrupt"] == 0
-        assert row["memcpy_ratio"] > 0 and row["bare_ratio"] > 0
+        assert row["memcpy_ratio"] > 0 and row["bare_ratio"] > 0 and row["crossing_ratio"] > 0
     small, _, large = streams
     if wait == "spin":
         # p10: the slices that other load left alone; under load the median is the load's
