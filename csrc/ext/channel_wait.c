@@ -76,6 +76,7 @@ channel_wait(ChannelObject *self, rbr_pending *pending, uint64_t id, uint64_t de
 {
     rbr_message *message = NULL;
     rbr_status status = rbr_pending_wait(pending, &message, GIL_SPIN_NS, 0);
+    uint64_t spin_ns = RBR_FOREVER; /* once: a long call is not spun for at each look */
     int more = 1;
 
     if (status == RBR_OK)
@@ -84,8 +85,9 @@ channel_wait(ChannelObject *self, rbr_pending *pending, uint64_t id, uint64_t de
         const uint64_t until = channel_slice_end(deadline_ns);
 
         Py_BEGIN_ALLOW_THREADS
-        status = rbr_pending_wait(pending, &message, RBR_FOREVER, until);
+        status = rbr_pending_wait(pending, &message, spin_ns, until);
         Py_END_ALLOW_THREADS
+        spin_ns = 0;
     }
     if (more == 0 && status == RBR_OK)
         return message;

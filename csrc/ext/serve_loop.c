@@ -220,13 +220,15 @@ next_request(server *self)
     rbr_channel *channel = self->channel->channel;
     rbr_message *message = NULL;
     rbr_status status = rbr_channel_receive(channel, &message, GIL_SPIN_NS, 0);
+    uint64_t spin_ns = RBR_FOREVER; /* once: an idle worker would else spin at each look */
 
     while (status == RBR_AGAIN || status == RBR_TIMED_OUT || status == RBR_INTERRUPTED) {
         const uint64_t until = rbr_now_ns() + IDLE_LOOK_NS;
 
         Py_BEGIN_ALLOW_THREADS
-        status = rbr_channel_receive(channel, &message, RBR_FOREVER, until);
+        status = rbr_channel_receive(channel, &message, spin_ns, until);
         Py_END_ALLOW_THREADS
+        spin_ns = 0;
         if (PyErr_CheckSignals() < 0)
             break;
     }

@@ -85,7 +85,7 @@ static const char text[] =
     "  syscalls   counted in a run of its own, by ptrace; - where that is not allowed\n"
     "  late       sleeps that a 100 ms timer had to end: a lost wake-up; must be 0\n"
     "  noisy      the hypervisor took more than 1 % of the CPUs' time, or others ran on them\n"
-    "             more than 20 times a second\n"
+    "             more than 60 times a second\n"
     "\n"
     "Exit status: 0; 1 data was lost or changed, or a wake-up lost; 2 a bad option; 3 the\n"
     "machine does not allow it, or no end in time; 4 above a limit.\n";

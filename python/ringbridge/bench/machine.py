@@ -15,7 +15,7 @@ from typing import Any
 
 _FLOOR_S = 60.0
 _STEAL_PERCENT_MAX = 1.0
-_SWITCHES_PER_S_MAX = 20.0  # as ringbench has it
+_SWITCHES_PER_S_MAX = 60.0  # as ringbench has it
 
 Facts = dict[str, Any]
 
