@@ -13,6 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+_RINGBENCH = Path(__file__).resolve().parents[1] / "bin" / "ringbench"
 _FLOOR_S = 60.0
 _STEAL_PERCENT_MAX = 1.0
 _SWITCHES_PER_S_MAX = 60.0  # as ringbench has it
@@ -21,12 +22,13 @@ Facts = dict[str, Any]
 
 
 def facts() -> Facts:
+    said = _ringbench("--count", "1", "--runs", "1")  # it sees more than Python does
     return {
         "cpu": _cpu_model(),
         "cpus": os.cpu_count() or 1,
         "kernel": platform.release(),
         "architecture": platform.machine(),
-        "hypervisor": _hypervisor(),
+        "hypervisor": said["machine"]["hypervisor"] if said else "unknown",
         "python": platform.python_version(),
         "numpy": version_of("numpy"),
         "load_average": round(os.getloadavg()[0], 2),
@@ -48,17 +50,19 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _hypervisor() -> str:
-    """What the machine's maker calls itself, where the processor says that there is one."""
-    flags = next(
-        (line for line in Path("/proc/cpuinfo").read_text().splitlines() if "flags" in line), ""
-    )
-    if "hypervisor" not in flags.split():
-        return ""
+def _ringbench(*options: str) -> Facts | None:
+    """What `ringbench floor` writes; None where there is no such program."""
     try:
-        return Path("/sys/class/dmi/id/sys_vendor").read_text().strip() or "unknown"
-    except OSError:
-        return "unknown"
+        done = subprocess.run(
+            [_RINGBENCH, "floor", "--json", "-", *options],
+            capture_output=True,
+            check=True,
+            timeout=_FLOOR_S,
+        )
+        document: Facts = json.loads(done.stdout)
+        return document
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
 
 
 def two_cpus() -> tuple[int, int]:
@@ -67,21 +71,14 @@ def two_cpus() -> tuple[int, int]:
     return usable[0], usable[1 % len(usable)]
 
 
-def floor_ns(package_folder: str, cpus: Collection[int]) -> float | None:
+def floor_ns(cpus: Collection[int]) -> float | None:
     """A ping-pong of two cache lines, from ringbench; None where there is no such program."""
     if len(set(cpus)) < 2:
         return None
-    command = os.path.join(package_folder, "bin", "ringbench")
-    options = ["--json", "-", "--duration", "50ms", "--runs", "1"]
-    options += ["--cpus", ",".join(map(str, cpus))]
-    try:
-        done = subprocess.run(
-            [command, "floor", *options], capture_output=True, check=True, timeout=_FLOOR_S
-        )
-        rows = json.loads(done.stdout)["results"]
-        return next(float(row["trip_ns"]) for row in rows if row["name"] == "own cache lines")
-    except (OSError, subprocess.SubprocessError, ValueError, KeyError, StopIteration):
-        return None
+    on = ",".join(map(str, cpus))
+    said = _ringbench("--duration", "50ms", "--runs", "1", "--cpus", on)
+    rows = said["results"] if said else []
+    return next((float(r["trip_ns"]) for r in rows if r["name"] == "own cache lines"), None)
 
 
 class Watch:

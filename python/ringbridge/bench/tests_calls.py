@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 
-import ringbridge as rb
 from ringbridge.bench import catalogue, machine
 from ringbridge.bench.gathered import Budget, Gathered, Row, stream_row, time_text, timed_row
 from ringbridge.bench.runner import Participant
@@ -29,7 +27,7 @@ def small_call(session: Session) -> None:
     floors = []
     for number in range(groups):
         session.tell(f"{kind}: ringbench floor")
-        floors.append(_floor_ns(session))
+        floors.append(machine.floor_ns((session.rig.host_cpu, session.rig.far_cpu)))
         first = session.side(session.ours, "call", parameters)
         peers = [session.side(peer, "call", parameters) for peer in session.peers[number::groups]]
         rows += session.contest(
@@ -42,11 +40,6 @@ def small_call(session: Session) -> None:
     floor = [{"name": "own cache lines", "kind": kind, "trip_ns": each} for each in floors if each]
     session.budgets += _call_budgets(row, floor, rows)
     session.done(Block("small call, f(1) -> 2", [row, *floor[len(floor) // 2 :][:1], *rows]))
-
-
-def _floor_ns(session: Session) -> float | None:
-    package = os.path.dirname(str(rb.__file__))
-    return machine.floor_ns(package, (session.rig.host_cpu, session.rig.far_cpu))
 
 
 def _call_budgets(row: Row, floors: list[Row], peers: list[Row]) -> list[Budget]:
