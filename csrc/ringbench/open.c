@@ -35,6 +35,7 @@ struct record {
 
 struct open_shared {
     uint64_t count;
+    _Atomic uint64_t sent; /* by the first side */
     _Atomic uint64_t received;
     bench_sequence sequence;
     bench_histogram latency, service;
@@ -97,6 +98,7 @@ open_trip(void *context)
         for (i = 0; i < state->options->burst && state->sequence < end; i++)
             send_record(state, to, intended);
     }
+    atomic_store_explicit(&state->shared->sent, end, memory_order_release);
     while (atomic_load_explicit(&state->shared->received, memory_order_acquire) < end)
         wait_until(state, rbr_now_ns() + 1000);
     state->busy_ns += rbr_now_ns() - start;
@@ -125,10 +127,14 @@ open_answer(void *context)
 
     while (shared->sequence.next < end) {
         uint32_t size;
-        const uint8_t *record = bench_end_next(from, &size);
+        const uint8_t *record = bench_end_next_of(from, &size, &shared->sent, end);
         const uint64_t now = rbr_now_ns();
         struct record head;
 
+        if (record == NULL) {
+            bench_sequence_end(&shared->sequence, end);
+            break;
+        }
         memcpy(&head, record, sizeof head);
         if (size == state->bytes &&
             memcmp(record + sizeof head, state->payload, size - sizeof head) == 0) {
@@ -265,6 +271,7 @@ measure_size(const bench_options *options, bench_report *report, uint32_t bytes)
     bench_duo_start(&duo, legs, LEGS, options, NULL);
     measure_slices(&state, &duo, &seen);
     bench_duo_end(&duo);
+    bench_sequence_end(&state.shared->sequence, state.sequence);
     report_size(report, &state, &seen, legs[FLOOR].name);
     bench_floor_close(&floor);
     bench_rings_close(&state.rings);

@@ -17,6 +17,9 @@
 
 #include <unistd.h>
 
+/* Whoever has read all that there is asks this often whether there will be more. */
+#define LAST_LOOK_NS (50 * RBR_MS)
+
 void
 bench_rings_open(bench_rings *rings, uint32_t ring_bytes, enum bench_wait wait, uint64_t start)
 {
@@ -192,6 +195,22 @@ const void *
 bench_end_next(bench_end *end, uint32_t *bytes)
 {
     return bench_end_next_until(end, bytes, RBR_FOREVER);
+}
+
+const void *
+bench_end_next_of(bench_end *end, uint32_t *bytes, const _Atomic uint64_t *sent, uint64_t until)
+{
+    const void *record = NULL;
+    bool all_sent;
+
+    /* While records come, nobody looks at the clock. */
+    if (end->wait == BENCH_WAIT_SPIN && next_spinning(end, &record, bytes) == RBR_OK)
+        return record;
+    do {
+        all_sent = atomic_load_explicit(sent, memory_order_acquire) >= until; /* before the look */
+        record = bench_end_next_until(end, bytes, rbr_now_ns() + LAST_LOOK_NS);
+    } while (record == NULL && !all_sent);
+    return record;
 }
 
 void

@@ -47,6 +47,10 @@ void bench_end_commit(bench_end *end);
 const void *bench_end_next(bench_end *end, uint32_t *bytes);
 /* The same for as long as `deadline_ns`; NULL: nothing came. */
 const void *bench_end_next_until(bench_end *end, uint32_t *bytes, uint64_t deadline_ns);
+/* The same until `sent`, which the sender raises behind its commits, is `until`. NULL: that many were
+ * sent, and what has not come is lost. */
+const void *bench_end_next_of(bench_end *end, uint32_t *bytes, const _Atomic uint64_t *sent,
+                              uint64_t until);
 /* Hands back what was read, and wakes the other side where it may sleep. */
 void bench_end_release(bench_end *end);
 

@@ -128,6 +128,17 @@ run(bench_duo *duo, const bench_options *options, const bench_traffic *soaks, st
     watch_both(duo, watch, true);
 }
 
+/* What one side has sent and the other has not got by now. */
+static void
+settle(bench_traffic *soak)
+{
+    int side;
+
+    for (side = 0; side < BENCH_SIDES; side++)
+        bench_sequence_end(&soak->sides[side].messages,
+                           atomic_load_explicit(&soak->sides[1 - side].sent, memory_order_acquire));
+}
+
 static void
 report_leg(bench_report *report, const char *name, const bench_traffic *soak,
            const bench_counts counts[BENCH_SIDES], double seconds)
@@ -192,9 +203,11 @@ bench_soak(const bench_options *options, bench_report *report)
     run(&duo, options, soaks, &watch, counts);
     bench_duo_end(&duo);
     for (leg = RINGS; leg <= CALLS; leg++)
-        if (is_chosen(options, leg))
+        if (is_chosen(options, leg)) {
+            settle(&soaks[leg]);
             report_leg(report, legs[leg].name, &soaks[leg], counts[leg],
                        (double)(rbr_now_ns() - start) / 1e9);
+        }
     report_watch(report, &watch);
     bench_soak_calls_close(&soaks[CALLS]);
     bench_soak_rings_close(&soaks[RINGS]);

@@ -110,19 +110,14 @@ take_records(bench_traffic *soak, int side, uint32_t count)
     bench_end *end = &soak->rings.ends[side];
     const uint64_t until = soak->drawn[1 - side] += count;
     bench_sequence *messages = &soak->sides[side].messages;
-    bool all_sent = false;
 
     while (messages->next < until) {
         uint32_t size;
-        const void *record = bench_end_next_until(end, &size, rbr_now_ns() + LOOK_NS);
+        const void *record = bench_end_next_of(end, &size, &soak->sides[1 - side].sent, until);
 
-        if (record == NULL && all_sent) {
+        if (record == NULL) {
             bench_sequence_end(messages, until);
             break;
-        }
-        if (record == NULL) { /* once more: they may have come after this look */
-            all_sent = has_sent(soak, 1 - side, until);
-            continue;
         }
         take(soak, side, record, size);
         if (messages->received % 3 == 0)

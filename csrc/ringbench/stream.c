@@ -40,6 +40,7 @@
 
 struct stream_shared {
     uint64_t count; /* records of the next trip; by the first side before it */
+    _Atomic uint64_t sent; /* by the first side */
     alignas(
         RBR_LINE) _Atomic uint64_t received; /* the next number that is due; by the other side */
     bench_sequence sequence;                     /* what became of them; by the other side */
@@ -92,6 +93,7 @@ stream_trip(void *context)
     commit(to, &producer);
     to->producer = producer;
     all->sequence = end;
+    atomic_store_explicit(&all->shared->sent, end, memory_order_release);
     while (atomic_load_explicit(&all->shared->received, memory_order_acquire) < end)
         bench_slots_pause(all->one_cpu);
 }
@@ -117,6 +119,18 @@ take_wrong(const stream *all, uint64_t due, const uint64_t *words, uint32_t size
     return sequence->next;
 }
 
+/* Nothing more comes; the number that is due now. */
+static uint64_t
+miss_rest(const stream *all, uint64_t due, uint64_t end)
+{
+    bench_sequence *sequence = &all->shared->sequence;
+
+    sequence->received += due - sequence->next;
+    sequence->next = due;
+    bench_sequence_end(sequence, end);
+    return end;
+}
+
 static void
 release(bench_end *end, rbr_consumer *consumer)
 {
@@ -139,9 +153,13 @@ stream_answer(void *context)
     while (due < end) {
         if (rbr_consumer_next(&consumer, &record, &size) != RBR_OK) {
             from->consumer = consumer;
-            record = bench_end_next(from, &size);
+            record = bench_end_next_of(from, &size, &all->shared->sent, end);
             consumer = from->consumer;
             in_batch = 0;
+            if (record == NULL) {
+                due = miss_rest(all, due, end);
+                break;
+            }
         }
         if (*(const uint64_t *)record == due && is_whole(all, record, size))
             due++;
@@ -370,6 +388,7 @@ measure_size(const bench_options *options, bench_report *report, uint32_t bytes)
     bench_duo_start(&duo, legs, LEGS, options, NULL);
     measure_slices(&all, &duo, options, &slices);
     bench_duo_end(&duo);
+    bench_sequence_end(&all.shared->sequence, all.sequence);
     report_stream(report, &all, &slices);
     report_speed(report, "floor", "bare slots", bytes, slices.ns[BARE], slices.count);
     report_speed(report, "floor", "crossing", bytes, slices.ns[CROSSING], slices.count);

@@ -215,13 +215,33 @@ def test_a_broken_ring_is_never_passed_over(mode: str, broken: str) -> None:
     assert done.returncode == 1, (done.stdout, done.stderr)
 
 
-def run_broken(*arguments: str, broken: str) -> Any:
+@pytest.mark.parametrize(
+    ("arguments", "every", "lost"),
+    [
+        pytest.param(("open", "--count", "500", "--rate", "100K"), 25, 20, id="open, each last"),
+        pytest.param(("open", "--count", "500", "--rate", "100K"), 301, 1, id="open, one"),
+        pytest.param(("stream", "--count", "3000", "--size", "64"), 60, 50, id="stream, each last"),
+    ],
+)
+def test_what_is_lost_at_the_end_is_counted_and_not_waited_for(
+    arguments: tuple[str, ...], every: int, lost: int
+) -> None:
+    done = run_broken(*arguments, "--runs", "1", broken="lose", every=every)
+    assert done.returncode == 1, done.stderr
+    rows = [row for row in json.loads(done.stdout)["results"] if row.get("lost") is not None]
+    assert len(rows) == 1
+    assert rows[0]["lost"] >= lost  # and those of the trips whose system calls are counted
+    assert rows[0]["lost"] == lost or arguments[0] == "stream"
+
+
+def run_broken(*arguments: str, broken: str, every: int = 997) -> Any:
     program = os.environ.get("RBR_RINGBENCH_BROKEN")
     if not program:
         pytest.skip("RBR_RINGBENCH_BROKEN names no ringbench on a broken ring")
     sound = run(Path(program), "soak", "--duration", "200ms", "--json", "-")
     read(sound.stdout)  # it is the ring that breaks it, not the build
-    return run(Path(program), *arguments, "--json", "-", environ={"RBR_BREAK": broken})
+    environ = {"RBR_BREAK": broken, "RBR_BREAK_EVERY": str(every)}
+    return run(Path(program), *arguments, "--json", "-", environ=environ)
 
 
 # --------------------------------------------------------------------------------------- output
