@@ -204,7 +204,10 @@ def test_soak_notices_a_broken_ring(broken: str, counted: str) -> None:
     row = json.loads(done.stdout)["results"][0]
     assert row[counted] > 0
     others = {"lost", "duplicated", "reordered", "corrupt"} - {counted}
-    assert [row[other] for other in others] == [0, 0, 0]
+    if broken == "reorder":  # what a side holds back when the run ends never comes
+        assert row["lost"] <= 2
+        others.remove("lost")
+    assert {row[other] for other in others} == {0}
 
 
 @pytest.mark.parametrize("broken", ["lose", "duplicate", "reorder", "corrupt"])
