@@ -17,8 +17,9 @@
 
 #include <unistd.h>
 
-/* Whoever has read all that there is asks this often whether there will be more. */
-#define LAST_LOOK_NS (50 * RBR_MS)
+/* Whoever has read all that there is asks this often whether there will be more. Longer than
+ * RBR_LOOK_NS: a lost wake-up would else end with our own deadline, and not be counted. */
+#define LAST_LOOK_NS (250 * RBR_MS)
 
 void
 bench_rings_open(bench_rings *rings, uint32_t ring_bytes, enum bench_wait wait, uint64_t start)

@@ -4,7 +4,7 @@
  *
  * Takes the place of ring.c in the program ringbench_broken. RBR_BREAK says what happens to one record
  * in EVERY (or in RBR_BREAK_EVERY of this process): "lose", "duplicate", "reorder" or "corrupt".
- * Without it the ring is sound.
+ * Without it, and with what is broken_wake.c's, the ring is sound.
  */
 #define rbr_consumer_next sound_consumer_next
 #include "../../../csrc/core/ring.c" /* NOLINT(bugprone-suspicious-include) */
@@ -88,7 +88,9 @@ rbr_consumer_next(rbr_consumer *consumer, const void **record, uint32_t *bytes)
         return duplicate(consumer, record, bytes);
     case 'r':
         return reorder(consumer, record, bytes);
-    default:
+    case 'c':
         return corrupt(consumer, record, bytes);
+    default:
+        return status;
     }
 }
