@@ -7,8 +7,8 @@
  *       worker                   answers
  *
  * fault.c has the list. fault_traffic.c and fault_calls.c are what host and worker do unless a fault
- * wants something else; fault_look.c is what they hold; fault_kill.c fault_points.c fault_corrupt.c fault_pressure.c
- * fault_memory.c fault_wrap.c are the faults.
+ * wants something else; fault_look.c is what they hold; fault_kill.c fault_points.c fault_corrupt.c
+ * fault_pressure.c fault_memory.c fault_wrap.c are the faults.
  *
  * Invariants
  *   A1  every round has processes of its own: what one leaves or breaks hurts no other.

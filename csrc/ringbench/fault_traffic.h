@@ -39,8 +39,8 @@ rbr_status bench_fault_give_answer(bench_fault_round *round, uint64_t id, uint64
 /* Receives and answers until there is nothing more to receive; the last status of receiving. */
 rbr_status bench_fault_serve(bench_fault_round *round);
 
-/* fault_calls.c. Where nobody is killed: all is handed back, no wake-up was lost. The host says goodbye and waits for
- * the worker's end; both let go of the channel. */
+/* fault_calls.c. Where nobody is killed: all is handed back, no wake-up was lost. The host says
+ * goodbye and waits for the worker's end; both let go of the channel. */
 void bench_fault_finish(bench_fault_round *round);
 /* The host and the worker of a fault that only disturbs: exchanges until board->over; serving. */
 void bench_fault_calls_host(bench_fault_round *round);

@@ -22,7 +22,7 @@
 #include "sequence.h"
 #include "trace.h"
 
-#include "os.h"
+#include "base.h"
 
 #include <string.h>
 
@@ -57,12 +57,8 @@ typedef struct open_state {
 static void
 wait_until(const open_state *state, uint64_t ns)
 {
-    while (rbr_now_ns() < ns) {
-        if (state->options->cpus[0] == state->options->cpus[1])
-            rbr_os_yield();
-        else
-            rbr_os_relax();
-    }
+    while (rbr_now_ns() < ns)
+        bench_pause(state->options->cpus[0] == state->options->cpus[1]);
 }
 
 static void

@@ -11,6 +11,7 @@
 
 #include "base.h"
 #include "bench.h"
+#include "os.h"
 #include "progress.h"
 
 #include <errno.h>
@@ -248,6 +249,15 @@ bench_pin(int cpu)
     CPU_SET(cpu, &set);
     if (sched_setaffinity(0, sizeof set, &set) != 0)
         bench_die(BENCH_EXIT_MACHINE, "cannot run on CPU %d: %s", cpu, strerror(errno));
+}
+
+void
+bench_pause(bool one_cpu)
+{
+    if (one_cpu)
+        rbr_os_yield();
+    else
+        rbr_os_relax();
 }
 
 pid_t

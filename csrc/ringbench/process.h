@@ -20,6 +20,8 @@ void bench_shared_free(void *base, size_t bytes);
 int bench_cpus_allowed(int *cpus, int most);
 /* The calling thread, from now on. */
 void bench_pin(int cpu);
+/* While nothing is to be done: on one CPU the other side needs it. */
+void bench_pause(bool one_cpu);
 
 /* Called by their numbers: glibc has gettid from 2.30 on, memfd_create from 2.27, and a wheel's
  * ringbench runs on older ones. */

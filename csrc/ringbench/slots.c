@@ -10,8 +10,8 @@
  */
 #include "slots.h"
 
+#include "base.h"
 #include "layout.h"
-#include "os.h"
 #include "payload.h"
 #include "process.h"
 
@@ -25,20 +25,11 @@ struct bench_slots_shared {
     struct rbr_ring_shared counters;
 };
 
-void
-bench_slots_pause(bool one_cpu)
-{
-    if (one_cpu)
-        rbr_os_yield();
-    else
-        rbr_os_relax();
-}
-
 static void
 await(const bench_slots *slots, _Atomic uint64_t *counter, uint64_t value)
 {
     while (atomic_load_explicit(counter, memory_order_acquire) != value)
-        bench_slots_pause(slots->one_cpu);
+        bench_pause(slots->one_cpu);
 }
 
 static uint8_t *
@@ -78,7 +69,7 @@ stream_trip(void *context)
     while (sequence < end) {
         while (sequence - seen == slots->count) {
             seen = atomic_load_explicit(&shared->head, memory_order_acquire);
-            bench_slots_pause(slots->one_cpu);
+            bench_pause(slots->one_cpu);
         }
         until = sequence + slots->batch < end ? sequence + slots->batch : end;
         until = until - seen > slots->count ? seen + slots->count : until;
@@ -101,7 +92,7 @@ stream_answer(void *context)
     while (sequence < end) {
         while (seen == sequence) {
             seen = atomic_load_explicit(&shared->tail, memory_order_acquire);
-            bench_slots_pause(slots->one_cpu);
+            bench_pause(slots->one_cpu);
         }
         until = seen - sequence > slots->batch ? sequence + slots->batch : seen;
         for (; sequence < until; sequence++)

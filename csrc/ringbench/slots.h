@@ -37,7 +37,4 @@ void bench_slots_stream_leg(bench_leg *leg, bench_slots *slots);
  * in read_ns: how fast lines cross when nobody writes meanwhile. */
 void bench_slots_crossing_leg(bench_leg *leg, bench_slots *slots);
 
-/* While nothing is to be done: on one CPU the other side needs it. */
-void bench_slots_pause(bool one_cpu);
-
 #endif

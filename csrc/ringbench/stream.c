@@ -25,7 +25,7 @@
 #include "sequence.h"
 #include "slots.h"
 
-#include "os.h"
+#include "base.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -95,7 +95,7 @@ stream_trip(void *context)
     all->sequence = end;
     atomic_store_explicit(&all->shared->sent, end, memory_order_release);
     while (atomic_load_explicit(&all->shared->received, memory_order_acquire) < end)
-        bench_slots_pause(all->one_cpu);
+        bench_pause(all->one_cpu);
 }
 
 static bool
