@@ -29,13 +29,13 @@ def meddle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, in
     """Runs a host, of whose worker one does what is said; the host has to live."""
     python, report = tmp_path / "python", tmp_path / "report"
     program = HERE / "rbr_testing" / "middleman.py"
-    seed = rounds.seed()
+    seed = str(rounds.seed())
 
     def run(what: str, transfers: int) -> Told:
-        settings = f"MIDDLEMAN='{what}' MIDDLEMAN_REPORT='{report}' MIDDLEMAN_SEED={seed}"
+        settings = f"MIDDLEMAN='{what}' MIDDLEMAN_REPORT='{report}'"
         python.write_text(f'#!/bin/sh\n{settings} exec "{sys.executable}" "{program}" "$@"\n')
         python.chmod(0o755)
-        monkeypatch.setenv("RBR_SEED", str(seed))
+        monkeypatch.setenv("RBR_SEED", seed)
         command = [sys.executable, "-X", "faulthandler", "-m", "rbr_testing.sealed"]
         command += [str(python), str(transfers)]
         done = subprocess.run(command, capture_output=True, cwd=HERE, text=True, timeout=SECONDS)

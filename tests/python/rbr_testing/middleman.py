@@ -9,7 +9,7 @@ resize       tries to resize what both have mapped, at random moments
 punch        takes pages out of it
 swap:NAME    offers the host another file in place of the worker's first arena segment (FILES)
 
-What it counted stands in the file MIDDLEMAN_REPORT.
+Moments and places follow from MIDDLEMAN_SEED; what it counted stands in the file MIDDLEMAN_REPORT.
 """
 
 from __future__ import annotations

@@ -33,9 +33,11 @@ def transfers(python: str, most: int, rng: random.Random) -> tuple[int, int, str
     """How many were right, how many altered, and the error that ended it."""
     right = altered = 0
     limits = {"memory": "memfd"}
+    # Each worker's own: a seed that ends one worker at its start would end all of them so.
+    environ = {"MIDDLEMAN_SEED": str(rng.randrange(2**32))}
     try:
         with ringbridge.Worker(
-            python, name="meddled", paths=[HERE], call_timeout=5, limits=limits
+            python, name="meddled", paths=[HERE], environ=environ, call_timeout=5, limits=limits
         ) as worker:
             module = worker.load("rbr_testing.faults")
             module.pattern(LARGE, 1)  # the worker offers an arena
