@@ -206,11 +206,11 @@ send_call(bench_traffic *soak, rbr_pending *pending)
     uint32_t frame;
 
     if (number % ONE_IN_BLOCK == 0) {
-        rbr_error error = {.text = ""};
+        rbr_error error = {.text = ""}; /* empty, too, when it is the channel that has failed */
+        const rbr_status status = rbr_block_allocate(&block, channel, (uint64_t)size * BLOCK_TIMES,
+                                                     RBR_FOREVER, &error);
 
-        if (rbr_block_allocate(&block, channel, (uint64_t)size * BLOCK_TIMES, RBR_FOREVER,
-                               &error) != RBR_OK)
-            bench_die(BENCH_EXIT_WRONG, "no block: %s", error.text);
+        need(soak, status, error.text[0] != '\0' ? error.text : "no block");
         bench_sequence_fill(rbr_block_data(block), size * BLOCK_TIMES, number, soak->seed);
         frame = bench_build_block_call(soak->echo.frame, soak->echo.frame_room, id, block);
     } else {

@@ -210,8 +210,9 @@ def test_soak_notices_a_broken_ring(broken: str, counted: str) -> None:
     assert {row[other] for other in others} == {0}
 
 
-def test_soak_notices_wake_ups_that_are_forgotten() -> None:
-    done = run_broken("soak", "--traffic", "rings", "--wait", "block", "--duration", "3s",
+@pytest.mark.parametrize("traffic", ["rings", "calls"])
+def test_soak_notices_wake_ups_that_are_forgotten(traffic: str) -> None:
+    done = run_broken("soak", "--traffic", traffic, "--wait", "block", "--duration", "3s",
                       broken="forget")  # fmt: skip
     assert done.returncode == 1, done.stderr
     row = json.loads(done.stdout)["results"][0]
