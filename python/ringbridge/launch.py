@@ -30,6 +30,7 @@ _BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_bootstra
 _MEMORY = {"auto": 0, "shm": 1, "memfd": 2}
 _RING_BYTES = (64 << 10, 1 << 30)
 _BYTES_MAX = (1 << 63) - 1
+_SHOWN_NAME_MAX = 200
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,9 @@ def _spawn(plan: Plan) -> Child:
                 "paths": plan.paths,
                 "start_timeout": plan.start_timeout_s,
                 "pickle": plan.pickle,
+                # For `ringbridge ps`; an argument has an end, at 128 KiB.
+                "name": plan.name[:_SHOWN_NAME_MAX],
+                "host": os.getpid(),
             }
             popen = subprocess.Popen(
                 [plan.environment.python, _BOOTSTRAP, str(worker_end), json.dumps(settings)],

@@ -29,7 +29,8 @@ _START_TIMEOUT_S = 30.0
 def main(fd: int, settings: dict[str, Any]) -> None:
     """Serves the host at the other end of the socket `fd`; returns when it is done with us.
 
-    `settings` is what launch.py wrote: paths (already on sys.path), start_timeout, pickle.
+    `settings` is what launch.py wrote: paths (already on sys.path), start_timeout, pickle. The
+    others are for who looks at us from outside (running.py).
     """
     faulthandler.enable(2)  # a segfault's lines are the end of what WorkerDied tells
     _own_the_output()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import json
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rbr_testing.looked_at import SETTINGS, WAITS
 from rbr_testing.raw_peer import RawWorker
 
 import ringbridge
@@ -180,6 +182,44 @@ def fifo(tmp_path: Path) -> Path:
     path = tmp_path / "started"
     os.mkfifo(path)
     return path
+
+
+@pytest.fixture
+def start_process() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a process of the test's own, in a session of its own; ends it after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def started(*command: str, wait: bool = True, **options: Any) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                **{"start_new_session": True, **options},
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            if wait:
+                assert process.stdout is not None
+                process.stdout.readline()
+            return process
+
+        yield started
+
+
+@pytest.fixture
+def fake_worker(
+    tmp_path: Path, start_process: Callable[..., subprocess.Popen[str]]
+) -> Callable[..., subprocess.Popen[str]]:
+    """Starts what has the command line of an older version's worker, but ends with its input."""
+    script = tmp_path / "_bootstrap.py"
+    script.write_text(WAITS)
+
+    def started(fd: str = "4", settings: object = None, **options: Any) -> subprocess.Popen[str]:
+        text = json.dumps(SETTINGS if settings is None else settings)
+        return start_process(sys.executable, str(script), fd, text, **options)
+
+    return started
 
 
 @pytest.fixture
