@@ -111,4 +111,4 @@ def test_help_names_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert ended.value.code == 0
     out = capsys.readouterr().out
-    assert all(verb in out for verb in ("bench", "doctor", "ps", "run"))
+    assert all(verb in out for verb in ("bench", "clean", "doctor", "ps", "run"))

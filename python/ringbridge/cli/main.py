@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from ringbridge import __version__
-from ringbridge.cli import bench, doctor, ps, run
+from ringbridge.cli import bench, clean, doctor, ps, run
 
-_VERBS = (bench, doctor, ps, run)
+_VERBS = (bench, clean, doctor, ps, run)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
