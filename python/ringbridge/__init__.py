@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """ringbridge: calls between two Python interpreters, through shared memory.
 
-    with ringbridge.Worker("/path/to/env") as worker:
+    with ringbridge.Worker("gis") as worker:
         terrain = worker.load("terrain")
         shade = terrain.hillshade(dem, azimuth=315.0)
 
@@ -15,6 +15,7 @@ import sys
 TYPE_CHECKING = False  # type checkers know the name; importing typing takes 10 ms
 if TYPE_CHECKING:
     from ringbridge.current import empty
+    from ringbridge.discovery import environments
     from ringbridge.environment import Environment
     from ringbridge.errors import (
         ActivationFailed,
@@ -55,6 +56,7 @@ __all__ = [
     "WorkerDied",
     "WorkerStartFailed",
     "empty",
+    "environments",
 ]
 
 # Where each name comes from; the rest comes from errors.
@@ -63,6 +65,7 @@ _HOMES = {
     "RemoteModule": "remote",
     "Worker": "worker",
     "empty": "current",
+    "environments": "discovery",
 }
 
 

@@ -1,72 +1,71 @@
 # SPDX-License-Identifier: MIT
-"""Which interpreter is meant: from what the user wrote to a prefix and its python.
+"""What is at a path: from a prefix or an interpreter's path to the environment it belongs to.
 
 Looks at the file system and starts nothing. Whether the file found really is a Python comes out
-when it is started.
+when it is started. Where environments are, and what a name means, is discovery's.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from typing import Literal, Union
 
 from ringbridge.errors import EnvironmentNotFound
 
-Kind = Literal["conda", "venv", "plain"]
+Kind = Literal["conda", "pixi", "venv", "plain"]
 EnvironmentLike = Union[str, "os.PathLike[str]"]
 
+_SHARED_PREFIXES = ("/", "/usr", "/usr/local")
 _PYTHONS = ("bin/python", "bin/python3")  # in this order, below a prefix
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A Python installation: where it is, and what made it."""
+    """A Python installation: where it is, and what made it.
+
+    prefix  its folder, absolute
+    python  its interpreter's path
+    kind    "conda" (conda, mamba, micromamba), "pixi", "venv", or "plain": any other
+            installation, such as the system's or pyenv's
+    name    what Worker() and the command line may call it by, where no other has that name
+    """
 
     prefix: str
     python: str
     kind: Kind
     name: str
 
+    @property
+    def python_version(self) -> str | None:
+        """The version of its Python ("3.12.1" or "3.12"), as its files tell; None: they do not."""
+        if self.kind in ("conda", "pixi"):
+            return _version_of_record(self.prefix)
+        if self.kind == "venv":
+            return _version_of_venv(self.prefix)
+        return _version_of_file(os.path.realpath(self.python))
 
-def find(env: EnvironmentLike) -> Environment:
-    """The environment at an interpreter's path or at a prefix.
+
+def at_path(path: str) -> Environment:
+    """The environment at a prefix, or at an interpreter's path.
 
     Raises EnvironmentNotFound, which says what was looked at.
     """
-    if not isinstance(env, (str, os.PathLike)):
-        raise TypeError(f"env must be a str or a path, not {type(env).__name__}")
-    text = os.fspath(env)
-    if not isinstance(text, str):
-        raise TypeError(f"env must be a path of str, not of {type(text).__name__}")
-    if not text or "\0" in text:
-        raise EnvironmentNotFound(f"{text!r} is neither a prefix nor an interpreter's path")
-    if isinstance(env, str) and os.sep not in text and text not in (".", "..", "~"):
-        return _find_name(text)
-    path = os.path.abspath(os.path.expanduser(text))
-    if os.path.isdir(path):
-        return _at_prefix(path)
-    return _at_interpreter(path)
+    path = os.path.abspath(os.path.expanduser(path))
+    return at_prefix(path) if os.path.isdir(path) else _at_interpreter(path)
 
 
-def _find_name(name: str) -> Environment:
-    """Where the names of environments will be looked up."""
-    hint = f" (for the folder of that name here, write './{name}')" if os.path.isdir(name) else ""
-    raise EnvironmentNotFound(
-        f"no environment {name!r}: names of environments are not looked up yet. Give the path of "
-        f"an interpreter (/path/to/env/bin/python) or of a prefix (/path/to/env){hint}"
-    )
-
-
-def _at_prefix(prefix: str) -> Environment:
+def at_prefix(prefix: str) -> Environment:
+    """The environment whose folder this is. Raises EnvironmentNotFound."""
     looked_at = []
     for relative in _PYTHONS:
         python = os.path.join(prefix, relative)
         problem = _problem(python)
         if problem is None:
             kind = _kind(prefix) or "plain"
-            return Environment(prefix, python, kind, _name(prefix, kind))
+            return Environment(prefix, python, kind, _name(prefix, kind, python))
         looked_at.append(f"{python} ({problem})")
     raise EnvironmentNotFound(f"no Python in {prefix}: looked at " + ", ".join(looked_at))
 
@@ -82,26 +81,95 @@ def _at_interpreter(python: str) -> Environment:
     for prefix in (here, there):
         kind = _kind(prefix)
         if kind is not None:
-            return Environment(prefix, python, kind, _name(prefix, kind))
-    return Environment(there, python, "plain", _name(there, "plain"))
+            return Environment(prefix, python, kind, _name(prefix, kind, python))
+    return Environment(there, python, "plain", _name(there, "plain", python))
+
+
+def is_conda(prefix: str) -> bool:
+    """Whether conda or its like made this folder; there may be no Python in it."""
+    return os.path.isdir(os.path.join(prefix, "conda-meta"))
 
 
 def _kind(prefix: str) -> Kind | None:
-    if os.path.isdir(os.path.join(prefix, "conda-meta")):
-        return "conda"
+    if is_conda(prefix):
+        return "pixi" if pixi_project(prefix) else "conda"
     if os.path.isfile(os.path.join(prefix, "pyvenv.cfg")):
         return "venv"
     return None
 
 
-def _name(prefix: str, kind: Kind) -> str:
+def pixi_project(prefix: str) -> str | None:
+    """The folder of the pixi project that this prefix belongs to; None: it belongs to none."""
+    head, envs = os.path.split(os.path.dirname(prefix))
+    project, pixi = os.path.split(head)
+    if (pixi, envs) == (".pixi", "envs"):
+        return project
+    # One that pixi keeps elsewhere ("detached") says in a record of pixi's whose it is.
+    record = os.path.join(prefix, "conda-meta", "pixi")
+    if not os.path.isfile(record):
+        return None
+    manifest = read_record(record).get("manifest_path")
+    return os.path.dirname(manifest) if isinstance(manifest, str) else None
+
+
+def read_record(path: str) -> dict[str, object]:
+    """A JSON file that should hold an object; {} for one that cannot be read."""
+    import json
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            record = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _name(prefix: str, kind: Kind, python: str) -> str:
+    name = os.path.basename(prefix)
+    if kind == "plain" and prefix in _SHARED_PREFIXES:  # what is there has no name of its own
+        return os.path.basename(os.path.realpath(python))
     if kind == "conda" and os.path.isdir(os.path.join(prefix, "condabin")):
         return "base"  # the one that conda itself lives in
-    name = os.path.basename(prefix)
+    if kind == "pixi":
+        project = os.path.basename(pixi_project(prefix) or "")
+        return project if name == "default" else f"{project}:{name}"
     # Many projects keep theirs in a folder .venv: the project's name says more.
     if name in (".venv", "venv", "env") and os.path.dirname(prefix) != os.sep:
         return os.path.basename(os.path.dirname(prefix)) or name
-    return name or "python"
+    return name
+
+
+def _version_of_record(prefix: str) -> str | None:
+    """conda-meta has a record `python-3.12.1-build.json`, of the package that is installed."""
+    try:
+        names = os.listdir(os.path.join(prefix, "conda-meta"))
+    except OSError:
+        return None
+    matches = (re.fullmatch(r"python-([0-9][0-9a-z.]*)-[^-]*\.json", name) for name in names)
+    return next((match[1] for match in matches if match), None)
+
+
+def _version_of_venv(prefix: str) -> str | None:
+    try:
+        with open(os.path.join(prefix, "pyvenv.cfg"), encoding="utf-8", errors="replace") as file:
+            text = file.read()
+    except OSError:
+        return None
+    match = re.search(r"^version(?:_info)?\s*=\s*([0-9]+(?:\.[0-9]+)*)", text, re.MULTILINE)
+    return match[1] if match else None
+
+
+def _version_of_file(python: str) -> str | None:
+    """From pyenv's folder (3.12.1/bin/python3.12), or else from the file's own name."""
+    folder = os.path.basename(os.path.dirname(os.path.dirname(python)))
+    for pattern, text in (
+        (r"([0-9]+(?:\.[0-9]+){2})", folder),
+        (r"python([0-9]+(?:\.[0-9]+)+)", os.path.basename(python)),
+    ):
+        match = re.fullmatch(pattern, text)
+        if match:
+            return match[1]
+    return None
 
 
 def _problem(path: str) -> str | None:

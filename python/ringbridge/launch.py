@@ -19,8 +19,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ringbridge import _core, diagnosis
+from ringbridge.activation import Wishes, environ_for
 from ringbridge.environment import Environment
-from ringbridge.errors import CallTimeout, RingbridgeError, WorkerDied, WorkerStartFailed
+from ringbridge.errors import (
+    ActivationFailed,
+    CallTimeout,
+    RingbridgeError,
+    WorkerDied,
+    WorkerStartFailed,
+)
 
 GRACE_S = 1.0  # to finish the call that the worker is in, and to run its exit handlers
 TERM_S = 0.5  # for the `finally` of a call that SIGTERM has interrupted
@@ -74,11 +81,12 @@ def _positive(name: str, value: object) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that decides how a worker is started."""
+    """All that decides how a worker is started. `base`: the host's variables."""
 
     name: str
     environment: Environment
-    environ: Mapping[str, str]
+    base: Mapping[str, str]
+    wishes: Wishes = field(default_factory=Wishes)
     cwd: str | None = None
     paths: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
@@ -116,24 +124,62 @@ class Child:
         self.channel.close()
 
 
-def start(plan: Plan) -> Child:
-    """Starts the worker and meets it. Raises WorkerStartFailed."""
-    deadline = time.monotonic() + plan.start_timeout_s
-    child = _spawn(plan)
-    try:
-        child.channel.handshake(max(deadline - time.monotonic(), 0.0))
-    except RingbridgeError as error:
-        message = _diagnosed(child, error)
-        child.close()
-        raise WorkerStartFailed(message) from None
-    except BaseException:
-        child.kill()
-        child.close()
-        raise
-    return child
+class Start:
+    """One attempt to start a worker, which another thread may give up."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._abandoned = False
+        self._child: Child | None = None
+
+    def run(self) -> Child:
+        """Activates the environment, starts the worker and meets it.
+
+        Raises ActivationFailed or WorkerStartFailed; nothing is left behind then.
+        """
+        plan = self._plan
+        deadline = time.monotonic() + plan.start_timeout_s
+        environ = self._activated()
+        child = self._child = _spawn(plan, environ)
+        if self._abandoned:  # while it was spawned: abandon() has seen no child
+            child.kill()
+        try:
+            child.channel.handshake(max(deadline - time.monotonic(), 0.0))
+        except RingbridgeError as error:
+            message = _diagnosed(child, error)
+            child.close()
+            raise WorkerStartFailed(message) from None
+        except BaseException:
+            child.kill()
+            child.close()
+            raise
+        return child
+
+    def abandon(self) -> None:
+        """Makes run() raise soon, in the thread that it runs in. From any thread, at any time."""
+        self._abandoned = True
+        child = self._child
+        if child is not None:
+            child.channel.kill(signal.SIGKILL, True)
+
+    def _activated(self) -> dict[str, str]:
+        plan = self._plan
+        try:
+            return environ_for(
+                plan.environment,
+                plan.base,
+                plan.wishes,
+                timeout_s=plan.start_timeout_s,
+                abandoned=lambda: self._abandoned,
+            )
+        except ActivationFailed as error:
+            raise ActivationFailed(
+                f"worker {plan.name!r} did not start: {plan.environment.prefix} cannot be "
+                f"activated: {error}"
+            ) from None
 
 
-def _spawn(plan: Plan) -> Child:
+def _spawn(plan: Plan, environ: Mapping[str, str]) -> Child:
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
         try:
             host_end, worker_end = _socket_pair(ours, theirs)
@@ -153,7 +199,7 @@ def _spawn(plan: Plan) -> Child:
                 stdout=out_write,
                 stderr=err_write,
                 pass_fds=(worker_end,),
-                env=plan.environ,
+                env=environ,
                 cwd=plan.cwd,
                 start_new_session=True,  # so that the terminal's Ctrl-C reaches only the host
             )

@@ -4,20 +4,23 @@
 Holds the pieces together; how a process is started, what a module looks like and where output
 goes stands in launch, remote and output.
 
-    a Worker is  new --first use--> running --close()--> closed     (wait=True: the constructor
-                  \\---------------close()----------------/           is the first use)
+    a Worker is  new --start--> running --close()--> closed     (wait=True: the constructor starts
+                  \\-------------close()--------------/           it; False: a thread of its own)
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from ringbridge import activation, launch
-from ringbridge.environment import Environment, EnvironmentLike, find
+from ringbridge import launch
+from ringbridge.activation import Wishes
+from ringbridge.discovery import find
+from ringbridge.environment import Environment, EnvironmentLike
 from ringbridge.errors import RingbridgeError
 from ringbridge.output import OutputPump
 from ringbridge.remote import Contents, RemoteModule
@@ -33,14 +36,16 @@ _OUTPUT_JOIN_S = 1.0
 class Worker:
     """A process in another environment, whose modules are called from here.
 
-    env           an interpreter's path, or the prefix of an environment
+    env           an environment's name, its prefix, or an interpreter's path
     name          for messages and for the logger `ringbridge.worker.<name>`
     paths         folders for the worker's sys.path
     environ       variables on top of the environment's own
-    keep_environ  names of this process's variables that the worker shall keep
+    keep_environ  names of this process's variables that the worker shall keep (a star at the end:
+                  all that begin so)
     cwd           the worker's working folder
-    wait          False: start on first use, not now
-    start_timeout seconds until WorkerStartFailed
+    wait          False: the constructor returns at once, and the worker starts in the background;
+                  the first use waits for it, and raises what went wrong
+    start_timeout seconds until ActivationFailed or WorkerStartFailed
     call_timeout  seconds for each call; None: no limit
     pickle        True: values that do not cross otherwise are pickled, both ways. Reading a
                   pickle runs code that the other side chose: only with code that you trust
@@ -77,13 +82,8 @@ class Worker:
         plan = launch.Plan(
             name=_checked_name(name, environment),
             environment=environment,
-            environ=activation.environ_for(
-                environment,
-                base=os.environ,
-                environ=environ,
-                keep_environ=keep_environ,
-                threads=threads,
-            ),
+            base=dict(os.environ),
+            wishes=Wishes(dict(environ or {}), keep_environ, threads),
             cwd=None if cwd is None else os.path.abspath(os.fspath(cwd)),
             paths=_folders(paths),
             limits=launch.Limits.of(limits),
@@ -95,6 +95,8 @@ class Worker:
         self._finalizer = weakref.finalize(self, _Process.close, self._process)
         if wait:
             self._process.channel()
+        else:
+            self._process.start_early()
 
     # ------------------------------------------------------------------------------------- calls
 
@@ -181,7 +183,10 @@ class _Process:
     def __init__(self, plan: launch.Plan) -> None:
         self.plan = plan
         self.child: launch.Child | None = None
-        self.closed = False
+        self.closed = False  # set by close() before all else, so that a start sees it
+        self._ended = False
+        self._start: launch.Start | None = None  # while it runs, in whichever thread
+        self._failed_early: Exception | None = None  # for the first use to raise
         self._pump: OutputPump | None = None
         self._owner_pid = os.getpid()
         # Reentrant, since a signal handler or a finaliser may close while this thread starts.
@@ -194,17 +199,46 @@ class _Process:
             child = self._started()
         return child.channel
 
+    def start_early(self) -> None:
+        """Starts it in a thread of its own. The first use starts it where that cannot be had."""
+        with contextlib.suppress(RuntimeError):  # an isolated subinterpreter has no daemon threads
+            threading.Thread(
+                target=self._start_quietly, name=f"start of {self.plan.name}", daemon=True
+            ).start()
+
+    def _start_quietly(self) -> None:
+        with self._lock:
+            if self.child is None and not self.closed:
+                try:
+                    self._started()
+                except Exception as error:
+                    self._failed_early = error
+
     def _started(self) -> launch.Child:
         with self._lock:
             self._check_open()
+            failure, self._failed_early = self._failed_early, None
+            if failure is not None:
+                raise failure
             if self.child is None:
-                child = launch.start(self.plan)
-                self.child = child
+                child = self.child = self._made()
                 self._pump = OutputPump(child.channel, self.plan.name)
-                if self.closed:  # meanwhile, by a signal handler
+                if self._ended:  # meanwhile, by a signal handler
                     self._end(join_output=True)
             self._check_open()
             return self.child
+
+    def _made(self) -> launch.Child:
+        start = self._start = launch.Start(self.plan)
+        if self.closed:  # since: close() has seen no start to abandon
+            start.abandon()
+        try:
+            return start.run()
+        except RingbridgeError:
+            self._check_open()  # that it was closed is the reason then
+            raise
+        finally:
+            self._start = None
 
     def _check_open(self) -> None:
         if self.closed:
@@ -215,9 +249,13 @@ class _Process:
         a log handler, whose lock the last line waits for."""
         if os.getpid() != self._owner_pid:
             return  # a forked child: the worker is its parent's
+        self.closed = True
+        start = self._start
+        if start is not None:  # or else the lock would be waited for until it has started
+            start.abandon()
         with self._lock:
-            if not self.closed:
-                self.closed = True
+            if not self._ended:
+                self._ended = True
                 self._end(join_output)
 
     def _end(self, join_output: bool) -> None:

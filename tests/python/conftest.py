@@ -57,6 +57,14 @@ def alarm(request: pytest.FixtureRequest) -> Iterator[None]:
     signal.signal(signal.SIGALRM, previous)
 
 
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where activations are kept in this test: not in the user's own cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder / "ringbridge" / "activation"
+
+
 @pytest.fixture(scope="session")
 def worker() -> Iterator[ringbridge.Worker]:
     with ringbridge.Worker(sys.executable, name="session", paths=[HERE]) as started:

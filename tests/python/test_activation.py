@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The variables that a worker gets: what is scrubbed, kept and set."""
+"""The variables that a worker gets: what is scrubbed and kept, and what its environment sets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ringbridge.activation import THREAD_COUNTS, environ_for
+from ringbridge.activation import THREAD_COUNTS, Wishes, environ_for
 from ringbridge.environment import Environment
 
 CONDA = Environment("/envs/gis", "/envs/gis/bin/python", "conda", "gis")
@@ -43,7 +43,7 @@ HARMLESS = [
 
 def environ(base: dict[str, str] | None = None, **options: Any) -> dict[str, str]:
     environment = options.pop("environment", PLAIN)
-    return environ_for(environment, base=base or {}, **options)
+    return environ_for(environment, base or {}, Wishes(**options))
 
 
 @pytest.mark.parametrize("name", LEAKED)

@@ -48,7 +48,7 @@ def start_failure(env: str, **options: Any) -> str:
 def test_an_interpreter_that_is_gone_by_now() -> None:
     gone = Environment("/no", "/no/such/python", "plain", "no")
     with pytest.raises(ringbridge.WorkerStartFailed, match="/no/such/python: No such file"):
-        launch.start(launch.Plan("w", gone, {}))
+        launch.Start(launch.Plan("w", gone, {})).run()
 
 
 def test_a_script_whose_interpreter_is_missing(tmp_path: Path) -> None:

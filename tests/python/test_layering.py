@@ -157,13 +157,16 @@ def test_operating_systems_are_told_apart_only_in_os_files() -> None:
 #: From the bottom to the top: a module imports from its own line and those above it.
 PYTHON_LAYERS = (
     {"_core", "errors", "values", "signatures", "frames", "tables", "pickles"},
-    {"environment", "activation", "diagnosis", "running"},
+    {"environment", "discovery", "activation", "diagnosis", "running"},
     {"launch", "output", "channel"},
     {"worker", "remote", "task", "stream", "pool", "serve", "current", "exports"},
     {"_bootstrap", "host", "qt", "plot", "bench"},
     {"cli"},
 )
-HOST_SIDE = {"launch", "output", "worker", "remote", "task", "stream", "pool", "environment"}
+HOST_SIDE = {
+    *("launch", "output", "worker", "remote", "task", "stream", "pool"),
+    *("environment", "discovery", "activation"),
+}
 WORKER_SIDE = {"serve", "current", "exports", "_bootstrap"}
 LEAVES = {"cli", "host", "qt", "plot", "bench"}
 #: What users import. It fetches the others when they are asked for.

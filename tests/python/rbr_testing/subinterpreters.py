@@ -27,7 +27,7 @@ import atexit, sys
 sys.modules["numpy"] = None
 sys.path[:0] = {path!r}
 import ringbridge
-from ringbridge import _core, activation, environment, launch
+from ringbridge import _core, discovery, launch
 array = b"x" * 100_000
 if {closed} or sys.version_info >= (3, 12):
     worker = ringbridge.Worker({python!r}, paths=[{here!r}])
@@ -37,9 +37,9 @@ if {closed} or sys.version_info >= (3, 12):
     if {closed}:
         worker.close()
 else:
-    found = environment.find({python!r})
-    environ = activation.environ_for(found, base=dict(PATH="/usr/bin"))
-    child = launch.start(launch.Plan("sub", found, environ, paths=({here!r},)))
+    found = discovery.find({python!r})
+    plan = launch.Plan("sub", found, dict(PATH="/usr/bin"), paths=({here!r},))
+    child = launch.Start(plan).run()
     atexit.register(child.end)  # as a Worker does
     functions = child.channel.load("rbr_testing.basics", False, 30.0)[1]
     number = next(number for number, name, *_rest in functions if name == "echo")

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""A recipe for an activation: variables to set and scripts to source, as files tell them.
+
+Who reads which files is conda.py's and pixi.py's; who follows the recipe, activation's.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from ringbridge.errors import ActivationFailed
+
+
+@dataclass
+class Recipe:
+    """What to do, in this order.
+
+    variables  are set as they are; None: unset
+    exports    are set by the shell, in which `$NAME` stands for another variable
+    scripts    are sourced by the shell
+    stamp      (path, mtime in ns, size) of every file behind this: it changes when they do
+    """
+
+    variables: dict[str, str | None] = field(default_factory=dict)
+    exports: dict[str, str] = field(default_factory=dict)
+    scripts: list[str] = field(default_factory=list)
+    stamp: list[tuple[str, int, int]] = field(default_factory=list)
+
+
+def stamp(path: str, recipe: Recipe) -> None:
+    """Makes the recipe change when this file or folder does."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        recipe.stamp.append((path, 0, 0))
+    else:
+        recipe.stamp.append((path, status.st_mtime_ns, status.st_size))
+
+
+def check(name: str, value: str, path: str) -> None:
+    """Raises ActivationFailed for what no process can have in its environment."""
+    if not name or "=" in name or "\0" in name + value:
+        raise ActivationFailed(f"{name!r} in {path} is no variable that a process can have")
