@@ -34,7 +34,7 @@ print(json.dumps({"version": platform.python_version(), "prefix": sys.base_prefi
                   "include": sysconfig.get_path("include"),
                   "library": sysconfig.get_config_var("LIBDIR")}))
 """
-PURE = ["affine", "attrs", "certifi", "click", "cligj", "pyparsing"]
+PURE = ["affine", "attrs", "certifi", "click", "click-plugins", "cligj", "pyparsing"]
 UNWANTED = shutil.ignore_patterns(
     *("site-packages", "dist-packages", "__pycache__", "*.[ao]", "test", "tests", "idle_test")
 )
@@ -150,7 +150,7 @@ def stage_python(python: Python, folder: Path) -> Package:
 
 
 def wheel(name: str, wheels: Path) -> Path:
-    (found,) = wheels.glob(f"{name}-*.whl")
+    (found,) = wheels.glob(f"{name.replace('-', '_')}-*.whl")
     return found
 
 
