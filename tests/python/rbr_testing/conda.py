@@ -3,6 +3,9 @@
 
 RBR_CONDA names the folder that it made. What is installed and how it is activated is rattler's
 doing, in an interpreter of its own; nothing of ringbridge has a part in it.
+
+Files of an environment may be hard links that it shares with the others: a test that changes one
+does so in an environment of its own, and replaces the file instead of writing into it.
 """
 
 from __future__ import annotations
