@@ -8,6 +8,7 @@ VENV  := build/venv
 OTHER := build/venv-other
 DOCS  := build/venv-docs
 BENCH := build/bench
+CONDA := build/conda
 WITH  := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP   := -m pip install -qq --disable-pip-version-check
 
@@ -90,6 +91,14 @@ $(OTHER)/.installed: $(VENV)/.installed $(SOURCES)
 	else exit 1; fi
 	@mkdir -p $(OTHER) && touch $@
 
+# Real conda environments, made of this machine's Pythons and of wheels; empty where that cannot be.
+$(CONDA)/.made: .ci/make_conda .ci/pythons.py $(wildcard .ci/conda_*.py) | $(VENV)/.installed
+	@echo '== conda environments for the tests'
+	@if $(WITH) python .ci/make_conda $(CONDA); then :; \
+	elif [ $$? = 3 ]; then echo '== no conda environments here: their tests are skipped'; \
+	else exit 1; fi
+	@mkdir -p $(CONDA) && touch $@
+
 # Sphinx needs nothing of ours but the sources.
 $(DOCS)/.made: FORCE
 	@PYTHON="$(PYTHON)" .ci/make_venv $(DOCS)
@@ -102,7 +111,7 @@ $(DOCS)/.tools: pyproject.toml $(DOCS)/.made
 
 # ----------------------------------------------------------------------------------------- verbs
 
-test: $(VENV)/.installed $(OTHER)/.installed
+test: $(VENV)/.installed $(OTHER)/.installed $(CONDA)/.made
 	@$(WITH) .ci/test_c plain
 	@$(WITH) .ci/test_c address,undefined
 	@$(WITH) .ci/test_c thread
@@ -110,6 +119,7 @@ test: $(VENV)/.installed $(OTHER)/.installed
 	@$(WITH) RBR_WIRE_DUMP=$(CURDIR)/build/c-plain/tests/c/wire_dump \
 	    RBR_RAW_PEER=$(CURDIR)/build/c-plain/tests/c/raw_peer \
 	    RBR_RINGBENCH_BROKEN=$(CURDIR)/build/c-plain/tests/c/ringbench_broken \
+	    RBR_CONDA=$(CURDIR)/$(CONDA) \
 	    RBR_TEST_PYTHONS=$(wildcard $(CURDIR)/$(OTHER)/bin/python) $(VENV)/bin/pytest tests/python
 
 # All of them, whatever the first ones say; each has its own name too.

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rbr_testing import conda as conda_environments
 from rbr_testing.looked_at import SETTINGS, WAITS
 from rbr_testing.raw_peer import RawWorker
 
@@ -106,6 +107,14 @@ def worker_module(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
 def other_pythons() -> list[str]:
     """Other interpreters that have ringbridge: RBR_TEST_PYTHONS, separated by colons."""
     return [path for path in os.environ.get("RBR_TEST_PYTHONS", "").split(":") if path]
+
+
+@pytest.fixture(scope="session")
+def conda() -> conda_environments.Facts:
+    """Real conda environments: RBR_CONDA, a folder that .ci/make_conda made."""
+    if not conda_environments.available():
+        pytest.skip("no conda environments: RBR_CONDA=build/conda, which `make test` makes")
+    return conda_environments.facts()
 
 
 @pytest.fixture(scope="session")
