@@ -138,7 +138,7 @@ check-lint:
 	@echo '== ruff' && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 
 check-types:
-	@echo '== mypy --strict' && $(VENV)/bin/mypy python/ringbridge
+	@echo '== mypy --strict' && $(VENV)/bin/mypy python/ringbridge plugin
 
 check-stubs:
 	@echo '== stubs against the extension' && cd build && \
