@@ -94,7 +94,8 @@ $(OTHER)/.installed: $(VENV)/.installed $(SOURCES)
 # Real conda environments, made of this machine's Pythons and of wheels; empty where that cannot be.
 $(CONDA)/.made: .ci/make_conda .ci/pythons.py $(wildcard .ci/conda_*.py) | $(VENV)/.installed
 	@echo '== conda environments for the tests'
-	@if $(WITH) python .ci/make_conda $(CONDA); then :; \
+	@if $(WITH) python .ci/make_conda $(CONDA) \
+	    $$($(VENV)/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); then :; \
 	elif [ $$? = 3 ]; then echo '== no conda environments here: their tests are skipped'; \
 	else exit 1; fi
 	@mkdir -p $(CONDA) && touch $@

@@ -239,10 +239,12 @@ def main() -> None:
     channel, wheels = Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute()
     with tempfile.TemporaryDirectory(dir=channel.parent, prefix="stage-") as temporary:
         stage = Path(temporary)
-        for role in ("gis", "other"):
-            python = probe(sys.argv[3] if role == "gis" else sys.argv[4])
+        for role, interpreter in zip(("gis", "other", "own"), sys.argv[3:]):
+            python = probe(interpreter)
             place = stage / role
             write_conda(stage_python(python, place / "python"), channel)
+            if role == "own":
+                continue
             write_conda(stage_wheel("numpy", python, wheels / role, place / "numpy"), channel)
             if role == "gis":
                 for package in stage_gis(python, wheels / role, place):

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The conda environments that other tests rely on are real ones, and are as told.
 
-Nothing of ringbridge is looked at here but that a worker starts in one of them. Activation is
-rattler's own.
+Nothing of ringbridge is looked at here, and activation is rattler's own.
 """
 
 from __future__ import annotations
@@ -13,16 +12,13 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rbr_testing.conda import Facts, Installed, install, rattler_environ
-
-import ringbridge
 
 BASE = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
 CRS = "import rasterio.crs; print(rasterio.crs.CRS.from_epsg(32633).to_wkt()[:30])"
@@ -124,19 +120,6 @@ def test_scripts_run_the_environments_python(conda: Facts) -> None:
     numpy, rasterio = (conda.gis.versions[name] for name in ("numpy", "rasterio"))
     assert run([conda.gis.prefix / "bin" / "f2py", "-v"]).stdout.strip() == numpy
     assert run([conda.gis.prefix / "bin" / "rio", "--version"]).stdout.strip() == rasterio
-
-
-def test_a_worker_starts_there(
-    installed: Installed, make_worker: Callable[..., ringbridge.Worker]
-) -> None:
-    tag = f"cpython-{installed.minor.replace('.', '')}-"
-    core = find_spec("ringbridge._core")
-    assert core and core.origin
-    names = [file.name for file in Path(core.origin).parent.glob("_core*.so")]
-    if not any(tag in name or "abi3" in name for name in names):
-        pytest.skip(f"this ringbridge has no extension for Python {installed.minor}: {names}")
-    worker = make_worker(str(installed.prefix))
-    assert worker.load("platform").python_version() == installed.versions["python"]
 
 
 @pytest.mark.parametrize("name", ["with space", 'quo\'te "d"', "new\nline", "Köln ß €", "a%20b#c"])

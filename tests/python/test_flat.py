@@ -68,7 +68,11 @@ def counting_python(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pat
     shutil.copytree(ROOT / "python" / "ringbridge", folder / "site" / "ringbridge")
     for extension in (folder / "build").glob("_core*.so"):
         shutil.copy(extension, folder / "site" / "ringbridge")
-    return Path(found), folder / "site"
+    # Without this machine's packages: a numpy that was compiled without the count takes references
+    # that are given back with it.
+    venv = [found, "-m", "venv", "--without-pip", folder / "venv"]
+    subprocess.run(venv, check=True, capture_output=True)
+    return folder / "venv" / "bin" / "python", folder / "site"
 
 
 @pytest.mark.seconds(3600)

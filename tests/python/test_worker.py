@@ -130,14 +130,6 @@ def test_a_forked_child_of_the_host_leaves_the_worker_alone(make_worker: MakeWor
     worker.close()
 
 
-def test_without_wait_it_starts_on_first_use(make_worker: MakeWorker) -> None:
-    worker = make_worker(wait=False)
-    assert (worker.pid, worker.alive, worker.stats()) == (None, False, {})
-    assert "not started" in repr(worker)
-    assert worker.load("operator").neg(5) == -5
-    assert worker.alive
-
-
 def test_without_wait_a_missing_environment_is_told_at_once() -> None:
     with pytest.raises(ringbridge.EnvironmentNotFound):
         ringbridge.Worker("/no/such/env", wait=False)

@@ -164,7 +164,10 @@ def _of_environment(environment: Environment, base: Mapping[str, str]) -> dict[s
     bin_folder = os.path.join(prefix, "bin")
     if environment.kind == "plain":  # its prefix is only a guess
         bin_folder = os.path.dirname(environment.python)
-    rest = [part for part in base.get("PATH", _DEFAULT_PATH).split(":") if part != bin_folder]
+    # As deactivating would: the programs of what the host has activated are not for this one.
+    active = (base[name] for name in ("CONDA_PREFIX", "VIRTUAL_ENV") if name in base)
+    left = {bin_folder, *(os.path.join(each, "bin") for each in active)}
+    rest = [part for part in base.get("PATH", _DEFAULT_PATH).split(":") if part not in left]
     result = {"PYTHONNOUSERSITE": "1", "PATH": ":".join([bin_folder, *rest])}
     if environment.kind == "venv":
         result["VIRTUAL_ENV"] = prefix

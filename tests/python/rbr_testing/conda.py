@@ -47,6 +47,7 @@ class Facts:
     root: Path
     gis: Installed
     other: Installed
+    own: Installed  # of the version that the tests run in
 
 
 def available() -> bool:
@@ -62,7 +63,7 @@ def facts() -> Facts:
     }
     return Facts(
         *(Path(told["tools"]), Path(told["channel"]), Path(told["root"])),
-        *(environments["gis"], environments["other"]),
+        *(environments["gis"], environments["other"], environments["own"]),
     )
 
 
