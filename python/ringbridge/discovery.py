@@ -55,11 +55,13 @@ def environments() -> list[Environment]:
 def find(env: EnvironmentLike) -> Environment:
     """The environment that is meant by a name, a prefix, or an interpreter's path.
 
-    A str without a slash is a name. Raises EnvironmentNotFound, which lists what was found and
-    where it looked; TypeError for what is neither a str nor a path.
+    A str without a slash is a name; an Environment is itself. Raises EnvironmentNotFound, which
+    lists what was found and where it looked; TypeError for what is none of these.
     """
+    if isinstance(env, Environment):
+        return env
     if not isinstance(env, (str, os.PathLike)):
-        raise TypeError(f"env must be a str or a path, not {type(env).__name__}")
+        raise TypeError(f"env must be a str, a path or an Environment, not {type(env).__name__}")
     text = os.fspath(env)
     if not isinstance(text, str):
         raise TypeError(f"env must be a path of str, not of {type(text).__name__}")

@@ -16,7 +16,7 @@ from typing import Literal, Union
 from ringbridge.errors import EnvironmentNotFound
 
 Kind = Literal["conda", "pixi", "venv", "plain"]
-EnvironmentLike = Union[str, "os.PathLike[str]"]
+EnvironmentLike = Union[str, "os.PathLike[str]", "Environment"]
 
 _SHARED_PREFIXES = ("/", "/usr", "/usr/local")
 _PYTHONS = ("bin/python", "bin/python3")  # in this order, below a prefix

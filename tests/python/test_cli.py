@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: `ringbridge doctor` and `ringbridge run`."""
+"""The command line as a whole, and `ringbridge run`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import ringbridge
 from ringbridge.cli.main import main
 
 HERE = Path(__file__).resolve().parent
@@ -34,12 +33,34 @@ def test_run_prints_the_result() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "5.0\n", "")
 
 
-def test_arguments_are_literals_or_else_text() -> None:
-    ended = run("rbr_testing.basics:echo", "[1, None, 'a']")
-    assert ended.stdout == "[1, None, 'a']\n"
-    assert run("rbr_testing.basics:echo", "some text").stdout == "'some text'\n"
-    assert run("rbr_testing.basics:echo", "--", "-x").stdout == "'-x'\n"
+def test_arguments_are_json_or_else_text() -> None:
+    ended = run("rbr_testing.basics:echo", '[1, null, "a", {"b": true}]')
+    assert ended.stdout == '[1, null, "a", {"b": true}]\n'
+    assert run("rbr_testing.basics:echo", "some text").stdout == '"some text"\n'
+    assert run("rbr_testing.basics:echo", "--", "-x").stdout == '"-x"\n'
     assert run("rbr_testing.basics:echo", "-3").stdout == "-3\n"
+
+
+def test_keywords_and_a_file_give_arguments_too(tmp_path: Path) -> None:
+    add = "rbr_testing.basics:add"
+    assert run(add, "1", "--keyword", "right=2", "--keyword", "scale=0.5").stdout == "1.5\n"
+    file = tmp_path / "arguments.json"
+    file.write_text("[1, 2]")
+    assert run(add, "--input", str(file)).stdout == "3.0\n"
+    file.write_text('{"left": 1, "right": 4}')
+    assert run(add, "--input", str(file)).stdout == "5.0\n"
+    file.write_text("3")
+    ended = run(add, "--input", str(file))
+    assert (ended.returncode, "list of arguments or an object" in ended.stderr) == (2, True)
+    assert run(add, "--keyword", "nonsense").returncode == 2
+
+
+def test_what_json_does_not_have_becomes_what_it_has_or_is_told() -> None:
+    numpy = pytest.importorskip("numpy")
+    assert run("numpy:arange", "3").stdout == f"{numpy.arange(3).tolist()}\n"
+    assert run("os:urandom", "2").stderr.endswith(
+        "the result has a bytes in it, which JSON does not have\n"
+    )
 
 
 def test_a_remote_exception_is_shown_as_its_traceback() -> None:
@@ -51,7 +72,7 @@ def test_a_remote_exception_is_shown_as_its_traceback() -> None:
 
 def test_what_the_function_prints_goes_to_stderr() -> None:
     ended = run("rbr_testing.basics:say", "hello")
-    assert (ended.stdout, ended.stderr) == ("None\n", "hello\n")
+    assert (ended.stdout, ended.stderr) == ("null\n", "hello\n")
 
 
 def test_a_call_that_takes_too_long_ends(tmp_path: Path) -> None:
@@ -65,7 +86,7 @@ def test_a_call_that_takes_too_long_ends(tmp_path: Path) -> None:
 
 def test_folders_of_modules_can_be_given(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def f(): return 'here'\n")
-    assert run("--path", str(tmp_path), "mine:f").stdout == "'here'\n"
+    assert run("--path", str(tmp_path), "mine:f").stdout == '"here"\n'
 
 
 def test_what_cannot_be_called_is_told() -> None:
@@ -74,23 +95,6 @@ def test_what_cannot_be_called_is_told() -> None:
     missing = ringbridge_command("run", "/no/such/env", "m:f")
     assert missing.returncode == 2
     assert missing.stderr.startswith("ringbridge run: no interpreter at /no/such/env")
-
-
-def test_doctor_shows_this_interpreter(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["doctor"]) == 0
-    out = capsys.readouterr().out
-    assert ringbridge.__version__ in out
-    assert sys.executable in out
-    assert "/dev/shm" in out
-
-
-def test_doctor_measures_an_environment(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["doctor", sys.executable]) == 0
-    out = capsys.readouterr().out
-    assert "small call" in out
-    assert "16 MiB back" in out
-    assert main(["doctor", "/no/such/env"]) == 1
-    assert "no interpreter at" in capsys.readouterr().out
 
 
 def test_output_that_nobody_takes_ends_the_command_without_a_traceback() -> None:
@@ -111,4 +115,4 @@ def test_help_names_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert ended.value.code == 0
     out = capsys.readouterr().out
-    assert all(verb in out for verb in ("bench", "clean", "doctor", "ps", "run"))
+    assert all(verb in out for verb in ("bench", "clean", "doctor", "env", "ps", "run"))

@@ -157,10 +157,10 @@ def test_operating_systems_are_told_apart_only_in_os_files() -> None:
 #: From the bottom to the top: a module imports from its own line and those above it.
 PYTHON_LAYERS = (
     {"_core", "errors", "values", "signatures", "frames", "tables", "pickles"},
-    {"environment", "discovery", "activation", "diagnosis", "running"},
+    {"environment", "discovery", "activation", "diagnosis", "running", "builds"},
     {"launch", "output", "channel"},
     {"worker", "remote", "task", "stream", "pool", "serve", "current", "exports"},
-    {"_bootstrap", "host", "qt", "plot", "bench"},
+    {"_bootstrap", "host", "qt", "plot", "bench", "versions"},
     {"cli"},
 )
 HOST_SIDE = {
@@ -168,7 +168,7 @@ HOST_SIDE = {
     *("environment", "discovery", "activation"),
 }
 WORKER_SIDE = {"serve", "current", "exports", "_bootstrap"}
-LEAVES = {"cli", "host", "qt", "plot", "bench"}
+LEAVES = {"cli", "host", "qt", "plot", "bench", "versions"}
 #: What users import. It fetches the others when they are asked for.
 FACADE = "__init__"
 

@@ -94,6 +94,20 @@ def environ_for(
     return result
 
 
+def differs(environment: Environment, entry: cache.Entry, base: Mapping[str, str]) -> list[str]:
+    """The variables that the scripts would leave with other values now than the entry says.
+
+    None are told where the entry is not taken in any case. Raises ActivationFailed.
+    """
+    recipe = recipe_of(environment)
+    before = before_scripts(environment, recipe, base, Wishes())
+    known = entry.applied(before)
+    if known is None or entry.by_hand or not entry.fits(recipe):
+        return []
+    after = _after_scripts(environment, recipe, before, SCRIPTS_S, lambda: False, cached=False)
+    return list(cache.differences(known, after))
+
+
 def recipe_of(environment: Environment) -> Recipe:
     """What the environment's files say about its activation; nothing for a plain interpreter.
 
@@ -157,6 +171,16 @@ def _after_scripts(
         with contextlib.suppress(OSError):  # without a cache it is done again next time
             cache.store(environment.prefix, recipe, changes)
     return after
+
+
+def captured(environment: Environment, recipe: Recipe, base: Mapping[str, str]) -> cache.Changes:
+    """What the environment's scripts change now, whatever the cache says. Stores nothing.
+
+    Raises ActivationFailed.
+    """
+    before = before_scripts(environment, recipe, base, Wishes())
+    after = _after_scripts(environment, recipe, before, SCRIPTS_S, lambda: False, cached=False)
+    return cache.differences(before, after)
 
 
 def _of_environment(environment: Environment, base: Mapping[str, str]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ringbridge import running
+from ringbridge.activation import cache
 from ringbridge.cli import plain
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def add_to(verbs: _Verbs) -> None:
         "clean",
         help="remove what dead processes left behind",
         description="Removes the shared memory of this user whose makers were killed before they "
-        "could take its name away, and tells of workers that still run though their host has gone. "
+        "could take its name away, and what is kept of the activation of environments that are "
+        "gone; and tells of workers that still run though their host has gone. "
         "What belongs to a process that lives is not touched. Exit code 1: something could not be "
         "removed; the rest was.",
     )
@@ -174,4 +176,14 @@ def _kill_one(pid: int, start: int) -> None:
             kill(signal.SIGKILL)
 
 
-_KINDS: tuple[Callable[[argparse.Namespace], list[Item]], ...] = (_segments, _orphans)
+def _activations(_options: argparse.Namespace) -> list[Item]:
+    found = []
+    for path, prefix in cache.forgotten():
+        with contextlib.suppress(OSError):  # somebody else has just removed it
+            bytes_ = os.lstat(path).st_size
+            why = f"{prefix} is gone"
+            found.append(Item("activation", path, bytes_, why, partial(os.unlink, path)))
+    return found
+
+
+_KINDS: tuple[Callable[[argparse.Namespace], list[Item]], ...] = (_segments, _orphans, _activations)

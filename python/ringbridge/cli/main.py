@@ -8,10 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ringbridge import __version__
-from ringbridge.cli import bench, clean, doctor, ps, run
+from ringbridge import RingbridgeError, __version__
+from ringbridge.cli import bench, clean, doctor, env, ps, run
 
-_VERBS = (bench, clean, doctor, ps, run)
+_VERBS = (bench, clean, doctor, env, ps, run)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
+    except RingbridgeError as error:
+        print(f"ringbridge: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         # What is left of the output may fail once more, when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

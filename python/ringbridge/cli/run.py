@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import argparse
-import ast
+import decimal
+import json
 import logging
 import os
 import sys
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import ringbridge
+from ringbridge.cli import plain
 
 if TYPE_CHECKING:
     _Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -22,18 +25,32 @@ def add_to(verbs: _Verbs) -> None:
     parser = verbs.add_parser(
         "run",
         help="call a function in an environment, and print its result",
-        description="Calls a function in a worker and prints the repr of its result. What the "
-        "function prints goes to stderr. Exit code 1: it raised, did not end in time, or "
-        "is not there; 2: there is no worker to call it in.",
+        description="Calls a function in a worker and prints its result as JSON; numpy arrays and "
+        "scalars become lists and numbers. What the function prints goes to stderr. Exit code 1: "
+        "it raised, did not end in time, is not there, or its result is nothing that JSON has; 2: "
+        "there is no worker to call it in.",
     )
-    parser.add_argument("env", metavar="ENV", help="an interpreter's path, or a prefix")
+    parser.add_argument("env", metavar="ENV", help="a name, a prefix, or an interpreter's path")
     parser.add_argument("target", metavar="module:function", type=_target)
     parser.add_argument(
         "arguments",
         metavar="ARG",
         nargs="*",
-        help="a Python literal (3, 2.5, None, [1, 2]), anything else is a str; put -- before the "
+        help='JSON (3, 2.5, null, [1, 2], {"a": true}), anything else is a str; put -- before the '
         "first that begins with -",
+    )
+    parser.add_argument(
+        "--keyword",
+        metavar="NAME=ARG",
+        action="append",
+        default=[],
+        type=_keyword,
+        help="a keyword argument, may be repeated",
+    )
+    parser.add_argument(
+        "--input",
+        metavar="FILE",
+        help="JSON from a file, or from stdin (-): a list of arguments, or an object of keywords",
     )
     parser.add_argument(
         "--path",
@@ -52,37 +69,82 @@ def _target(text: str) -> tuple[str, str]:
     return module, function
 
 
+def _keyword(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not (equals and name.isidentifier()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=ARG")
+    return name, _value(value)
+
+
 def run(options: argparse.Namespace) -> int:
     _show_output()
     module, function = options.target
     arguments = [_value(text) for text in options.arguments]
+    keywords = dict(options.keyword)
     try:
+        _add_input(options.input, arguments, keywords)
         with ringbridge.Worker(
             options.env, paths=options.path or [os.getcwd()], call_timeout=options.timeout
         ) as worker:
-            return _call(worker, module, function, arguments)
-    except (ringbridge.RingbridgeError, ValueError) as error:
+            return _call(worker, module, function, arguments, keywords)
+    except (ringbridge.RingbridgeError, ValueError, OSError) as error:
         return _complain(str(error), _NOT_STARTED)
 
 
-def _call(worker: ringbridge.Worker, module: str, function: str, arguments: list[Any]) -> int:
+def _add_input(file: str | None, arguments: list[Any], keywords: dict[str, Any]) -> None:
+    if file is None:
+        return
+    if file == "-":
+        content = json.load(sys.stdin)
+    else:
+        with open(file, encoding="utf-8") as opened:
+            content = json.load(opened)
+    if isinstance(content, list):
+        arguments += content
+    elif isinstance(content, dict):
+        keywords.update(content)
+    else:
+        raise ValueError(f"{file} must hold a list of arguments or an object of keywords")
+
+
+def _call(
+    worker: ringbridge.Worker,
+    module: str,
+    function: str,
+    arguments: list[Any],
+    keywords: dict[str, Any],
+) -> int:
     try:
         target = getattr(worker.load(module), function)
         if not callable(target):
             return _complain(f"{module}:{function} is a value, not a function", _NOT_STARTED)
-        print(repr(target(*arguments)))
+        text = json.dumps(target(*arguments, **keywords), default=_as_json, ensure_ascii=False)
     except Exception as error:
         if isinstance(error.__cause__, ringbridge.RemoteTraceback):
             print(str(error.__cause__).rstrip("\n"), file=sys.stderr)
             return _FAILED
         return _complain(f"{type(error).__name__}: {error}", _FAILED)
+    plain.say(text)
     return 0
+
+
+def _as_json(value: Any) -> Any:
+    """What JSON has for it: a list of an array, a number of a scalar, text of a date."""
+    for method in ("tolist", "isoformat"):
+        convert = getattr(value, method, None)
+        if convert is not None:
+            return convert()
+    if isinstance(value, (set, frozenset, range)):
+        return list(value)
+    if isinstance(value, (os.PathLike, decimal.Decimal, uuid.UUID)):
+        return str(value)
+    raise TypeError(f"the result has a {type(value).__name__} in it, which JSON does not have")
 
 
 def _value(text: str) -> Any:
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return json.loads(text)
+    except (ValueError, RecursionError):
         return text
 
 
