@@ -10,7 +10,6 @@ is at a path is environment's.
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -23,6 +22,7 @@ _ROOT_NAMES = (
     *("miniforge3", "mambaforge", "miniconda3", "anaconda3", "micromamba"),
     *("miniforge", "miniconda", "anaconda", "conda", "mamba"),
 )
+_PYTHON_NAME = re.compile(r"python3(\.[0-9]+)?t?")
 _LISTED_MAX = 30  # in an error's text; `ringbridge env list` shows all
 
 
@@ -290,12 +290,9 @@ def _of_interpreters(home: str) -> Iterator[Place]:
     found = []
     for folder in [*os.environ.get("PATH", "").split(os.pathsep), "/usr/bin", "/usr/local/bin"]:
         if os.path.isabs(folder) and folder != shims:
-            found += [each for each in _matching(folder, "python3*") if _is_python_name(each)]
+            names = [name for name in _names_in(folder) if name.startswith("python3")]
+            found += [os.path.join(folder, name) for name in names if _PYTHON_NAME.fullmatch(name)]
     yield Place("python3 on PATH", tuple(_unique(found)))
-
-
-def _is_python_name(path: str) -> bool:
-    return re.fullmatch(r"python3(\.[0-9]+)?t?", os.path.basename(path)) is not None
 
 
 def _is_venv(prefix: str) -> bool:
@@ -325,11 +322,15 @@ def _upwards(folder: str) -> Iterator[str]:
 
 
 def _folders_in(folder: str) -> list[str]:
-    return [path for path in _matching(folder, "*") if os.path.isdir(path)]
+    names = [name for name in _names_in(folder) if not name.startswith(".")]
+    return [path for path in (os.path.join(folder, name) for name in names) if os.path.isdir(path)]
 
 
-def _matching(folder: str, pattern: str) -> list[str]:
-    return sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))
+def _names_in(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def _lines(file: str) -> list[str]:
