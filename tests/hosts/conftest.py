@@ -8,7 +8,6 @@ its tests.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -89,7 +88,8 @@ class Host:
         self.poison = poison.make(_new(folder / "poison"), conda)
         self.home = _new(folder / "home")
         self.report_file = folder / "report.json"
-        self.settings = {
+        self.exit_code = 0  # the one of success
+        self.settings: dict[str, Any] = {
             "copy": str(copy),
             "paths": [str(HERE / "far_side")],
             "name": "gis",
@@ -115,7 +115,7 @@ class Host:
     def run(self, *command: str, **environ: str) -> str:
         """What it prints; fails when it fails, and ends it with all its children when it hangs."""
         Path(self.environ["RBR_HOSTS_SETTINGS"]).write_text(json.dumps(self.settings))
-        return run(command, {**self.environ, **environ}, self.folder)
+        return run(command, {**self.environ, **environ}, self.folder, self.exit_code)
 
     def report(self, *command: str, **environ: str) -> Report:
         """Of a run with the poison, as far as the host itself survives it."""
@@ -133,7 +133,7 @@ def host(
     return lambda name: Host(tmp_path_factory.mktemp(name), host_copy, conda)
 
 
-def run(command: Sequence[str], environ: dict[str, str], folder: Path) -> str:
+def run(command: Sequence[str], environ: dict[str, str], folder: Path, exit_code: int = 0) -> str:
     with subprocess.Popen(
         command,
         env=environ,
@@ -146,10 +146,10 @@ def run(command: Sequence[str], environ: dict[str, str], folder: Path) -> str:
     ) as process:
         try:
             said, _ = process.communicate(timeout=TIMEOUT_S)
-        finally:
-            with contextlib.suppress(ProcessLookupError):  # Xvfb and others that it has started
-                os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 0, f"{command} ended with {process.returncode}:\n{said}"
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # Xvfb and others that it has started, too
+            raise
+    assert process.returncode == exit_code, f"{command} ended with {process.returncode}:\n{said}"
     return said
 
 

@@ -29,7 +29,10 @@ def of_another_version(report: Report, conda: Facts) -> None:
 
 def its_own_data(report: Report, conda: Facts) -> None:
     """GDAL and PROJ find the environment's, and compute what everybody else does."""
-    there = report["worker"]["geodata"]
+    geodata_of(report["worker"]["geodata"], conda)
+
+
+def geodata_of(there: dict[str, Any], conda: Facts) -> None:
     assert there["gdal_data"] == f"{conda.gis.prefix}/share/gdal"
     assert there["proj_data"] == f"{conda.gis.prefix}/share/proj"
     assert (there["rasterio"], there["pyproj"]) == (

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,7 @@ print((time.perf_counter() - began) * 1e3)
 @pytest.fixture(scope="module")
 def qgis(host: Callable[[str], Host], installed: Callable[..., list[str]]) -> Host:
     """QGIS's folders; the environment's name is found through ~/.conda/environments.txt."""
-    installed("qgis")
+    installed("qgis", PYTHON)
     done = subprocess.run([PYTHON, "-c", "import qgis.core, numpy"], capture_output=True, text=True)
     if done.returncode != 0:
         pytest.skip(f"{PYTHON} has no qgis or no numpy: {done.stderr.splitlines()[-1:]}")
@@ -49,8 +50,8 @@ def report(request: pytest.FixtureRequest, qgis: Host, host: Callable[[str], Hos
 
 
 def of_algorithm(qgis: Host) -> Report:
-    # Debian's wrapper qgis_process passes an option that the program does not know.
-    program = ["qgis_process.bin"]
+    # Debian's wrapper qgis_process may pass an option that the program does not know.
+    program = [shutil.which("qgis_process.bin") or "qgis_process"]
     plugins = {"QGIS_PLUGINPATH": str(HERE / "qgis_plugins")}
     for name in ("processing", "ringbridge_hosts"):
         qgis.run(*program, "plugins", "enable", name, **plugins)
