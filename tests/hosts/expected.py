@@ -90,7 +90,8 @@ def arrays_and_prints(report: Report) -> None:
 def poison_that_kills(report: Report, conda: Facts) -> None:
     """Each alone, where it is not kept from the environment's Python; then all of it."""
     alone = report["alone"]
-    assert "No module named 'encodings'" in _failed_start(alone["PYTHONHOME"])
+    text = _failed_start(alone["PYTHONHOME"])
+    assert "No module named 'encodings'" in text and "is PYTHONHOME set by environ= or" in text
     assert alone["PYTHONPATH"]["versions"]["raised"][0] == "ImportError"
     assert "numpy" in alone["PYTHONPATH"]["versions"]["raised"][1]
     # The loader's own words for a libpython that is none; where Python has it built in, numpy
