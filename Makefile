@@ -9,6 +9,8 @@ OTHER := build/venv-other
 DOCS  := build/venv-docs
 BENCH := build/bench
 CONDA := build/conda
+WHEEL := build/dist
+HOSTS := build/hosts
 WITH  := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP   := -m pip install -qq --disable-pip-version-check
 
@@ -23,7 +25,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
 CHECKS := check-format check-lint check-types check-stubs check-generated check-layers check-tidy
 
-.PHONY: help demo test check verify bench wheel docs soak clean FORCE $(CHECKS)
+.PHONY: help demo test test-hosts check verify bench wheel docs soak clean FORCE $(CHECKS)
 .DELETE_ON_ERROR:
 
 help:
@@ -31,6 +33,8 @@ help:
 	@echo
 	@echo '  make demo     the main job on real data; makes its own environments; ends with a picture'
 	@echo '  make test     builds, then the C tests (plain and under sanitizers), then the Python tests'
+	@echo '  make test-hosts'
+	@echo '                workers made by the real QGIS and Blender, where they are installed'
 	@echo '  make check    format, lint, types, stubs, generated code, layers, exported symbols'
 	@echo '  make bench    what a call and an array cost here, in C and in Python, beside the'
 	@echo '                machine and other ways to cross; a page of it in build/bench'
@@ -99,6 +103,18 @@ $(CONDA)/.made: .ci/make_conda .ci/pythons.py $(wildcard .ci/conda_*.py) | $(VEN
 	elif [ $$? = 3 ]; then echo '== no conda environments here: their tests are skipped'; \
 	else exit 1; fi
 	@mkdir -p $(CONDA) && touch $@
+
+# One wheel for all Pythons that are here.
+$(WHEEL)/.made: .ci/make_wheel .ci/pythons.py $(VENV)/.installed $(SOURCES)
+	@$(WITH) python .ci/make_wheel $(WHEEL)
+	@touch $@
+
+# For an application's sys.path: a folder with this one package in it.
+$(HOSTS)/.made: $(WHEEL)/.made
+	@rm -rf $(HOSTS) && mkdir -p $(HOSTS)
+	@$(VENV)/bin/python -m zipfile -e $(WHEEL)/ringbridge-*.whl $(HOSTS)/wheel
+	@mkdir $(HOSTS)/copy && mv $(HOSTS)/wheel/ringbridge $(HOSTS)/copy && rm -r $(HOSTS)/wheel
+	@touch $@
 
 # Sphinx needs nothing of ours but the sources.
 $(DOCS)/.made: FORCE
@@ -169,9 +185,14 @@ bench: $(VENV)/.peers $(OTHER)/.installed
 	@$(VENV)/bin/ringbench report -o $(BENCH)/index.html $(BENCH)/*.json
 	@echo '$(BENCH)/index.html'
 
-wheel: $(VENV)/.installed
-	@$(WITH) python .ci/make_wheel build/dist
-	@echo '== every interpreter calls every other' && $(WITH) python .ci/test_wheel build/dist
+wheel: $(WHEEL)/.made
+	@echo '== every interpreter calls every other' && $(WITH) python .ci/test_wheel $(WHEEL)
+
+# An application that is not installed is skipped, and said.
+test-hosts: $(HOSTS)/.made $(CONDA)/.made $(VENV)/.installed
+	@echo '== inside of QGIS and Blender'
+	@RBR_CONDA=$(CURDIR)/$(CONDA) RBR_HOST_COPY=$(CURDIR)/$(HOSTS)/copy \
+	    $(VENV)/bin/pytest tests/hosts
 
 docs: $(DOCS)/.tools
 	@$(DOCS)/bin/sphinx-build -q -W --keep-going -n -b html -d build/docs/.doctrees docs build/docs/html

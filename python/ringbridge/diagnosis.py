@@ -52,9 +52,15 @@ def quoted(output: str) -> list[str]:
 def hints(python: str, output: str) -> list[str]:
     """What to look at, for a program that ended without a word from our bootstrap."""
     if "No module named 'encodings'" in output:
-        return ["  it does not find its standard library: is PYTHONHOME set by environ=?"]
+        return [
+            "  it does not find its standard library: is PYTHONHOME set by environ= or kept by "
+            "keep_environ=?"
+        ]
     if "error while loading shared libraries" in output or "version `GLIBC" in output:
-        return ["  a library is missing: was the environment built for this machine?"]
+        return [
+            "  a library is missing, or another one was found: was the environment built for this "
+            "machine, or is LD_LIBRARY_PATH set by environ= or kept by keep_environ=?"
+        ]
     if "Traceback (most recent call last)" in output or "Fatal Python error" in output:
         return []
     return [f"  it is perhaps not a Python: see what `{python} --version` says"]

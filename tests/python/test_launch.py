@@ -131,7 +131,14 @@ def test_a_python_without_a_matching_core(old_python: Callable[[str], str]) -> N
 
 def test_a_python_that_does_not_find_its_library() -> None:
     text = start_failure(sys.executable, environ={"PYTHONHOME": "/no/such"})
-    assert "is PYTHONHOME set by environ=?" in text
+    assert "is PYTHONHOME set by environ= or kept by keep_environ=?" in text
+
+
+def test_a_python_that_finds_another_library(tmp_path: Path) -> None:
+    """The hint once named only the environment, though a variable that was kept was the cause."""
+    said = "python: error while loading shared libraries: libpython3.so: file too short"
+    text = start_failure(program(tmp_path, f"echo '{said}' >&2; exit 127\n"))
+    assert "is LD_LIBRARY_PATH set by environ= or kept by keep_environ=?" in text
 
 
 def test_a_working_folder_that_is_not_there() -> None:
