@@ -32,6 +32,7 @@ SCRUBBED = (
     # toolkits
     *("QT_PLUGIN_PATH", "QT_QPA_PLATFORM_PLUGIN_PATH", "QML2_IMPORT_PATH", "QT_API"),
     *("GTK_PATH", "GI_TYPELIB_PATH", "GIO_MODULE_DIR", "LIBGL_DRIVERS_PATH"),
+    *("TCL_LIBRARY", "TK_LIBRARY", "MPLBACKEND"),  # a notebook's is a module of its own
     # certificates
     *("SSL_CERT_*", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "OPENSSL_CONF"),
     # applications
