@@ -69,7 +69,7 @@ $(VENV)/.installed: $(VENV)/.tools $(SOURCES)
 	@touch $@
 
 $(VENV)/.checkers: pyproject.toml $(VENV)/.made | $(VENV)/.installed
-	@echo '== clang-format, clang-tidy, ruff, mypy (the versions pinned in pyproject.toml)'
+	@echo '== clang-format, clang-tidy, ruff, mypy, bandit (as pyproject.toml has them)'
 	@$(VENV)/bin/python -c "import importlib.metadata as m; print(*[r.split(';')[0] for r in \
 	    m.requires('ringbridge') if 'extra == \"check\"' in r.replace(\"'\", '\"')], sep='\n')" \
 	    | xargs $(VENV)/bin/python $(PIP)
@@ -153,6 +153,7 @@ check-tidy:
 
 check-lint:
 	@echo '== ruff' && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	@echo '== bandit, on what plugins ship' && $(VENV)/bin/bandit -q -r plugin
 
 check-types:
 	@echo '== mypy --strict' && $(VENV)/bin/mypy python/ringbridge plugin

@@ -8,7 +8,6 @@ rbr_testing/loader_pairs.py.
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import os
 import re
@@ -360,11 +359,3 @@ def test_it_needs_nothing_but_pythons_own_library() -> None:
 
 def test_it_is_short_enough_to_be_read() -> None:
     assert len(LOADER.read_text().splitlines()) <= LINES_MAX
-
-
-def test_bandit_finds_nothing_in_it() -> None:
-    if importlib.util.find_spec("bandit") is None:
-        pytest.skip("bandit is not installed here")
-    command = [sys.executable, "-m", "bandit", "-q", LOADER]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=50)
-    assert ended.returncode == 0, ended.stdout + ended.stderr

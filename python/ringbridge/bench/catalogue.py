@@ -32,6 +32,7 @@ _HERE = "ringbridge.bench"
 OURS = Spec("ringbridge", "ringbridge", f"{_HERE}.peers_own:Ringbridge")
 MEMCPY = Spec("memcpy", "numpy.copyto, warm", f"{_HERE}.peers_own:Memcpy")
 SEMAPHORES = Spec("sem_t", "sem_t", f"{_HERE}.peers_own:Semaphores")
+FIRST_START = Spec("first", "ringbridge, scripts run", f"{_HERE}.peers_own:FirstStart")
 BARE_PYTHON = Spec("python", "python -c pass", f"{_HERE}.peers_own:BarePython")
 
 #: In every run.
@@ -73,7 +74,7 @@ TESTS = {
     "in-place": "arrays in shared memory, as arguments and as results",
     "dict": "a dict of 20 arrays there, another one back",
     "sleep": "a call when both sides sleep, beside a pair of sem_t",
-    "start": "from nothing to the first answer, beside `python -c pass`",
+    "start": "from nothing to the first answer, beside `python -c pass`; with scripts too",
     "idle": "CPU time and context switches while nothing happens",
     "flat": "memory and descriptors after a million calls and 10 GB",
 }

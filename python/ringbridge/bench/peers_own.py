@@ -15,8 +15,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ringbridge as rb
+from ringbridge.activation import cache, environ_for
 from ringbridge.bench import far_side
 from ringbridge.bench.peer import Arrived, Peer, Settings, Thunk, ended, spawned, stream_futures
+from ringbridge.discovery import find
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Semaphore
@@ -158,16 +160,25 @@ def _serve_semaphores(
             reply.release()
 
 
+class FirstStart(Ringbridge):
+    """ringbridge where the environment's scripts have to run: nothing is kept of them."""
+
+    def start(self) -> None:
+        cache.forget(find(self.settings.env).prefix)
+        super().start()
+
+
 class BarePython(Peer):
-    """The worker's interpreter, doing nothing: the least that a start can take."""
+    """The worker's interpreter, activated, doing nothing: the least that a start can take."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        with rb.Worker(settings.env, name="start", wait=False) as worker:
-            self._python = worker.environment.python
+        environment = find(settings.env)
+        self._python = environment.python
+        self._environ = environ_for(environment, os.environ)
 
     def start(self) -> None:
-        subprocess.run([self._python, "-c", "pass"], check=True)
+        subprocess.run([self._python, "-c", "pass"], check=True, env=self._environ)
 
     def call(self, number: int) -> int:
         return number + 1

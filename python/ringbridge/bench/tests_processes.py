@@ -6,10 +6,12 @@ from __future__ import annotations
 import statistics
 import time
 
+from ringbridge.activation import recipe_of
 from ringbridge.bench import catalogue, processes
 from ringbridge.bench.gathered import Budget, Row, size_text, time_text, timed_row
 from ringbridge.bench.runner import Failed, Participant
 from ringbridge.bench.session import Block, Session
+from ringbridge.discovery import find
 
 IDLE_S = 3.0
 FLAT_GROWTH = 1 << 20  # what RSS may grow by and still be called flat: a few arenas of malloc
@@ -22,10 +24,17 @@ _FLAT_ARRAY = 100_000_000
 
 
 def start(session: Session) -> None:
-    """Until the first right answer; of ringbridge also until the constructor has returned."""
+    """Until the first right answer; of ringbridge also until the constructor has returned.
+
+    Where the environment has activation scripts, their effect is kept by then; and once more with
+    the scripts run each time.
+    """
     kind = "cold start"
     bare = session.reference(catalogue.BARE_PYTHON)
-    first = [session.side(who, "cold", {}) for who in (session.ours, bare)]
+    sides = [session.ours, bare]
+    if recipe_of(find(session.options.env)).scripts:
+        sides.append(session.reference(catalogue.FIRST_START))
+    first = [session.side(who, "cold", {}) for who in sides]
     rows = session.contest(
         kind,
         lambda who, found: timed_row(who.name, kind, found),

@@ -45,7 +45,7 @@ def add_to(verbs: _Verbs) -> None:
         nargs="?",
         metavar="ENV",
         default=sys.executable,
-        help="the worker's interpreter, or a prefix (default: this interpreter)",
+        help="a name, a prefix, or an interpreter's path (default: this interpreter)",
     )
     parser.add_argument(
         "--quick", action="store_true", help="fewer rounds, up to 10 MB: about a minute"
