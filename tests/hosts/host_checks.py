@@ -3,7 +3,8 @@
 
 Judges nothing; the tests read the report. RBR_HOSTS_SETTINGS names a file of JSON:
 
-    copy      the folder that holds a ringbridge, and nothing else
+    copy      the folder that holds a ringbridge, and nothing else; or
+    loader    the file that plugins ship, and has_it, an environment that has ringbridge
     paths     folders for the worker's sys.path
     name      of the environment
     inside    variables to set in here, since the host itself would not start with them
@@ -15,6 +16,7 @@ Needs nothing of the host but its Python, and its numpy.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import os
@@ -38,10 +40,22 @@ def settings() -> dict[str, Any]:
         return json.load(file)  # type: ignore[no-any-return]
 
 
+def reach(wanted: dict[str, Any]) -> None:
+    """Makes `import ringbridge` work in here."""
+    if "loader" not in wanted:
+        sys.path.insert(0, wanted["copy"])
+        return
+    spec = importlib.util.spec_from_file_location("ringbridge_loader", wanted["loader"])
+    assert spec is not None and spec.loader is not None
+    loader = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loader)
+    loader.load(wanted["has_it"])
+
+
 def report(host: dict[str, Any]) -> None:
     """Does everything, and writes the report; `host` is what the host says about itself."""
     wanted = settings()
-    sys.path.insert(0, wanted["copy"])
+    reach(wanted)
     # Before the poison is in this process: from here on it is only for those that we start.
     import numpy
 

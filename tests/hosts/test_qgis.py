@@ -14,6 +14,7 @@ from conftest import HERE, TIMEOUT_S, Host, Report
 from rbr_testing.conda import Facts
 
 PYTHON = "/usr/bin/python3"  # QGIS's: the first python3 on PATH may be another one
+LOADER = HERE.parents[1] / "plugin" / "ringbridge_loader.py"
 IMPORT_MS_MAX = 50.0  # ten times the 5 ms that it may take on a quiet machine
 IMPORTS = 7
 
@@ -55,7 +56,15 @@ def of_algorithm(qgis: Host) -> Report:
     plugins = {"QGIS_PLUGINPATH": str(HERE / "qgis_plugins")}
     for name in ("processing", "ringbridge_hosts"):
         qgis.run(*program, "plugins", "enable", name, **plugins)
-    return qgis.report(*program, "--json", "run", "ringbridge_hosts:report", **plugins)
+    # As a plugin of the repository would: with one file of Python, and what an environment has.
+    has_it = qgis.folder / "env that has it"
+    packages = has_it / "lib" / "python3.12" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "ringbridge").symlink_to(Path(qgis.settings["copy"]) / "ringbridge")
+    qgis.settings.update(loader=str(LOADER), has_it=str(has_it))
+    told = qgis.report(*program, "--json", "run", "ringbridge_hosts:report", **plugins)
+    assert told["host"]["copy"].startswith(str(has_it))
+    return told
 
 
 def test_the_worker_runs_another_python_with_another_numpy(report: Report, conda: Facts) -> None:
