@@ -130,7 +130,7 @@ def _usual_prefixes() -> list[str]:
             found += file.read().split("\n")
     roots = [os.path.join(base, name) for base in (home, "/opt") for name in _ROOTS]
     for root in filter(None, [os.environ.get("MAMBA_ROOT_PREFIX"), *roots]):
-        found += sorted(glob.glob(os.path.join(glob.escape(root), "envs", "*")))
+        found += [root, *sorted(glob.glob(os.path.join(glob.escape(root), "envs", "*")))]
     wanted = os.environ.get("RINGBRIDGE_ENV")
     found = [place for place in found if os.path.isdir(place)]  # some are gone, and still listed
     return [_prefix(place) for place in ([wanted] if wanted else []) + found]

@@ -21,6 +21,17 @@ _ELF_64 = b"\x7fELF\x02"
 
 
 @dataclass(frozen=True)
+class Kind:
+    """A kind of CPython that needs a build of its own: 3.13, and 3.13 without the GIL."""
+
+    version: tuple[int, int]
+    threaded: bool = False
+
+    def __str__(self) -> str:
+        return "cpython-{}{}{}".format(*self.version, "t" if self.threaded else "")
+
+
+@dataclass(frozen=True)
 class Build:
     """One file of the extension: for CPython 3.12 ("cpython-312"), or for many ("abi3")."""
 
@@ -28,13 +39,13 @@ class Build:
     abi: str
     machine: str
 
-    def fits(self, version: tuple[int, int], machine: str) -> bool:
-        """Whether a CPython of this version, for that machine, loads it."""
+    def fits(self, python: Kind, machine: str) -> bool:
+        """Whether such a CPython, for that machine, loads it."""
         if self.machine != machine:
             return False
         if self.abi == "abi3":
-            return version >= _ABI3_SINCE
-        return self.abi == "cpython-{}{}".format(*version)
+            return python.version >= _ABI3_SINCE and not python.threaded
+        return self.abi == str(python)
 
 
 @dataclass(frozen=True)
@@ -45,9 +56,9 @@ class Copy:
     version: str
     builds: tuple[Build, ...]
 
-    def fitting(self, version: tuple[int, int], machine: str) -> Build | None:
+    def fitting(self, python: Kind, machine: str) -> Build | None:
         """The build that such a CPython takes: the exact one before the one for many."""
-        fitting = [build for build in self.builds if build.fits(version, machine)]
+        fitting = [build for build in self.builds if build.fits(python, machine)]
         return min(fitting, key=lambda build: build.abi == "abi3", default=None)
 
 
@@ -113,6 +124,14 @@ def this_machine() -> str:
     return machine_of("/proc/self/exe") or platform.machine()
 
 
+def _is_threaded(environment: Environment) -> bool:
+    """Whether its Python is one without the GIL, as names tell: python3.13t, or conda's record."""
+    if os.path.basename(os.path.realpath(environment.python)).endswith("t"):
+        return True
+    records = os.path.join(glob.escape(environment.prefix), "conda-meta", "python-3*cp3*t.json")
+    return bool(glob.glob(records))
+
+
 def numbers(version: str) -> tuple[int, ...]:
     """A version as something to compare: "3.12.1" -> (3, 12, 1)."""
     return tuple(int(part) for part in re.findall(r"[0-9]+", version)[:4])
@@ -131,10 +150,10 @@ def reach(environment: Environment) -> str:
         return f"for {machine}"
     if len(known) < 2:
         return "unknown"
-    version = (known[0], known[1])
-    if own_copy().fitting(version, machine):
+    python = Kind((known[0], known[1]), _is_threaded(environment))
+    if own_copy().fitting(python, machine):
         return "this copy"
     installed = installed_copy(environment)
     return (
-        "its own copy" if installed and installed.fitting(version, machine) else "needs ringbridge"
+        "its own copy" if installed and installed.fitting(python, machine) else "needs ringbridge"
     )

@@ -15,13 +15,21 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ringbridge.environment import Environment, EnvironmentLike, at_path, is_conda
+from ringbridge.environment import (
+    Environment,
+    EnvironmentLike,
+    at_path,
+    home,
+    is_conda,
+    pixi_home,
+)
 from ringbridge.errors import EnvironmentNotFound
 
 _ROOT_NAMES = (
     *("miniforge3", "mambaforge", "miniconda3", "anaconda3", "micromamba"),
     *("miniforge", "miniconda", "anaconda", "conda", "mamba"),
 )
+_NO_HOME = "/nonexistent"  # as Debian's users without one have it
 _PYTHON_NAME = re.compile(r"python3(\.[0-9]+)?t?")
 _LISTED_MAX = 30  # in an error's text; `ringbridge env list` shows all
 
@@ -40,6 +48,7 @@ class Survey:
 
     found: list[Environment] = field(default_factory=list)
     without_python: list[str] = field(default_factory=list)  # conda's, with nothing for us in them
+    links: list[tuple[str, Environment]] = field(default_factory=list)  # by the names of links
     places: list[Place] = field(default_factory=list)
 
 
@@ -78,17 +87,16 @@ def find(env: EnvironmentLike) -> Environment:
 def _named(name: str) -> Environment:
     seen = survey()
     # Its own name first, so that another one's second name cannot make it ambiguous.
-    for names in (_first_name, _other_names):
-        matches = [each for each in seen.found if name in names(each)]
+    linked = [each for link, each in seen.links if link == name]
+    for matches in (
+        [each for each in seen.found if name == each.name],
+        linked + [each for each in seen.found if name in _other_names(each) and each not in linked],
+    ):
         if len(matches) == 1:
             return matches[0]
         if matches:
             raise EnvironmentNotFound(_ambiguous(name, matches))
     raise EnvironmentNotFound(_missing(name, seen))
-
-
-def _first_name(environment: Environment) -> tuple[str, ...]:
-    return (environment.name,)
 
 
 def _other_names(environment: Environment) -> tuple[str, ...]:
@@ -157,38 +165,44 @@ def _look_at(path: str, known: set[str], seen: Survey) -> None:
     # The same interpreter under several names is one; a venv is told from its base by its folder.
     plain = environment.kind == "plain"
     identity = os.path.realpath(environment.python if plain else environment.prefix)
-    if identity not in known:
-        known.add(identity)
+    if identity in known:
+        return
+    known.add(identity)
+    if plain or identity == environment.prefix:
         seen.found.append(environment)
+    else:  # a link to it, found first: its own name is the one that people know
+        seen.found.append(at_path(identity))
+        seen.links.append((os.path.basename(environment.prefix), seen.found[-1]))
 
 
 def places() -> Iterator[Place]:
     """Every place, in the order of preference; one that names nothing is told as well."""
-    home = os.path.expanduser("~")
+    user = home() or _NO_HOME
     here = _working_folder()
-    yield from _of_conda(home)
-    yield from _of_pixi(home, here)
-    yield from _of_venv(home, here)
-    yield from _of_interpreters(home)
+    yield from _of_conda(user)
+    yield from _of_pixi(here)
+    yield from _of_venv(user, here)
+    yield from _of_interpreters(user)
 
 
-def _of_conda(home: str) -> Iterator[Place]:
+def _of_conda(user: str) -> Iterator[Place]:
     active = os.environ.get("CONDA_PREFIX")
     if active:
         yield Place("CONDA_PREFIX", (active,))
-    list_file = os.path.join(home, ".conda", "environments.txt")
+    list_file = os.path.join(user, ".conda", "environments.txt")
     yield Place(list_file, tuple(_lines(list_file)))
-    roots = list(_conda_roots(home, active))
+    roots = list(_conda_roots(user, active))
     for root in roots:
         yield Place(root, (root, *_folders_in(os.path.join(root, "envs"))))
-    folders = [os.path.join(home, ".conda", "envs"), *_configured_envs(home, roots)]
+    folders = [os.path.join(user, ".conda", "envs"), *_configured_envs(user, roots)]
     for variable in ("CONDA_ENVS_PATH", "CONDA_ENVS_DIRS"):
-        folders += [part for part in os.environ.get(variable, "").split(os.pathsep) if part]
+        parts = os.environ.get(variable, "").split(os.pathsep)
+        folders += [os.path.expanduser(part) for part in parts if part]
     for folder in _unique(folders):
         yield Place(folder, tuple(_folders_in(folder)))
 
 
-def _conda_roots(home: str, active: str | None) -> Iterator[str]:
+def _conda_roots(user: str, active: str | None) -> Iterator[str]:
     """Installations of conda or mamba: folders that have `envs` below them."""
     candidates = [os.environ.get("MAMBA_ROOT_PREFIX", ""), os.environ.get("CONDA_ROOT", "")]
     if active:
@@ -201,9 +215,9 @@ def _conda_roots(home: str, active: str | None) -> Iterator[str]:
             path = os.path.join(folder, program)
             if folder and os.path.isfile(path):
                 candidates.append(_above_bin(os.path.realpath(path)))
-    for parent in (home, "/opt", "/usr/local"):
+    for parent in (user, "/opt", "/usr/local"):
         candidates += [os.path.join(parent, name) for name in _ROOT_NAMES]
-    candidates.append(os.path.join(home, ".local", "share", "mamba"))
+    candidates.append(os.path.join(user, ".local", "share", "mamba"))
     for root in _unique(os.path.abspath(each) for each in candidates if each):
         if is_conda(root) or _folders_in(os.path.join(root, "envs")):
             yield root
@@ -214,14 +228,14 @@ def _above_bin(program: str) -> str:
     return os.path.dirname(os.path.dirname(program)) if program else ""
 
 
-def _configured_envs(home: str, roots: Iterable[str]) -> Iterator[str]:
+def _configured_envs(user: str, roots: Iterable[str]) -> Iterator[str]:
     """The entry envs_dirs of the configuration files of conda and mamba."""
     files = [os.environ.get("CONDARC", ""), os.environ.get("MAMBARC", "")]
     files += [os.path.join("/etc/conda", ".condarc"), os.path.join("/etc/conda", "condarc")]
     files += [os.path.join(root, name) for root in roots for name in (".condarc", ".mambarc")]
-    config = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
-    files += [os.path.join(config, "conda", ".condarc"), os.path.join(home, ".conda", ".condarc")]
-    files += [os.path.join(home, ".condarc"), os.path.join(home, ".mambarc")]
+    config = os.environ.get("XDG_CONFIG_HOME") or os.path.join(user, ".config")
+    files += [os.path.join(config, "conda", ".condarc"), os.path.join(user, ".conda", ".condarc")]
+    files += [os.path.join(user, ".condarc"), os.path.join(user, ".mambarc")]
     for file in _unique(each for each in files if each):
         for folder in envs_dirs(_text(file)):
             yield os.path.abspath(os.path.expandvars(os.path.expanduser(folder)))
@@ -255,41 +269,41 @@ def _unquoted(item: str) -> str:
     return quoted[2] if quoted else item.split(" #")[0].strip()
 
 
-def _of_pixi(home: str, here: str) -> Iterator[Place]:
+def _of_pixi(here: str) -> Iterator[Place]:
     projects = [os.environ.get("PIXI_PROJECT_ROOT", ""), *_upwards(here)]
     folders = [os.path.join(each, ".pixi", "envs") for each in projects if each]
-    folders.append(os.path.join(os.environ.get("PIXI_HOME") or f"{home}/.pixi", "envs"))
+    folders.append(os.path.join(pixi_home() or _NO_HOME, "envs"))
     for folder in _unique(folders):
         prefixes = _folders_in(folder)
         if prefixes or folder == folders[-1]:
             yield Place(folder, tuple(prefixes))
 
 
-def _of_venv(home: str, here: str) -> Iterator[Place]:
+def _of_venv(user: str, here: str) -> Iterator[Place]:
     active = os.environ.get("VIRTUAL_ENV")
     if active:
         yield Place("VIRTUAL_ENV", (active,))
     around = [os.path.join(each, name) for each in _upwards(here) for name in (".venv", "venv")]
     yield Place(f".venv and venv in {here} and above it", tuple(filter(_is_venv, around)))
     folders = [
-        os.environ.get("WORKON_HOME") or os.path.join(home, ".virtualenvs"),
-        os.path.join(home, ".local", "share", "virtualenvs"),
-        os.path.join(_cache_home(home), "pypoetry", "virtualenvs"),
+        os.environ.get("WORKON_HOME") or os.path.join(user, ".virtualenvs"),
+        os.path.join(user, ".local", "share", "virtualenvs"),
+        os.path.join(_cache_home(user), "pypoetry", "virtualenvs"),
     ]
     for folder in _unique(folders):
         yield Place(folder, tuple(filter(_is_venv, _folders_in(folder))))
 
 
-def _of_interpreters(home: str) -> Iterator[Place]:
-    pyenv = os.environ.get("PYENV_ROOT") or os.path.join(home, ".pyenv")
+def _of_interpreters(user: str) -> Iterator[Place]:
+    pyenv = os.environ.get("PYENV_ROOT") or os.path.join(user, ".pyenv")
     versions = os.path.join(pyenv, "versions")
     yield Place(versions, tuple(_folders_in(versions)))
-    uv = os.environ.get("UV_PYTHON_INSTALL_DIR") or os.path.join(home, ".local/share/uv/python")
+    uv = os.environ.get("UV_PYTHON_INSTALL_DIR") or os.path.join(user, ".local/share/uv/python")
     yield Place(uv, tuple(_folders_in(uv)))
     shims = os.path.join(pyenv, "shims")  # scripts that choose one of the versions above
     found = []
     for folder in [*os.environ.get("PATH", "").split(os.pathsep), "/usr/bin", "/usr/local/bin"]:
-        if os.path.isabs(folder) and folder != shims:
+        if os.path.isabs(folder) and os.path.normpath(folder) != shims:
             names = [name for name in _names_in(folder) if name.startswith("python3")]
             found += [os.path.join(folder, name) for name in names if _PYTHON_NAME.fullmatch(name)]
     yield Place("python3 on PATH", tuple(_unique(found)))
@@ -309,8 +323,8 @@ def _working_folder() -> str:
         return os.sep
 
 
-def _cache_home(home: str) -> str:
-    return os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
+def _cache_home(user: str) -> str:
+    return os.environ.get("XDG_CACHE_HOME") or os.path.join(user, ".cache")
 
 
 def _upwards(folder: str) -> Iterator[str]:

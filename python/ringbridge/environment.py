@@ -18,6 +18,7 @@ from ringbridge.errors import EnvironmentNotFound
 Kind = Literal["conda", "pixi", "venv", "plain"]
 EnvironmentLike = Union[str, "os.PathLike[str]", "Environment"]
 
+_FOLDERS_OF_SEVERAL = ("envs", "virtualenvs", ".virtualenvs")  # no project's folders
 _SHARED_PREFIXES = ("/", "/usr", "/usr/local")
 _PYTHONS = ("bin/python", "bin/python3")  # in this order, below a prefix
 
@@ -85,6 +86,17 @@ def _at_interpreter(python: str) -> Environment:
     return Environment(there, python, "plain", _name(there, "plain", python))
 
 
+def home() -> str | None:
+    """The user's home folder; None: the system knows of none."""
+    path = os.path.expanduser("~")
+    return path if os.path.isabs(path) else None
+
+
+def is_condas_own(prefix: str) -> bool:
+    """Whether conda itself is installed in this prefix: the one that it calls base."""
+    return os.path.isdir(os.path.join(prefix, "condabin"))
+
+
 def is_conda(prefix: str) -> bool:
     """Whether conda or its like made this folder; there may be no Python in it."""
     return os.path.isdir(os.path.join(prefix, "conda-meta"))
@@ -92,7 +104,8 @@ def is_conda(prefix: str) -> bool:
 
 def _kind(prefix: str) -> Kind | None:
     if is_conda(prefix):
-        return "pixi" if pixi_project(prefix) else "conda"
+        is_global = os.path.dirname(os.path.dirname(prefix)) == pixi_home()
+        return "pixi" if is_global or pixi_project(prefix) else "conda"
     if os.path.isfile(os.path.join(prefix, "pyvenv.cfg")):
         return "venv"
     return None
@@ -102,7 +115,7 @@ def pixi_project(prefix: str) -> str | None:
     """The folder of the pixi project that this prefix belongs to; None: it belongs to none."""
     head, envs = os.path.split(os.path.dirname(prefix))
     project, pixi = os.path.split(head)
-    if (pixi, envs) == (".pixi", "envs"):
+    if (pixi, envs) == (".pixi", "envs") and head != pixi_home():
         return project
     # One that pixi keeps elsewhere ("detached") says in a record of pixi's whose it is.
     record = os.path.join(prefix, "conda-meta", "pixi")
@@ -110,6 +123,12 @@ def pixi_project(prefix: str) -> str | None:
         return None
     manifest = read_record(record).get("manifest_path")
     return os.path.dirname(manifest) if isinstance(manifest, str) else None
+
+
+def pixi_home() -> str | None:
+    """Where pixi keeps what belongs to no project: its global environments, in `envs`."""
+    path = os.environ.get("PIXI_HOME") or os.path.join(home() or "", ".pixi")
+    return path if os.path.isabs(path) else None
 
 
 def read_record(path: str) -> dict[str, object]:
@@ -128,14 +147,15 @@ def _name(prefix: str, kind: Kind, python: str) -> str:
     name = os.path.basename(prefix)
     if kind == "plain" and prefix in _SHARED_PREFIXES:  # what is there has no name of its own
         return os.path.basename(os.path.realpath(python))
-    if kind == "conda" and os.path.isdir(os.path.join(prefix, "condabin")):
-        return "base"  # the one that conda itself lives in
+    if kind == "conda" and is_condas_own(prefix):
+        return "base"
     if kind == "pixi":
         project = os.path.basename(pixi_project(prefix) or "")
-        return project if name == "default" else f"{project}:{name}"
+        return ":".join(part for part in (project, name) if part and part != "default")
     # Many projects keep theirs in a folder .venv: the project's name says more.
-    if name in (".venv", "venv", "env") and os.path.dirname(prefix) != os.sep:
-        return os.path.basename(os.path.dirname(prefix)) or name
+    parent = os.path.basename(os.path.dirname(prefix))
+    if name in (".venv", "venv", "env") and parent and parent not in _FOLDERS_OF_SEVERAL:
+        return parent
     return name
 
 
@@ -182,6 +202,8 @@ def _problem(path: str) -> str | None:
         return "no such file"
     except OSError as error:
         return str(error.strerror)
+    except ValueError as error:  # a NUL in it
+        return str(error)
     if stat.S_ISDIR(mode):
         return "a folder"
     if not stat.S_ISREG(mode):

@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ringbridge import _core, diagnosis
+from ringbridge import _core, diagnosis, interrupts
 from ringbridge.activation import Wishes, environ_for
 from ringbridge.environment import Environment
 from ringbridge.errors import (
@@ -140,18 +140,22 @@ class Start:
         plan = self._plan
         deadline = time.monotonic() + plan.start_timeout_s
         environ = self._activated()
-        child = self._child = _spawn(plan, environ)
-        if self._abandoned:  # while it was spawned: abandon() has seen no child
-            child.kill()
         try:
+            with interrupts.held():
+                child = self._child = _spawn(plan, environ)
+            if self._abandoned:  # while it was spawned: abandon() has seen no child
+                child.kill()
             child.channel.handshake(max(deadline - time.monotonic(), 0.0))
         except RingbridgeError as error:
-            message = _diagnosed(child, error)
-            child.close()
+            if self._child is None:
+                raise
+            message = _diagnosed(self._child, error)
+            self._child.close()
             raise WorkerStartFailed(message) from None
         except BaseException:
-            child.kill()
-            child.close()
+            if self._child is not None:
+                self._child.kill()
+                self._child.close()
             raise
         return child
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which versions are in this interpreter. Loaded in a worker by `ringbridge env show` and `doctor`.
+"""Which versions are in this interpreter. Loaded in a worker by `ringbridge env show`.
 
 Imports what it asks for: GDAL and PROJ are libraries, and only who has loaded them knows which.
 """

@@ -84,7 +84,7 @@ class Worker:
             environment=environment,
             base=dict(os.environ),
             wishes=Wishes(dict(environ or {}), keep_environ, threads),
-            cwd=None if cwd is None else os.path.abspath(os.fspath(cwd)),
+            cwd=None if cwd is None else _folder("cwd", cwd),
             paths=_folders(paths),
             limits=launch.Limits.of(limits),
             start_timeout_s=_start_timeout(start_timeout),
@@ -185,6 +185,7 @@ class _Process:
         self.child: launch.Child | None = None
         self.closed = False  # set by close() before all else, so that a start sees it
         self._ended = False
+        self._tried = False
         self._start: launch.Start | None = None  # while it runs, in whichever thread
         self._failed_early: Exception | None = None  # for the first use to raise
         self._pump: OutputPump | None = None
@@ -196,6 +197,7 @@ class _Process:
         """The channel, of a process that is started now if it has not been."""
         child = self.child
         if child is None or self.closed:
+            self._check_open()
             child = self._started()
         return child.channel
 
@@ -208,7 +210,7 @@ class _Process:
 
     def _start_quietly(self) -> None:
         with self._lock:
-            if self.child is None and not self.closed:
+            if self.child is None and not self.closed and not self._tried:
                 try:
                     self._started()
                 except Exception as error:
@@ -221,6 +223,7 @@ class _Process:
             if failure is not None:
                 raise failure
             if self.child is None:
+                self._tried = True
                 child = self.child = self._made()
                 self._pump = OutputPump(child.channel, self.plan.name)
                 if self._ended:  # meanwhile, by a signal handler
@@ -241,6 +244,11 @@ class _Process:
             self._start = None
 
     def _check_open(self) -> None:
+        if os.getpid() != self._owner_pid:  # the lock may be held by a thread that is not here
+            raise RingbridgeError(
+                f"worker {self.plan.name!r} belongs to the process that this one was forked from: "
+                "make one of its own here"
+            )
         if self.closed:
             raise RingbridgeError(f"worker {self.plan.name!r} is closed")
 
@@ -300,8 +308,15 @@ def _start_timeout(value: float) -> float:
 def _folders(paths: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
     if isinstance(paths, (str, os.PathLike)):
         raise TypeError(f"paths must be a list of folders: write [{os.fspath(paths)!r}]")
-    folders = tuple(os.path.abspath(os.path.expanduser(os.fspath(path))) for path in paths)
+    folders = tuple(_folder("paths", path) for path in paths)
     for folder in folders:
         if not os.path.exists(folder):
             raise ValueError(f"paths: there is no {folder}")
     return folders
+
+
+def _folder(option: str, path: str | os.PathLike[str]) -> str:
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise TypeError(f"{option} must be of str, not of {type(text).__name__}")
+    return os.path.abspath(os.path.expanduser(text))

@@ -128,14 +128,14 @@ def _tried(wanted: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 def _unscrubbed(wanted: dict[str, Any]) -> dict[str, Any]:
     """The same with everything that the host has: what a plain subprocess would inherit."""
-    from ringbridge import activation
+    from ringbridge.activation import variables
 
-    scrubbed = activation.SCRUBBED
-    activation.SCRUBBED = ()
+    scrubbed = variables.SCRUBBED
+    variables.SCRUBBED = ()
     try:
         return _outcome(wanted, lambda: worker(wanted))
     finally:
-        activation.SCRUBBED = scrubbed
+        variables.SCRUBBED = scrubbed
 
 
 def _outcome(wanted: dict[str, Any], start: Callable[[], Any]) -> dict[str, Any]:

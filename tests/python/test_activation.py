@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ringbridge.activation import THREAD_COUNTS, Wishes, environ_for
+from ringbridge.activation import Wishes, environ_for
+from ringbridge.activation.variables import THREAD_COUNTS
 from ringbridge.environment import Environment
 
 CONDA = Environment("/envs/gis", "/envs/gis/bin/python", "conda", "gis")
@@ -66,6 +68,7 @@ def test_the_environments_programs_come_first_and_once() -> None:
     assert result["PATH"] == "/envs/gis/bin:/usr/bin:/bin"
     assert environ({"PATH": "/bin"})["PATH"] == "/opt/py/bin:/bin"
     assert environ()["PATH"].startswith("/opt/py/bin:/usr/local/bin:")
+    assert environ({"PATH": ""}) == environ(), "an empty part would be the working folder"
 
 
 def test_a_conda_environment_looks_activated() -> None:
@@ -78,11 +81,14 @@ def test_a_conda_environment_looks_activated() -> None:
     }
 
 
-def test_a_conda_environment_elsewhere_goes_by_its_path() -> None:
+def test_a_conda_environment_elsewhere_goes_by_its_path(tmp_path: Path) -> None:
     elsewhere = Environment("/opt/env", "/opt/env/bin/python", "conda", "env")
     assert environ(environment=elsewhere)["CONDA_DEFAULT_ENV"] == "/opt/env"
-    base = Environment("/opt/conda", "/opt/conda/bin/python", "conda", "base")
-    assert environ(environment=base)["CONDA_DEFAULT_ENV"] == "base"
+    named = Environment("/x/base", "/x/base/bin/python", "conda", "base")
+    assert environ(environment=named)["CONDA_DEFAULT_ENV"] == "/x/base"
+    (tmp_path / "condabin").mkdir()  # conda itself lives here
+    own = Environment(str(tmp_path), f"{tmp_path}/bin/python", "conda", "base")
+    assert environ(environment=own)["CONDA_DEFAULT_ENV"] == "base"
 
 
 def test_a_venv_looks_activated() -> None:

@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import re
 import shutil
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rbr_testing.prefixes import conda_prefix, environ, failure, script
 
 from ringbridge.activation import cache
+from ringbridge.activation.recipe import Recipe
 from ringbridge.environment import Environment
 
 
@@ -108,10 +113,29 @@ def test_scripts_run_once_and_then_their_effect_is_known(tmp_path: Path) -> None
 
 
 def test_what_was_captured_for_another_value_is_captured_again(tmp_path: Path) -> None:
+    """Also where the first host had what the script would set, so that it changed nothing."""
     gis = conda_prefix(tmp_path)
-    log = counting(gis, 'export A="${A:-none} seen"\n')
-    assert environ(gis)["A"] == "none seen"
-    assert environ(gis, {"A": "host"})["A"] == "host seen"
+    log = counting(gis, 'export A="${A:-none}"\n')
+    for host, expected in ((None, "none"), ("y", "y"), (None, "none"), ("none", "none")):
+        assert environ(gis, {"A": host} if host else {})["A"] == expected
+    assert runs(log) == 4
+
+
+def test_a_path_that_the_first_host_had_already_is_put_before_the_next_ones(
+    tmp_path: Path,
+) -> None:
+    gis = conda_prefix(tmp_path)
+    counting(gis, 'case ":$PATH:" in *:/tools:*) ;; *) export PATH="/tools:$PATH" ;; esac\n')
+    assert environ(gis, {"PATH": "/tools:/bin"})["PATH"] == f"{tmp_path}/bin:/tools:/bin"
+    assert environ(gis, {"PATH": "/bin"})["PATH"] == f"/tools:{tmp_path}/bin:/bin"
+
+
+def test_what_a_script_only_looks_at_counts_too(tmp_path: Path) -> None:
+    gis = conda_prefix(tmp_path)
+    log = counting(gis, 'if [ -n "$LICENCE" ]; then export MODE=full; else export MODE=demo; fi\n')
+    assert environ(gis)["MODE"] == "demo"
+    assert environ(gis, {"LICENCE": "1", "OTHER": "x"})["MODE"] == "full"
+    assert environ(gis, {"LICENCE": "1", "OTHER": "y"})["MODE"] == "full"
     assert runs(log) == 2
 
 
@@ -145,17 +169,115 @@ def test_a_failure_is_not_kept(tmp_path: Path, cache_folder: Path) -> None:
     assert not list(cache_folder.glob("*"))
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 1}', '{"format": 99}', "\xff"])
-def test_a_broken_cache_file_counts_as_none(
-    tmp_path: Path, cache_folder: Path, content: str
-) -> None:
+def good() -> dict[str, Any]:
+    (file,) = files()
+    content: dict[str, Any] = json.loads(file.read_text())
+    return content
+
+
+def files() -> list[Path]:
+    return list(Path(cache.folder() or "").iterdir())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("", "{", "[]", '{"format": 1}', "\xff", "[" * 100_000),
+        {"format": 99},
+        {"stamp": [["a", math.inf, 0]]},
+        {"stamp": 3},
+        {"time_s": math.inf},
+        {"time_s": int("9" * 400)},
+        {"changes": {"A=B": [None, "x"]}},
+        {"changes": {"": [None, "x"]}},
+        {"changes": {"A": [None, "x\0"]}},
+        {"changes": {"A": "xy"}},
+        {"changes": [["A", None, "x"]]},
+        {"seen": {"A": 3}},
+    ],
+)
+def test_a_broken_cache_file_counts_as_none(tmp_path: Path, wrong: str | dict[str, Any]) -> None:
     gis = conda_prefix(tmp_path)
     log = counting(gis, "export A=1\n")
     environ(gis)
-    (file,) = cache_folder.iterdir()
-    file.write_text(content, encoding="latin-1")
+    text = wrong if isinstance(wrong, str) else json.dumps({**good(), **wrong})
+    files()[0].write_text(text, encoding="latin-1")
     assert environ(gis)["A"] == "1"
     assert runs(log) == 2
+
+
+def test_what_is_no_file_of_ours_alone_counts_as_none(tmp_path: Path, cache_folder: Path) -> None:
+    gis = conda_prefix(tmp_path / "gis")
+    log = counting(gis, "export A=1\n")
+    environ(gis)
+    (file,) = files()
+    evil = json.dumps({**good(), "changes": {"A": [None, "evil"]}})
+    file.write_text(evil)
+    assert environ(gis)["A"] == "evil", "else this test shows nothing"
+    file.chmod(0o666)
+    assert environ(gis)["A"] == "1"
+    file.write_text(evil)
+    cache_folder.chmod(0o777)
+    assert environ(gis)["A"] == "1"
+    cache_folder.chmod(0o700)
+    file.unlink()
+    (tmp_path / "elsewhere").write_text(evil)
+    file.symlink_to(tmp_path / "elsewhere")
+    assert environ(gis)["A"] == "1"
+    file.unlink()
+    os.mkfifo(file)
+    assert environ(gis)["A"] == "1", "and nobody is waited for"
+    assert runs(log) == 5
+
+
+def test_what_was_captured_by_hand_holds_through_a_link_too(tmp_path: Path) -> None:
+    real = conda_prefix(tmp_path / "real")
+    changes: cache.Changes = {"MODULE": (None, "loaded")}
+    cache.store(cache.Entry.of(real.prefix, Recipe(), changes, by_hand=True))
+    link = tmp_path / "link"
+    link.symlink_to(real.prefix)
+    result = environ(Environment(str(link), f"{link}/bin/python", "conda", "link"))
+    assert (result["MODULE"], result["CONDA_PREFIX"]) == ("loaded", str(link))
+
+
+def test_without_any_home_there_is_no_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a user that is only a number, in a container. It was a folder ~ in the working folder."""
+    gis = conda_prefix(tmp_path / "gis")
+    log = counting(gis, "export A=1\n")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    monkeypatch.chdir(tmp_path)
+    before = sorted(os.listdir())
+    assert environ(gis)["A"] == environ(gis)["A"] == "1"
+    assert (runs(log), sorted(os.listdir())) == (2, before)
+
+
+def test_a_folder_of_scripts_that_may_not_be_looked_into_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gis = conda_prefix(tmp_path)
+    listdir = os.listdir
+
+    def refused(path: str) -> list[str]:
+        if path.endswith("activate.d"):
+            raise PermissionError(13, "Permission denied")
+        return listdir(path)
+
+    monkeypatch.setattr("os.listdir", refused)
+    assert "activate.d cannot be looked into: Permission denied" in failure(gis)
+
+
+def test_what_a_killed_writer_left_is_told(tmp_path: Path, cache_folder: Path) -> None:
+    counting(conda_prefix(tmp_path))
+    cache_folder.mkdir(parents=True)
+    for name, age_s in (("old.json.1-1.new", 3600), ("now.json.1-1.new", 0)):
+        (cache_folder / name).touch()
+        os.utime(cache_folder / name, (time.time() - age_s,) * 2)
+    (told,) = cache.forgotten()
+    assert told[0] == str(cache_folder / "old.json.1-1.new")
 
 
 def test_the_cache_is_the_users_alone(tmp_path: Path, cache_folder: Path) -> None:
@@ -202,6 +324,8 @@ def test_entries_of_environments_that_are_gone_are_told(tmp_path: Path) -> None:
         counting(each)
         environ(each)
     shutil.rmtree(gone.prefix)
-    assert list(cache.forgotten()) == [(cache.file_of(gone.prefix), gone.prefix)]
+    assert list(cache.forgotten()) == [
+        (cache.file_of(gone.prefix), f"{gone.prefix} is gone", False)
+    ]
     assert cache.forget(gone.prefix)
     assert not cache.forget(gone.prefix)

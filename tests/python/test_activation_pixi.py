@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from rbr_testing.prefixes import conda_prefix, environ, failure
 
+from ringbridge import ActivationFailed
+from ringbridge.activation import environ_for
 from ringbridge.environment import Environment
 
 MANIFEST = """
@@ -101,7 +103,10 @@ def test_pixis_part_of_a_pyproject_counts(tmp_path: Path) -> None:
     ("manifest", "text"),
     [
         ("[activation", "pixi.toml cannot be read as pixi's manifest"),
-        ('[activation]\nscripts = ["gone.sh"]\n', "gone.sh, which is not there"),
+        (
+            '[activation]\nenv = { "A-B" = "$HOME" }\n',
+            "'A-B' in .* is no name for a shell",
+        ),
         ("activation = 3\n", "is not as pixi wants it"),
         ("environments = 3\n", "is not as pixi wants it"),
         ('[activation]\nenv = { "A=B" = "x" }\n', "'A=B' in .*pixi.toml is no variable"),
@@ -135,3 +140,47 @@ def test_pixis_global_environments_have_no_manifest(tmp_path: Path) -> None:
     made = conda_prefix(tmp_path / ".pixi/envs/tools")
     tools = Environment(made.prefix, made.python, "pixi", "tools")
     assert environ(tools)["CONDA_PREFIX"] == made.prefix
+
+
+def test_a_script_that_is_not_there_is_left_out_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may come of a build; pixi only warns."""
+    made = pixi(tmp_path, manifest='[activation]\nscripts = ["first.sh", "later.sh"]\n')
+    assert environ(made)["ORDER"] == " first.sh"
+    assert f"{tmp_path}/later.sh, which is not there" in caplog.text
+    (tmp_path / "later.sh").write_text("export LATER=1\n")
+    assert environ(made)["LATER"] == "1"
+
+
+def test_the_manifests_variables_come_after_the_scripts(tmp_path: Path) -> None:
+    env = 'env = { ORDER = "mine", A = "$ORDER!", B = "$FROM" }'
+    made = pixi(tmp_path, manifest=f'[activation]\nscripts = ["first.sh"]\n{env}\n')
+    (tmp_path / "first.sh").write_text("export ORDER=script FROM=script\n")
+    result = environ(made)
+    assert [result[name] for name in ("ORDER", "A", "B")] == ["mine", "mine!", "script"]
+
+
+def test_a_manifest_that_may_not_be_read_is_told(tmp_path: Path) -> None:
+    made = pixi(tmp_path)
+    (tmp_path / "pixi.toml").unlink()
+    (tmp_path / "pixi.toml").symlink_to("pixi.toml")
+    (tmp_path / "pyproject.toml").write_bytes(b"[tool.pixi]\n\xff")
+    assert "cannot be read as pixi's manifest" in failure(made)
+
+
+def test_the_environments_python_gets_no_poison_and_no_more_time_than_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_left: None
+) -> None:
+    """It reads the manifest for a host whose Python cannot."""
+    made = pixi(tmp_path)
+    Path(made.python).parent.mkdir()
+    seen = tmp_path / "seen"
+    Path(made.python).write_text(f"#!/bin/sh\nenv > '{seen}'\nsleep 600\n")
+    Path(made.python).chmod(0o755)
+    monkeypatch.setitem(sys.modules, "tomllib", None)
+    base = {"PATH": "/usr/bin:/bin", "LD_LIBRARY_PATH": "/host", "HOME": "/h"}
+    with pytest.raises(ActivationFailed, match=r"did not end within 0.5 s"):
+        environ_for(made, base, timeout_s=0.5)
+    assert "HOME=/h" in seen.read_text()
+    assert "LD_LIBRARY_PATH" not in seen.read_text()

@@ -12,6 +12,7 @@ import pytest
 
 import ringbridge
 from ringbridge import EnvironmentNotFound, discovery
+from ringbridge.activation import environ_for
 from ringbridge.discovery import envs_dirs, find
 
 Make = Callable[..., Path]
@@ -103,6 +104,7 @@ def test_condas_own_installation_is_called_base_and_by_its_folder(home: Path) ->
         ("MAMBA_EXE", "opt/root/bin/mamba"),
         ("CONDA_PREFIX", "opt/root/envs/other"),
         ("CONDA_ENVS_PATH", "opt/root/envs"),
+        ("CONDA_ENVS_DIRS", "~/opt/root/envs"),
         ("CONDA_ENVS_PATH", "nowhere:{home}/opt/root/envs"),
     ],
 )
@@ -111,7 +113,9 @@ def test_variables_lead_to_environments(
 ) -> None:
     conda(home / "opt/root/envs/gis")
     assert names() == []
-    monkeypatch.setenv(variable, f"{home}/{value}".replace(f"{home}/nowhere:{{home}}", f":{home}"))
+    if not value.startswith("~"):
+        value = f"{home}/{value}".replace("{home}", str(home))
+    monkeypatch.setenv(variable, value)
     assert names() == ["gis"]
 
 
@@ -229,6 +233,52 @@ def test_what_several_places_name_is_found_once(home: Path) -> None:
     (home / ".conda").mkdir()
     (home / ".conda/environments.txt").write_text(f"{home / 'link'}\n{prefix}\n")
     assert len(names()) == 1
+
+
+def test_a_link_beside_an_environment_does_not_hide_its_name(home: Path) -> None:
+    real = conda(home / "miniforge3/envs/real")
+    (home / "miniforge3/envs/alias").symlink_to(real)
+    assert names() == ["real"]
+    assert find("real") == find("alias")
+    assert find("real").prefix == str(real)
+
+
+@pytest.mark.parametrize("name", ["env", "venv"])
+def test_an_environment_may_be_called_env(home: Path, name: str) -> None:
+    conda(home / "miniforge3/envs" / name)
+    venv(home / ".virtualenvs" / f"{name}x")
+    assert names() == [name, f"{name}x"]
+
+
+def test_pixis_global_environments_belong_to_no_project(home: Path) -> None:
+    prefix = conda(home / ".pixi/envs/gdal")
+    (home / "pixi.toml").write_text('[activation.env]\nOOPS = "1"\n')
+    found = find("gdal")
+    assert (found.name, found.kind, found.prefix) == ("gdal", "pixi", str(prefix))
+    assert "OOPS" not in environ_for(found, {})
+
+
+def test_a_list_with_nonsense_in_it_is_read_all_the_same(home: Path) -> None:
+    prefix = conda(home / "far/gis")
+    (home / ".conda").mkdir()
+    (home / ".conda/environments.txt").write_bytes(b"\0/a\n\xff\n%s\n" % os.fsencode(prefix))
+    assert names() == ["gis"]
+
+
+def test_pyenvs_shims_are_no_interpreters(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executable(home / ".pyenv/shims/python3")
+    monkeypatch.setenv("PATH", f"{home}/.pyenv/shims/")
+    assert names() == []
+
+
+def test_a_user_without_a_home_finds_what_variables_name(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conda(home / "root/envs/gis")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    monkeypatch.setenv("MAMBA_ROOT_PREFIX", str(home / "root"))
+    assert find("gis").prefix == str(home / "root/envs/gis")
 
 
 def test_two_venvs_on_one_interpreter_are_two(home: Path) -> None:

@@ -157,10 +157,27 @@ def test_a_stale_cache(tmp_path: Path, capsys: Capsys) -> None:
     assert doctor(capsys, made.prefix)[0] == 0
     licence.write_text("B")
     told = cause(capsys, made.prefix)
-    assert told.startswith("activation: stale cache: kept on ")
+    assert told.startswith("kept activation: stale cache: kept on ")
     assert told.endswith("now the scripts set LICENCE otherwise")
     assert main(["env", "capture", made.prefix]) == 0
     assert doctor(capsys, made.prefix)[0] == 0
+
+
+def test_what_differs_at_each_run_is_not_stale(tmp_path: Path, capsys: Capsys) -> None:
+    made = working_prefix(tmp_path)
+    script(made, "a.sh", "export RUN_ID=$RANDOM.$$\n")
+    assert doctor(capsys, made.prefix)[0] == 0
+    code, text = doctor(capsys, made.prefix)
+    assert (code, "stale" in text) == (0, False)
+
+
+def test_a_stale_activation_is_no_reason_to_look_no_further(tmp_path: Path, capsys: Capsys) -> None:
+    made = working_prefix(tmp_path)
+    (tmp_path / "licence").write_text("A")
+    script(made, "a.sh", f"export LICENCE=$(cat '{tmp_path}/licence')\n")
+    doctor(capsys, made.prefix)
+    (tmp_path / "licence").write_text("B")
+    assert "small call:" in doctor(capsys, made.prefix)[1]
 
 
 def test_a_stale_capture_of_a_shell(
@@ -171,7 +188,7 @@ def test_a_stale_capture_of_a_shell(
     assert main(["env", "capture", "--shell", made.prefix]) == 0
     assert doctor(capsys, made.prefix)[0] == 0
     (Path(made.prefix) / "conda-meta/history").write_text("new")
-    assert cause(capsys, made.prefix).startswith("activation: stale cache: captured from a shell")
+    assert cause(capsys, made.prefix).startswith("kept activation: stale cache: captured from")
 
 
 def test_an_old_ringbridge_on_the_other_side(
@@ -207,11 +224,12 @@ def test_a_dev_shm_that_is_too_small() -> None:
     program = [sys.executable, "-m", "ringbridge.cli.main", "doctor"]
     done = subprocess.run([*command, *program, sys.executable], capture_output=True, text=True)
     lines = done.stdout.splitlines()
-    (line,) = (i for i, text in enumerate(lines) if "/dev/shm:" in text)
+    line = next(i for i, text in enumerate(lines) if "/dev/shm:" in text)
     assert lines[line].startswith("note /dev/shm:")
     assert "too small: 1.0 MiB of 1.0 MiB free" in lines[line]
     assert "remount,size=" in lines[line + 1]
     assert done.returncode == 0, "workers start all the same, on memory files"
+    assert lines[-1].startswith("It works. Of note: /dev/shm: too small: 1.0 MiB of 1.0 MiB free")
     assert any(text.startswith("ok   small call:") for text in lines)
 
 
@@ -220,9 +238,10 @@ def test_what_dead_processes_left_is_told(tmp_path: Path, capsys: Capsys) -> Non
     script(made, "a.sh", "export A=1\n")
     assert doctor(capsys, made.prefix)[0] == 0
     shutil.rmtree(made.prefix)
-    assert list(cache.forgotten())
+    (kept,) = cache.forgotten()
+    assert not kept[2]
     text = doctor(capsys)[1]
-    assert "activations kept of environments that are gone: 1" in text
+    assert "activations of environments that are gone: 1" in text
     assert main(["clean"]) == 0
     assert f"{made.prefix} is gone" in capsys.readouterr().out
     assert not list(cache.forgotten())

@@ -156,7 +156,7 @@ def test_operating_systems_are_told_apart_only_in_os_files() -> None:
 
 #: From the bottom to the top: a module imports from its own line and those above it.
 PYTHON_LAYERS = (
-    {"_core", "errors", "values", "signatures", "frames", "tables", "pickles"},
+    {"_core", "errors", "interrupts", "values", "signatures", "frames", "tables", "pickles"},
     {"environment", "discovery", "activation", "diagnosis", "running", "builds"},
     {"launch", "output", "channel"},
     {"worker", "remote", "task", "stream", "pool", "serve", "current", "exports"},

@@ -83,3 +83,13 @@ def test_a_worker_that_is_stopped_at_any_moment_answers_rightly_or_late(nothing_
     assert slowest < LATE_S
     rounds.count("stops amid calls", stops)
     rounds.count("calls of a worker that is stopped", answers + late)
+
+
+@pytest.mark.seconds(3600)
+@pytest.mark.timeout(3700)
+def test_ctrl_c_at_any_moment_of_a_start_leaves_nothing(nothing_left: None) -> None:
+    """Between a fork and its pid there was nobody to end the child."""
+    seed, starts = rounds.seed(), rounds.rounds(100)
+    interrupted = int(run_host("start", seed, starts, seconds=HANG_S + starts))
+    assert interrupted > 0
+    rounds.count("starts that were interrupted", interrupted)

@@ -11,6 +11,8 @@ import pytest
 
 from ringbridge import ActivationFailed
 from ringbridge.activation import scripts
+from ringbridge.activation.process import Patience
+from ringbridge.activation.recipe import Recipe
 
 PATH = "/usr/bin:/bin"
 
@@ -21,7 +23,8 @@ def write(folder: Path, name: str, text: str) -> str:
 
 
 def run(*paths: str, timeout_s: float = 20.0, **environ: str) -> dict[str, str]:
-    return scripts.run({}, paths, {"PATH": PATH, **environ}, timeout_s=timeout_s)
+    recipe = Recipe(scripts=list(paths))
+    return scripts.variables_after(recipe, {"PATH": PATH, **environ}, Patience.of(timeout_s))
 
 
 def failure(*paths: str, timeout_s: float = 20.0) -> str:
@@ -55,11 +58,22 @@ def test_odd_names_of_scripts_are_no_trouble(tmp_path: Path) -> None:
     assert run(write(folder, "a b.sh", "export A=1"))["A"] == "1"
 
 
-def test_exports_see_what_came_before_them() -> None:
-    after = scripts.run(
-        {"A": "$ROOT/a", "B": '${A} "b" \\ c'}, [], {"PATH": PATH, "ROOT": "/r"}, timeout_s=20.0
-    )
-    assert (after["A"], after["B"]) == ("/r/a", '/r/a "b" \\ c')
+def export(exports: dict[str, str], *paths: str, **environ: str) -> dict[str, str]:
+    made = {name: (value, "/p/pixi.toml") for name, value in exports.items()}
+    recipe = Recipe(scripts=list(paths), exports=made)
+    return scripts.variables_after(recipe, {"PATH": PATH, **environ}, Patience.of(20.0))
+
+
+def test_exports_see_what_came_before_them(tmp_path: Path) -> None:
+    script = write(tmp_path, "a.sh", "export FROM=script A=script\n")
+    after = export({"A": "$ROOT/a", "B": '${A} "b" \\ c', "C": "$FROM"}, script, ROOT="/r")
+    assert (after["A"], after["B"], after["C"]) == ("/r/a", '/r/a "b" \\ c', "script")
+
+
+def test_an_export_that_is_no_shell_is_named() -> None:
+    with pytest.raises(ActivationFailed, match=r"^B in /p/pixi.toml failed") as caught:
+        export({"A": "$PATH", "B": "$(nope"})
+    assert "unexpected EOF" in str(caught.value)
 
 
 def test_what_scripts_print_is_not_taken_for_variables(tmp_path: Path) -> None:
@@ -160,10 +174,9 @@ def test_endless_output_is_a_failure_and_not_held(tmp_path: Path) -> None:
 def test_it_can_be_given_up_from_outside(tmp_path: Path, nothing_left: None) -> None:
     script = write(tmp_path, "a.sh", "sleep 600\n")
     looks = iter([False, False])
+    patience = Patience.of(60.0, lambda: next(looks, True))
     with pytest.raises(ActivationFailed, match="given up"):
-        scripts.run(
-            {}, [script], {"PATH": PATH}, timeout_s=60.0, abandoned=lambda: next(looks, True)
-        )
+        scripts.variables_after(Recipe(scripts=[script]), {"PATH": PATH}, patience)
 
 
 def test_what_a_host_sets_for_its_own_shells_is_not_obeyed(tmp_path: Path) -> None:
@@ -175,3 +188,37 @@ def test_what_a_host_sets_for_its_own_shells_is_not_obeyed(tmp_path: Path) -> No
 
 def test_a_broken_path_of_the_scripts_own_is_no_trouble(tmp_path: Path) -> None:
     assert run(write(tmp_path, "a.sh", "export PATH=/nowhere\n"))["PATH"] == "/nowhere"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exec 2>/dev/null",
+        "exec >/dev/null 2>&1",
+        "trap 'echo bye' EXIT",
+        "printf() { echo mine; }",
+        "set -u",
+        "set -f",
+        "IFS=x",
+    ],
+)
+def test_what_a_script_does_to_the_shell_does_not_break_the_protocol(
+    tmp_path: Path, text: str
+) -> None:
+    scripts_ = [write(tmp_path, "a.sh", text + "\n"), write(tmp_path, "b.sh", "export A=1\n")]
+    assert run(*scripts_) == {"A": "1", "PATH": PATH}
+
+
+def test_functions_that_the_host_exports_are_not_ours(tmp_path: Path) -> None:
+    host = {"BASH_FUNC_printf%%": "() { echo mine; }"}
+    assert run(write(tmp_path, "a.sh", "export A=1\n"), **host)["A"] == "1"
+
+
+def test_a_variable_that_only_other_shells_obey_is_one_like_any(tmp_path: Path) -> None:
+    assert run(write(tmp_path, "a.sh", "export ENV=production\n"))["ENV"] == "production"
+
+
+def test_the_names_in_scripts_are_what_they_may_look_at(tmp_path: Path) -> None:
+    script = write(tmp_path, "a.sh", 'export A="${B:-$C}"; eval "D_1=x" # E\n')
+    recipe = Recipe(scripts=[script], exports={"F": ("$G", "/p")})
+    assert scripts.names_in(recipe) >= {"A", "B", "C", "D_1", "E", "F", "G"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -131,3 +132,34 @@ fifo = open({str(fifo)!r}, "w")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
     assert (done.returncode, done.stderr) == (0, "")
     assert time.monotonic() - before < FAST_S
+
+
+def test_a_forked_child_is_told_and_does_not_wait_for_ever(
+    make_worker: MakeWorker, held_start: tuple[Path, Path]
+) -> None:
+    """The lock is held by a thread that the child does not have."""
+    prefix, fifo = held_start
+    worker = make_worker(prefix, wait=False)
+    with fifo.open("w") as opened:
+        assert in_child(lambda: worker.load("operator")) == "RingbridgeError"
+        opened.write("go\n")
+    assert worker.load("operator").neg(5) == -5
+
+
+def in_child(use: Callable[[], object]) -> str:
+    """The name of what it raises in a forked child, which ends after 20 s in any case."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)
+        try:
+            use()
+        except Exception as error:
+            os.write(write, type(error).__name__.encode())
+        os._exit(0)
+    os.close(write)
+    with open(read) as said:
+        name = said.read()
+    os.waitpid(child, 0)
+    return name

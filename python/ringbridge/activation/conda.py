@@ -42,8 +42,10 @@ def read(prefix: str, recipe: Recipe) -> None:
 def _files_in(folder: str) -> list[str]:
     try:
         names = sorted(os.listdir(folder))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise ActivationFailed(f"{folder} cannot be looked into: {error.strerror}") from None
     return [path for path in (os.path.join(folder, name) for name in names) if os.path.isfile(path)]
 
 

@@ -11,18 +11,20 @@ reader for TOML (before 3.11), asks the environment's.
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ringbridge.activation.process import Patience, run
 from ringbridge.activation.recipe import Recipe, check, stamp
 from ringbridge.environment import Environment, pixi_project, read_record
 from ringbridge.errors import ActivationFailed
 
+_logger = logging.getLogger("ringbridge.activation")
 _MANIFESTS = ("pixi.toml", "pyproject.toml", "mojoproject.toml")  # in pixi's order
 _MACHINES = {"x86_64": "64", "aarch64": "aarch64"}
-_READER_S = 20.0
 # pip carries a reader of its own; a name alone would be looked for in the project's folder too.
 _READER = """
 import json, sys
@@ -38,63 +40,73 @@ with open(sys.argv[1], "rb") as file:
 """
 
 
-def read(environment: Environment, recipe: Recipe) -> None:
-    """Adds the manifest's part to a recipe. Raises ActivationFailed when it cannot be read."""
-    manifest = _manifest(environment.prefix)
-    if manifest is None:  # one of pixi's global environments has none
-        return
-    stamp(manifest, recipe)
-    content = _content(manifest, environment)
-    name = os.path.basename(environment.prefix)
-    root = os.path.dirname(manifest)
-    recipe.variables.update(_metadata(content, name, manifest))
+def read(
+    environment: Environment, recipe: Recipe, environ: Mapping[str, str], patience: Patience
+) -> None:
+    """Adds the manifest's part to a recipe. Raises ActivationFailed when it cannot be read.
+
+    `environ` and `patience` are for the environment's Python, where that has to read it.
+    """
     try:
-        parts = list(_activations(content, name))
-        for part in reversed(
-            [env for env, _scripts in parts]
-        ):  # the first feature has the last word
-            for variable, value in part.items():
-                _set(variable, value, manifest, recipe)
-        for script in (script for _env, scripts in parts for script in scripts):
-            path = _script(os.path.join(root, script), manifest)
-            stamp(path, recipe)
-            recipe.scripts.append(path)
+        manifest = _manifest(environment.prefix)
+        if manifest is None:  # one of pixi's global environments has none
+            return
+        stamp(manifest, recipe)
+        content = _content(manifest, environment, environ, patience)
+        _add(content, os.path.basename(environment.prefix), manifest, recipe)
+    except OSError as error:
+        raise ActivationFailed(f"pixi's manifest cannot be read: {error}") from None
     except (AttributeError, TypeError, KeyError) as error:
         raise ActivationFailed(f"{manifest} is not as pixi wants it: {error}") from None
 
 
-def _set(name: str, value: object, manifest: str, recipe: Recipe) -> None:
-    text = str(value)
-    check(name, text, manifest)
-    if "$" in text or "`" in text:
-        recipe.exports[name] = text
-        recipe.variables.pop(name, None)
-    else:
-        recipe.variables[name] = text
-        recipe.exports.pop(name, None)
-
-
-def _script(path: str, manifest: str) -> str:
-    if not os.path.isfile(path):
-        raise ActivationFailed(f"{manifest} names the activation script {path}, which is not there")
-    return path
+def _add(content: dict[str, Any], name: str, manifest: str, recipe: Recipe) -> None:
+    recipe.variables.update(_metadata(content, name, manifest))
+    parts = list(_activations(content, name))
+    for script in (script for _env, scripts in parts for script in scripts):
+        path = os.path.join(os.path.dirname(manifest), script)
+        stamp(path, recipe)
+        if os.path.isfile(path):
+            recipe.scripts.append(path)
+        else:  # it may come of a build that has not been made yet
+            _logger.warning("%s names the activation script %s, which is not there", manifest, path)
+    env: dict[str, str] = {}
+    for features, _scripts in reversed(parts):  # the first feature has the last word
+        env.update({variable: str(value) for variable, value in features.items()})
+    for variable, value in env.items():
+        check(variable, value, manifest)
+        if recipe.scripts or "$" in value or "`" in value:
+            if not (variable.isascii() and variable.isidentifier()):
+                raise ActivationFailed(f"{variable!r} in {manifest} is no name for a shell")
+            recipe.exports[variable] = (value, manifest)
+        else:
+            recipe.variables[variable] = value
 
 
 def _manifest(prefix: str) -> str | None:
     record = read_record(os.path.join(prefix, "conda-meta", "pixi")).get("manifest_path")
     if isinstance(record, str) and os.path.isfile(record):
         return record
-    project = pixi_project(prefix) or ""
-    for name in _MANIFESTS:
-        path = os.path.join(project, name)
+    project = pixi_project(prefix)
+    for name in _MANIFESTS if project else ():
+        path = os.path.join(project or "", name)
         if os.path.isfile(path) and (name != "pyproject.toml" or b"[tool.pixi" in _bytes(path)):
             return path
     return None
 
 
-def _content(manifest: str, environment: Environment) -> dict[str, Any]:
+def _content(
+    manifest: str, environment: Environment, environ: Mapping[str, str], patience: Patience
+) -> dict[str, Any]:
+    import importlib
+
     try:
-        content = _loads(manifest, environment)
+        try:
+            tomllib: Any = importlib.import_module("tomllib")
+        except ImportError:
+            content = _asked(manifest, environment, environ, patience)
+        else:
+            content = tomllib.loads(_bytes(manifest).decode())
         if os.path.basename(manifest) == "pyproject.toml":
             content = {"project": content.get("project", {}), **content["tool"]["pixi"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -102,38 +114,22 @@ def _content(manifest: str, environment: Environment) -> dict[str, Any]:
     return content
 
 
-def _loads(manifest: str, environment: Environment) -> dict[str, Any]:
-    import importlib
-
-    try:
-        tomllib: Any = importlib.import_module("tomllib")
-    except ImportError:
-        return _asked(manifest, environment)
-    content: dict[str, Any] = tomllib.loads(_bytes(manifest).decode())
-    return content
-
-
-def _asked(manifest: str, environment: Environment) -> dict[str, Any]:
+def _asked(
+    manifest: str, environment: Environment, environ: Mapping[str, str], patience: Patience
+) -> dict[str, Any]:
     """The same, by the environment's own Python."""
     import json
-    import subprocess
 
-    try:
-        done = subprocess.run(
-            [environment.python, "-I", "-c", _READER, manifest],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_READER_S,
-        )
-    except subprocess.TimeoutExpired:
-        raise ValueError(f"{environment.python} did not read it within {_READER_S:g} s") from None
-    if done.returncode != 0:
-        last = done.stderr.decode(errors="backslashreplace").strip().rpartition("\n")[2]
+    done = run([environment.python, "-I", "-c", _READER, manifest], environ, patience)
+    if done.code is None:
+        raise ValueError(f"{environment.python} {done.over}")
+    if done.code != 0:
+        last = done.err.decode(errors="backslashreplace").strip().rpartition("\n")[2]
         raise ValueError(
             "reading TOML takes Python 3.11 or newer, here or in the environment, or a pip in the "
             f"environment ({last})"
         )
-    content: dict[str, Any] = json.loads(done.stdout)
+    content: dict[str, Any] = json.loads(done.out)
     return content
 
 

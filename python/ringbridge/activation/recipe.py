@@ -17,15 +17,20 @@ class Recipe:
     """What to do, in this order.
 
     variables  are set as they are; None: unset
-    exports    are set by the shell, in which `$NAME` stands for another variable
-    scripts    are sourced by the shell
+    scripts    are sourced by a shell
+    exports    are set by that shell: name -> (value, the file that says so); `$NAME` in a value
+               stands for another variable
     stamp      (path, mtime in ns, size) of every file behind this: it changes when they do
     """
 
     variables: dict[str, str | None] = field(default_factory=dict)
-    exports: dict[str, str] = field(default_factory=dict)
     scripts: list[str] = field(default_factory=list)
+    exports: dict[str, tuple[str, str]] = field(default_factory=dict)
     stamp: list[tuple[str, int, int]] = field(default_factory=list)
+
+    @property
+    def needs_shell(self) -> bool:
+        return bool(self.scripts or self.exports)
 
 
 def stamp(path: str, recipe: Recipe) -> None:
@@ -40,5 +45,10 @@ def stamp(path: str, recipe: Recipe) -> None:
 
 def check(name: str, value: str, path: str) -> None:
     """Raises ActivationFailed for what no process can have in its environment."""
-    if not name or "=" in name or "\0" in name + value:
+    if not is_variable(name, value):
         raise ActivationFailed(f"{name!r} in {path} is no variable that a process can have")
+
+
+def is_variable(name: str, value: str) -> bool:
+    """Whether a process can have it in its environment."""
+    return bool(name) and "=" not in name and "\0" not in name + value

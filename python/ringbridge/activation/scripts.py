@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Runs activation scripts in bash, and tells which variables they leave.
 
-    bash (stdin /dev/null) --- stdout ---> the variables at the end, NUL between them
+    bash (stdin /dev/null) --- stdout ---> the variables at the end, NUL between them, a mark
                            --- stderr ---> what the scripts print, a mark after each with its status
 
 Neither `-e` nor `-u`, as in a person's shell; the scripts' own stdout goes to stderr. A script has
@@ -11,71 +11,67 @@ many end with a test that is false, which is no failure.
 
 from __future__ import annotations
 
-import contextlib
 import os
+import re
 import secrets
-import selectors
 import shlex
 import shutil
-import signal
-import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
+from ringbridge.activation.process import Patience, Printed, run
+from ringbridge.activation.recipe import Recipe
 from ringbridge.errors import ActivationFailed
 
-_PRINTED_BYTES_MAX = 16 << 20
 _SHOWN_BYTES_MAX = 4 << 10
 _SHOWN_LINES_MAX = 20
-_LOOK_S = 0.05  # how soon an end is seen when the pipes do not tell of it
-_AFTER_END_S = 0.2  # for output that is still in the pipe; a process left behind may hold it open
-# The shell's own, and what would make it another shell (SHELLOPTS with errexit, say).
-_ITS_OWN = ("_", "SHLVL", "PWD", "OLDPWD", "BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS")
+_READ_BYTES_MAX = 1 << 20
+_ITS_OWN = ("_", "SHLVL", "PWD", "OLDPWD")  # bash's bookkeeping: no doing of a script's
+# What would make it another shell than a fresh one (SHELLOPTS with errexit, say).
+_NOT_FOR_IT = ("BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS")
+_NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
+# Copies of the pipes that a script's `exec >file` does not touch.
+_PRIVATE_OUT, _PRIVATE_ERR = 18, 19
 
 
-def run(
-    exports: Mapping[str, str],
-    scripts: Sequence[str],
-    environ: Mapping[str, str],
-    *,
-    timeout_s: float,
-    abandoned: Callable[[], bool] = lambda: False,
+def variables_after(
+    recipe: Recipe, environ: Mapping[str, str], patience: Patience
 ) -> dict[str, str]:
-    """The variables after the scripts, for a shell that begins with `environ`.
+    """The variables after the recipe's scripts and exports, for a shell that begins with `environ`.
 
-    `exports` come first; in their values `$NAME` is replaced, by what is set before. Raises
-    ActivationFailed, with the script's name and its own output, and leaves no process behind then.
-    `abandoned` is asked now and then: True ends it as a failure.
+    Raises ActivationFailed, with the script's name and its own output, and leaves no process
+    behind then.
     """
+    steps = [(script, f". {shlex.quote(script)} 1>&2") for script in recipe.scripts]
+    for name, (value, source) in recipe.exports.items():
+        line = f'export {name}="{_escaped(value)}"'
+        steps.append((f"{name} in {source}", f"eval {shlex.quote(line)} 1>&2"))
     bash, env = _program("bash"), _program("env")
     mark = f"<{secrets.token_hex(16)}>"
+    command = [bash, "--noprofile", "--norc", "-c", _text([c for _, c in steps], mark, env)]
+    apart = (*_ITS_OWN, *_NOT_FOR_IT)
     try:
-        shell = subprocess.Popen(
-            [bash, "--noprofile", "--norc", "-c", _text(exports, scripts, mark, env)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={name: environ[name] for name in environ if name not in _ITS_OWN},
-            cwd=os.sep,
-            start_new_session=True,
-        )
+        done = run(command, {n: v for n, v in environ.items() if n not in apart}, patience)
     except OSError as error:
         raise ActivationFailed(f"{bash} cannot be started: {error}") from None
-    try:
-        listing, said = _followed(shell, time.monotonic() + timeout_s, abandoned)
-        if abandoned():
-            raise ActivationFailed("the activation was given up: the worker has been closed")
-        over = f"did not end within {timeout_s:g} s"
-        if len(listing) + len(said) > _PRINTED_BYTES_MAX:
-            over = f"printed more than {_PRINTED_BYTES_MAX >> 20} MiB"
-        problem = _problem(said.split(mark.encode()), scripts, shell.poll(), over)
-        if problem:
-            raise ActivationFailed(problem)
-        if not listing.endswith(mark.encode()):
-            raise ActivationFailed(f"{env} did not list the variables{_quoted(said)}")
-        return _variables(listing[: -len(mark)], environ)
-    finally:
-        _finish(shell)
+    problem = _problem([label for label, _ in steps], done, mark.encode())
+    if problem:
+        raise ActivationFailed(problem)
+    listing, found, _ = done.out.partition(mark.encode())
+    if not found:
+        said = done.err.replace(mark.encode(), b" ")
+        raise ActivationFailed(f"{env} did not list the variables{_quoted(said)}")
+    return _variables(listing, environ)
+
+
+def names_in(recipe: Recipe) -> set[str]:
+    """All words in the scripts that could be a variable's name: what they may look at or set."""
+    words = {os.fsencode(name) for name in recipe.exports}
+    for value, _source in recipe.exports.values():
+        words.update(_NAME.findall(os.fsencode(value)))
+    for script in recipe.scripts:
+        with open(script, "rb") as file:
+            words.update(_NAME.findall(file.read(_READ_BYTES_MAX)))
+    return {word.decode("ascii") for word in words} - {*_ITS_OWN, *_NOT_FOR_IT}
 
 
 def _program(name: str) -> str:
@@ -86,11 +82,13 @@ def _program(name: str) -> str:
     return path
 
 
-def _text(exports: Mapping[str, str], scripts: Sequence[str], mark: str, env: str) -> str:
-    lines = [f'export {name}="{_escaped(value)}"' for name, value in exports.items()]
-    for script in scripts:
-        lines.append(f". {shlex.quote(script)} 1>&2; printf '{mark}%d{mark}' $? >&2")
-    lines.append(f"{shlex.quote(env)} -0 && printf %s '{mark}'")
+def _text(commands: list[str], mark: str, env: str) -> str:
+    lines = [f"exec {_PRIVATE_OUT}>&1 {_PRIVATE_ERR}>&2"]
+    for command in commands:
+        lines.append(command)
+        lines.append(f"builtin printf '{mark}%d{mark}' $? >&{_PRIVATE_ERR}")
+    lines.append(f"{shlex.quote(env)} -0 >&{_PRIVATE_OUT}")
+    lines.append(f"[ $? = 0 ] && builtin printf %s '{mark}' >&{_PRIVATE_OUT}")
     return "\n".join(lines)
 
 
@@ -98,47 +96,20 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _followed(
-    shell: subprocess.Popen[bytes], deadline: float, abandoned: Callable[[], bool]
-) -> tuple[bytes, bytes]:
-    """What it prints, until it has ended or the time is over, whoever else holds its pipes."""
-    assert shell.stdout is not None and shell.stderr is not None
-    printed = {shell.stdout.fileno(): bytearray(), shell.stderr.fileno(): bytearray()}
-    with selectors.DefaultSelector() as selector:
-        for fd in printed:
-            selector.register(fd, selectors.EVENT_READ)
-        while selector.get_map() and time.monotonic() < deadline and not abandoned():
-            if shell.poll() is not None:
-                deadline = min(deadline, time.monotonic() + _AFTER_END_S)
-            for key, _events in selector.select(_LOOK_S):
-                piece = os.read(key.fd, 1 << 16)
-                printed[key.fd] += piece
-                if not piece:
-                    selector.unregister(key.fd)
-            if sum(map(len, printed.values())) > _PRINTED_BYTES_MAX:
-                break
-        if not selector.get_map():  # both are closed: it ends now
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                shell.wait(max(deadline - time.monotonic(), 0.0))
-    out, err = printed.values()
-    return bytes(out), bytes(err)
-
-
-def _problem(said: list[bytes], scripts: Sequence[str], code: int | None, over: str) -> str | None:
-    """What went wrong, from what stands between the marks: text, status, text, status, ..., text
-
-    `code` is the shell's exit code; None: it has not ended, and `over` says why that is too late.
-    """
+def _problem(labels: list[str], done: Printed, mark: bytes) -> str | None:
+    """What went wrong, from what stands between the marks: text, status, text, status, ..., text"""
+    said = done.err.split(mark)
     statuses = said[1::2]
-    for script, text, status in zip(scripts, said[0::2], statuses):
+    for label, text, status in zip(labels, said[0::2], statuses):
         if status != b"0" and text.strip():
-            return f"{script} failed, its last command with status {status.decode()}{_quoted(text)}"
-    if code is None:
-        where = scripts[len(statuses)] if len(statuses) < len(scripts) else "the shell"
-        return f"{where} {over}{_quoted(said[-1])}"
-    if len(statuses) < len(scripts):
+            return f"{label} failed, its last command with status {status.decode()}{_quoted(text)}"
+    if done.code is None:
+        where = labels[len(statuses)] if len(statuses) < len(labels) else "the shell"
+        return f"{where} {done.over}{_quoted(said[-1])}"
+    if len(statuses) < len(labels):
+        code = done.code
         how = f"with exit code {code}" if code >= 0 else f"by signal {-code}"
-        return f"{scripts[len(statuses)]} ended the shell {how}{_quoted(said[-1])}"
+        return f"{labels[len(statuses)]} ended the shell {how}{_quoted(said[-1])}"
     return None
 
 
@@ -151,15 +122,5 @@ def _quoted(said: bytes) -> str:
 
 def _variables(listing: bytes, environ: Mapping[str, str]) -> dict[str, str]:
     pairs = (os.fsdecode(item).partition("=") for item in listing.split(b"\0") if item)
-    result = {name: value for name, _, value in pairs if name not in _ITS_OWN}
-    result.update({name: environ[name] for name in _ITS_OWN if name in environ})
-    return result
-
-
-def _finish(shell: subprocess.Popen[bytes]) -> None:
-    assert shell.stdout is not None and shell.stderr is not None
-    if shell.poll() is None:
-        os.killpg(shell.pid, signal.SIGKILL)  # of its own session: what it started ends with it
-        shell.wait()
-    shell.stdout.close()
-    shell.stderr.close()
+    kept = {name: environ[name] for name in (*_ITS_OWN, *_NOT_FOR_IT) if name in environ}
+    return {**kept, **{name: value for name, _, value in pairs if name not in _ITS_OWN}}

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 
-from ringbridge.activation import recipe_of
+from ringbridge.activation import Activation
 from ringbridge.bench import catalogue, processes
 from ringbridge.bench.gathered import Budget, Row, size_text, time_text, timed_row
 from ringbridge.bench.runner import Failed, Participant
@@ -32,7 +33,7 @@ def start(session: Session) -> None:
     kind = "cold start"
     bare = session.reference(catalogue.BARE_PYTHON)
     sides = [session.ours, bare]
-    if recipe_of(find(session.options.env)).scripts:
+    if Activation(find(session.options.env), os.environ).recipe.needs_shell:
         sides.append(session.reference(catalogue.FIRST_START))
     first = [session.side(who, "cold", {}) for who in sides]
     rows = session.contest(

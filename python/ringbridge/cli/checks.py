@@ -31,8 +31,8 @@ _MEMORY_BYTES_MIN = 256 << 20
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the doctor's. "note": it works, and yet there is something to know; "FAIL": no
-    worker can be had before `advice` is followed."""
+    """One line of the doctor's. "note": it works, and yet there is something to know; "FAIL": it
+    does not, or not as it should, before `advice` is followed."""
 
     what: str
     state: State
@@ -152,11 +152,11 @@ def _address_space() -> Check:
 def _leftovers() -> Check:
     segments = len(running.leftovers())
     orphans = sum(worker.host_gone is True for worker in running.workers())
-    entries = len(list(cache.forgotten()))
+    entries = sum(not by_hand for _path, _why, by_hand in cache.forgotten())
     if not (segments or orphans or entries):
         return Check("leftovers", "ok", "none of dead processes")
     text = (
         f"segments: {segments}, workers without a host: {orphans}, "
-        f"activations kept of environments that are gone: {entries}"
+        f"activations of environments that are gone: {entries}"
     )
     return Check("leftovers", "note", text, "`ringbridge clean` removes them (workers with --kill)")

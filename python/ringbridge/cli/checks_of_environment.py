@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import ringbridge
-from ringbridge import activation, builds, discovery
-from ringbridge.activation import cache
+from ringbridge import builds, discovery
+from ringbridge.activation import Activation, cache, environ_for
 from ringbridge.activation.recipe import Recipe
 from ringbridge.cli import effect
 from ringbridge.cli.checks import Check
 from ringbridge.environment import Environment
 
+_KEPT = "kept activation"  # a stale one is no reason that no worker starts
 _PROBE = """
 import json, platform, sys
-print(json.dumps([sys.version_info[:3], platform.python_implementation()]))
+threaded = "t" in getattr(sys, "abiflags", "")
+print(json.dumps([sys.version_info[:3], platform.python_implementation(), threaded]))
 """
 _PROBE_S = 20.0
 _CALLS, _WARM_UP = 1000, 50
@@ -37,15 +40,14 @@ def environment(env: str) -> Iterator[Check]:
         found = discovery.find(env)
     except ringbridge.EnvironmentNotFound as error:
         first, _, rest = str(error).partition("\n")
-        yield Check(
-            "environment", "FAIL", first, f"`ringbridge env list` shows what is there\n{rest}"
-        )
+        advice = f"`ringbridge env list` shows what is there\n{rest}"
+        yield Check("environment", "FAIL", first, advice)
         return
     yield Check("environment", "ok", f"{found.name} ({found.kind}, {found.prefix})")
     for step in (_architecture, _activation, _interpreter, _start):
         failed = False
         for check in step(found):
-            failed = failed or check.state == "FAIL"
+            failed = failed or (check.state == "FAIL" and check.what != _KEPT)
             yield check
         if failed:
             return
@@ -68,38 +70,39 @@ def _architecture(found: Environment) -> Iterator[Check]:
 
 def _activation(found: Environment) -> Iterator[Check]:
     try:
-        recipe = activation.recipe_of(found)
+        activation = Activation(found, os.environ)
         entry = cache.load(found.prefix)
+        other = activation.differs(entry) if entry else []
         told = effect.of(found, os.environ)
-        other = activation.differs(found, entry, os.environ) if entry else []
     except ringbridge.ActivationFailed as error:
-        advice = "mend or remove that script or file; `ringbridge env capture ENV` tries it again"
+        advice = "mend or remove that script or file, and try again"
         yield Check("activation", "FAIL", f"broken: {error}", advice)
         return
-    yield _kept(found, recipe, entry, other)
+    count = (
+        f"{len(activation.recipe.scripts)} scripts; effect: " if activation.recipe.scripts else ""
+    )
+    yield Check("activation", "ok", f"{count}{told.source}")
+    if entry is not None:
+        yield _kept(found, activation.recipe, entry, other)
     yield Check("variables set", "ok", ", ".join(sorted(told.set)) or "none")
     yield Check("variables removed", "ok", ", ".join(told.removed) or "none of this process's")
 
 
-def _kept(found: Environment, recipe: Recipe, entry: cache.Entry | None, other: list[str]) -> Check:
+def _kept(found: Environment, recipe: Recipe, entry: cache.Entry, other: list[str]) -> Check:
     """About the kept effect; `other`: the variables that the scripts would set otherwise now."""
-    count = f"{len(recipe.scripts)} scripts"
-    again = f"run `ringbridge env capture {found.name}`, or with --forget to drop what is kept"
-    if entry is None:
-        text = f"{count}; not kept yet" if recipe.scripts else "no scripts"
-        return Check("activation", "ok", text)
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.time_s))
-    if entry.by_hand:
-        if entry.fits(recipe):
-            return Check("activation", "ok", f"captured from a shell on {when}")
+    env = shlex.quote(found.prefix)
+    if entry.by_hand and not entry.fits(recipe):
         text = f"stale cache: captured from a shell on {when}; the environment has changed since"
-        return Check("activation", "FAIL", text, again)
-    if not entry.fits(recipe):
-        return Check("activation", "ok", f"{count}; changed since {when}, run at the next start")
+        advice = (
+            f"activate it, and run `ringbridge env capture --shell {env}`; or drop what is kept: "
+            f"`ringbridge env capture --forget {env}`"
+        )
+        return Check(_KEPT, "FAIL", text, advice)
     if other:
         text = f"stale cache: kept on {when}, and now the scripts set {', '.join(other)} otherwise"
-        return Check("activation", "FAIL", text, again)
-    return Check("activation", "ok", f"{count}; their effect is kept since {when}")
+        return Check(_KEPT, "FAIL", text, f"run `ringbridge env capture {env}`")
+    return Check(_KEPT, "ok", f"on {when}, from {'a shell' if entry.by_hand else 'its scripts'}")
 
 
 # ----------------------------------------------------------------------------------- interpreter
@@ -111,34 +114,34 @@ def _interpreter(found: Environment) -> Iterator[Check]:
         advice = f"see what `{found.python} -c pass` says; reinstall Python in that environment"
         yield Check("interpreter", "FAIL", f"{found.python} {problem}", advice)
         return
-    version, implementation = told
+    version, implementation, threaded = told
     text = f"{implementation} {'.'.join(map(str, version))} ({found.python})"
     if implementation != "CPython" or tuple(version) < (3, 9):
         advice = "ringbridge needs CPython 3.9 or newer: make an environment with one"
         yield Check("interpreter", "FAIL", f"{text} cannot be a worker", advice)
         return
     yield Check("interpreter", "ok", text)
-    yield from _build_for(found, (version[0], version[1]))
+    yield from _build_for(found, builds.Kind((version[0], version[1]), threaded))
 
 
-def _probed(found: Environment) -> tuple[tuple[list[int], str] | None, str]:
+def _probed(found: Environment) -> tuple[tuple[list[int], str, bool] | None, str]:
     """What it says about itself, or why it says nothing."""
     try:
         done = subprocess.run(
             [found.python, "-c", _PROBE],
-            env=activation.environ_for(found, os.environ),
+            env=environ_for(found, os.environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PROBE_S,
         )
-        version, implementation = json.loads(done.stdout.splitlines()[-1])
+        version, implementation, threaded = json.loads(done.stdout.splitlines()[-1])
     except subprocess.TimeoutExpired:
         return None, f"does not answer within {_PROBE_S:g} s"
     except OSError as error:
         return None, f"cannot be run: {error.strerror}"
     except (ValueError, IndexError, TypeError):
         return None, f"dies at its start, with {_ended(done.returncode)}: {_last_line(done.stderr)}"
-    return (version, implementation), ""
+    return (version, implementation, threaded), ""
 
 
 def _ended(code: int) -> str:
@@ -151,21 +154,22 @@ def _last_line(output: bytes) -> str:
     return (telling or lines or ["it printed nothing"])[-1].strip()
 
 
-def _build_for(found: Environment, version: tuple[int, int]) -> Iterator[Check]:
+def _build_for(found: Environment, python: builds.Kind) -> Iterator[Check]:
     """Which copy a worker there takes: see docs/decisions/0006-which-copy-a-worker-loads.md."""
     machine = builds.this_machine()
     ours, theirs = builds.own_copy(), builds.installed_copy(found)
-    fitting = ours.fitting(version, machine)
-    pip = f"{found.python} -m pip install --upgrade"
+    fitting = ours.fitting(python, machine)
+    pip = f"{shlex.quote(found.python)} -m pip install --upgrade"
+    name = ".".join(map(str, python.version)) + ("t" if python.threaded else "")
     if fitting is not None:
         yield Check("build", "ok", f"this copy's {os.path.basename(fitting.file)} serves it")
         if theirs is not None and theirs.version != ours.version:
             text = f"{theirs.version} in {theirs.folder}; not used by workers of this host"
             yield Check("ringbridge there", "note", text)
-    elif theirs is None or theirs.fitting(version, machine) is None:
+    elif theirs is None or theirs.fitting(python, machine) is None:
         there = f"{theirs.version}, without one" if theirs else "none"
         text = (
-            f"no build for CPython {version[0]}.{version[1]} on {machine}: this copy has "
+            f"no build for CPython {name} on {machine}: this copy has "
             f"{', '.join(build.abi for build in ours.builds)}; ringbridge installed there: {there}"
         )
         yield Check("build", "FAIL", text, f"install it there: {pip} ringbridge")

@@ -178,11 +178,12 @@ def _kill_one(pid: int, start: int) -> None:
 
 def _activations(_options: argparse.Namespace) -> list[Item]:
     found = []
-    for path, prefix in cache.forgotten():
+    for path, why, by_hand in cache.forgotten():
         with contextlib.suppress(OSError):  # somebody else has just removed it
-            bytes_ = os.lstat(path).st_size
-            why = f"{prefix} is gone"
-            found.append(Item("activation", path, bytes_, why, partial(os.unlink, path)))
+            size = os.lstat(path).st_size
+            # A person's work stays: the environment may lie on a disk that is not mounted now.
+            remove = None if by_hand else partial(os.unlink, path)
+            found.append(Item("activation", path, size, why, remove))
     return found
 
 

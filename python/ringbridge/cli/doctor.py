@@ -48,6 +48,10 @@ def doctor(options: argparse.Namespace) -> int:
         print(json.dumps(document, indent=1))
     elif cause is not None:
         plain.say(f"\nThe cause: {plain.printable(cause)}")
+    else:
+        for check in seen:
+            if check.state == "note":
+                plain.say(f"\nIt works. Of note: {plain.printable(f'{check.what}: {check.text}')}")
     return 1 if failed else 0
 
 

@@ -7,18 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ringbridge import activation
-from ringbridge.activation import cache
+from ringbridge.activation import Activation, cache
 from ringbridge.environment import Environment
 
 
 @dataclass(frozen=True)
 class Effect:
-    """`set`: the variables that get another value; `removed`: those that are taken away; `cached`:
-    whether the scripts' part comes from the user's cache."""
+    """`set`: the variables that get another value; `removed`: those that are taken away; `source`:
+    where the scripts' part of it came from."""
 
     scripts: list[str]
-    cached: bool
+    source: str
     set: dict[str, str]
     removed: list[str]
 
@@ -32,13 +31,11 @@ def of(environment: Environment, base: Mapping[str, str]) -> Effect:
 
     Runs the scripts where their effect is not known. Raises ActivationFailed.
     """
-    recipe = activation.recipe_of(environment)
-    entry = cache.load(environment.prefix)
-    known = entry is not None and (entry.by_hand or entry.fits(recipe))
-    changes = cache.differences(base, activation.environ_for(environment, base))
+    activation = Activation(environment, base)
+    changes = cache.differences(base, activation.environ())
     return Effect(
-        scripts=recipe.scripts,
-        cached=known,
+        scripts=activation.recipe.scripts,
+        source=activation.source,
         set={name: after for name, (_before, after) in changes.items() if after is not None},
         removed=[name for name, (_before, after) in changes.items() if after is None],
     )

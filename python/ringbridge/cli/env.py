@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import ringbridge
-from ringbridge import activation, builds, discovery
-from ringbridge.activation import cache
+from ringbridge import builds, discovery
+from ringbridge.activation import Activation, cache
+from ringbridge.activation.variables import matches
 from ringbridge.cli import effect, plain
 from ringbridge.environment import Environment
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     _Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _FAILED = 1
-_VALUE_COLUMNS = 100
+_LINE_COLUMNS = 120
 # A login session's own, and the shell's: not the environment's doing, and other in every session.
 _SESSION = (
     *("HOME", "USER", "LOGNAME", "SHELL", "MAIL", "HOSTNAME", "TMPDIR", "TZ"),
@@ -170,12 +171,11 @@ def _activation_lines(told: dict[str, Any] | None) -> Iterator[str]:
     if told is None:
         return
     scripts = told["scripts"]
-    how = "their effect as it was kept" if told["cached"] else "run now, their effect is kept"
-    yield f"activation   {f'{len(scripts)} scripts; {how}' if scripts else 'no scripts'}"
+    yield f"activation   {f'{len(scripts)} scripts; effect: ' if scripts else ''}{told['source']}"
     for script in scripts:
         yield f"    script   {plain.printable(script)}"
     for name, value in sorted(told["set"].items()):
-        yield f"    set      {name}={plain.printable(value, _VALUE_COLUMNS)}"
+        yield f"    set      {name}={plain.printable(value, _LINE_COLUMNS)}"
     for name in told["removed"]:
         yield f"    removed  {name} (of this process)"
 
@@ -189,16 +189,17 @@ def _capture(options: argparse.Namespace) -> int:
         gone = cache.forget(environment.prefix)
         plain.say("forgotten" if gone else "nothing was kept")
         return 0
-    recipe = activation.recipe_of(environment)
+    activation = Activation(environment, os.environ)
     if options.shell:
         changes = _of_shell(environment)
+        entry = cache.Entry.of(environment.prefix, activation.recipe, changes, by_hand=True)
     else:
-        changes = activation.captured(environment, recipe, os.environ)
-    path = cache.store(environment.prefix, recipe, changes, by_hand=options.shell)
-    for name, (_before, after) in sorted(changes.items()):
-        value = "(removed)" if after is None else plain.printable(after, _VALUE_COLUMNS)
-        plain.say(f"{name}={value}" if after is not None else f"{name} {value}")
-    plain.say(f"{len(changes)} variables are kept in {plain.printable(path)}")
+        entry = activation.run()[1]
+    path = cache.store(entry)
+    for name, (_before, after) in sorted(entry.changes.items()):
+        shown = f"{name}={after}" if after is not None else f"{name} (removed)"
+        plain.say(plain.printable(shown, _LINE_COLUMNS))
+    plain.say(f"{len(entry.changes)} variables are kept in {plain.printable(path)}")
     return 0
 
 
@@ -212,7 +213,5 @@ def _of_shell(environment: Environment) -> cache.Changes:
             f"VIRTUAL_ENV {active[1]!r}): activate it here, and run this again"
         )
     return {
-        name: (None, value)
-        for name, value in os.environ.items()
-        if not activation.matches(name, _SESSION)
+        name: (None, value) for name, value in os.environ.items() if not matches(name, _SESSION)
     }

@@ -5,6 +5,7 @@ python -m rbr_testing.moments exit SEED           ends, somehow, somewhere
 python -m rbr_testing.moments fork SEED ROUNDS    forks again and again amid calls
 python -m rbr_testing.moments storm SEED SECONDS  calls under a signal every 100 us
 python -m rbr_testing.moments stop SEED ROUNDS    calls of a worker that is stopped again and again
+python -m rbr_testing.moments start SEED ROUNDS   Ctrl-C somewhere in a start, scripts included
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import ringbridge
+from ringbridge.activation import cache
 
 HERE = Path(__file__).resolve().parent.parent
 STORM_S = 100e-6
@@ -195,12 +198,71 @@ def stop_and_go_on(pid: int, seed: int, rounds: int) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
+# ------------------------------------------------------------------------------------------- start
+
+
+def interrupt_starts(seed: int, rounds: int) -> None:
+    """Neither a process nor a descriptor may be left, wherever the interrupt came."""
+    rng = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = conda_like(Path(folder))
+        os.environ["XDG_CACHE_HOME"] = folder
+        interrupted = sum(interrupted_start(prefix, 0.0) for _ in range(5))  # imports, caches
+        descriptors = len(os.listdir("/proc/self/fd"))
+        interrupted = sum(interrupted_start(prefix, rng.random() * 0.05) for _ in range(rounds))
+        deadline = time.monotonic() + 20
+        while children() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not children(), f"{children()} are left"
+        left = len(os.listdir("/proc/self/fd")) - descriptors
+        assert left <= 0, f"{left} descriptors are left"
+    print(interrupted)
+
+
+def conda_like(prefix: Path) -> Path:
+    script = prefix / "etc/conda/activate.d/a.sh"
+    for path, text in (
+        (prefix / "bin/python", f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n"),
+        (script, "export A=1\n"),
+    ):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        path.chmod(0o755)
+    (prefix / "conda-meta").mkdir()
+    return prefix
+
+
+def interrupted_start(prefix: Path, after_s: float) -> bool:
+    cache.forget(str(prefix))  # so that the script runs each time
+    timer = threading.Timer(after_s, os.kill, [os.getpid(), signal.SIGINT])
+    interrupted = False
+    try:
+        timer.start()
+        with ringbridge.Worker(prefix):
+            timer.join()
+            time.sleep(0.01)
+    except KeyboardInterrupt:
+        interrupted = True
+    timer.join()
+    return interrupted
+
+
+def children() -> list[str]:
+    return [
+        child
+        for task in os.listdir("/proc/self/task")
+        for child in Path(f"/proc/self/task/{task}/children").read_text().split()
+    ]
+
+
 if __name__ == "__main__":
     verb, numbers = sys.argv[1], sys.argv[2:]
     if verb == "exit":
         exit_somewhere(int(numbers[0]))
     elif verb == "fork":
         fork_amid_calls(int(numbers[0]), int(numbers[1]))
+    elif verb == "start":
+        interrupt_starts(int(numbers[0]), int(numbers[1]))
     elif verb == "stop":
         stop_somewhere(int(numbers[0]), int(numbers[1]))
     else:

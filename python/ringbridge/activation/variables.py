@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""The rules for a worker's variables: what of the host's is taken away, what is set, what is kept.
+
+Pure functions: nothing is read and nothing is run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from ringbridge.environment import Environment, is_condas_own
+
+#: What a host sets for itself, and what breaks another Python that inherits it. A name with a
+#: star at its end stands for all that begin so.
+SCRUBBED = (
+    # Python's own: a foreign PYTHONHOME gives "No module named 'encodings'"
+    *("PYTHON*", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT"),
+    *("PYENV_VERSION", "PIP_*"),
+    # the loader: "GLIBCXX_3.4.29 not found"
+    *("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_*"),
+    # geodata: "DATABASE.LAYOUT.VERSION.MINOR = 0"
+    *("PROJ_*", "GDAL_*", "GEOTIFF_CSV", "VSI_CACHE*", "GISBASE", "GISRC", "GRASS_*"),
+    # toolkits
+    *("QT_PLUGIN_PATH", "QT_QPA_PLATFORM_PLUGIN_PATH", "QML2_IMPORT_PATH", "QT_API"),
+    *("GTK_PATH", "GI_TYPELIB_PATH", "GIO_MODULE_DIR", "LIBGL_DRIVERS_PATH"),
+    *("TCL_LIBRARY", "TK_LIBRARY", "MPLBACKEND"),  # a notebook's is a module of its own
+    # certificates
+    *("SSL_CERT_*", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "OPENSSL_CONF"),
+    # applications
+    *("QGIS_*", "OSGEO4W_ROOT", "O4W_*", "BLENDER_*", "MAYA_*", "HFS", "HOUDINI_PATH"),
+    # other environments: with CONDA_SHLVL left, activating would be a *re*activation
+    *("CONDA_*", "__CONDA_SHLVL_*", "PIXI_*"),
+)
+
+THREAD_COUNTS = (
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"),
+    *("VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS", "BLIS_NUM_THREADS"),
+)
+
+_DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a user wants beside the environment's own; checked when it is made.
+
+    environ       has the last word
+    keep_environ  names of the host's variables to keep in any case (a star at the end: all that
+                  begin so), also where the environment's scripts set them; not those that say
+                  where the process runs, PATH and CONDA_PREFIX for example
+    threads       sets the usual thread-count variables
+    """
+
+    environ: Mapping[str, str] = field(default_factory=dict)
+    keep_environ: Collection[str] = ()
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.environ, self.keep_environ, self.threads)
+
+
+def scrubbed(base: Mapping[str, str], keep_environ: Collection[str] = ()) -> dict[str, str]:
+    """The host's variables without those that break another Python."""
+    return {
+        name: value
+        for name, value in base.items()
+        if matches(name, keep_environ) or not matches(name, SCRUBBED)
+    }
+
+
+def of_environment(environment: Environment, base: Mapping[str, str]) -> dict[str, str]:
+    """What says to a process where it runs: PATH, CONDA_PREFIX and their like."""
+    prefix = environment.prefix
+    bin_folder = os.path.join(prefix, "bin")
+    if environment.kind == "plain":  # its prefix is only a guess
+        bin_folder = os.path.dirname(environment.python)
+    # As deactivating would: the programs of what the host has activated are not for this one.
+    active = (base[name] for name in ("CONDA_PREFIX", "VIRTUAL_ENV") if name in base)
+    left = {bin_folder, *(os.path.join(each, "bin") for each in active)}
+    # No PATH, or an empty one, would leave the working folder for programs to be looked for in.
+    path = base.get("PATH") or _DEFAULT_PATH
+    rest = [part for part in path.split(":") if part not in left]
+    result = {"PYTHONNOUSERSITE": "1", "PATH": ":".join([bin_folder, *rest])}
+    if environment.kind == "venv":
+        result["VIRTUAL_ENV"] = prefix
+    elif environment.kind in ("conda", "pixi"):
+        name = _conda_name(prefix)
+        result["CONDA_PREFIX"] = prefix
+        result["CONDA_SHLVL"] = "1"
+        result["CONDA_DEFAULT_ENV"] = name
+        result["CONDA_PROMPT_MODIFIER"] = f"({name}) "
+    return result
+
+
+def _conda_name(prefix: str) -> str:
+    """conda's own rule: what is neither conda itself nor in a folder `envs` goes by its path."""
+    if is_condas_own(prefix):
+        return "base"
+    named = os.path.basename(os.path.dirname(prefix)) == "envs"
+    return os.path.basename(prefix) if named else prefix
+
+
+def matches(name: str, patterns: Collection[str]) -> bool:
+    """Whether a pattern means this name; a star at its end stands for any rest."""
+    return any(
+        name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+        for pattern in patterns
+    )
+
+
+def _check(environ: Mapping[str, str], keep_environ: Collection[str], threads: int | None) -> None:
+    if isinstance(keep_environ, str):
+        raise TypeError(f"keep_environ must be a list of names: write [{keep_environ!r}]")
+    for name in keep_environ:
+        if not isinstance(name, str):
+            raise TypeError(f"keep_environ must be names, not {type(name).__name__}")
+    for name, value in environ.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"environ[{name!r}] must be a str, not {type(value).__name__}")
+        if not name or "=" in name or "\0" in name + value:
+            raise ValueError(f"environ[{name!r}]: not a name and value that a process can have")
+    if threads is not None:
+        if isinstance(threads, bool) or not isinstance(threads, int):
+            raise TypeError(f"threads must be an int, not {type(threads).__name__}")
+        if threads < 1:
+            raise ValueError(f"threads must be 1 or more, not {threads}")
