@@ -24,7 +24,9 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from typing import IO
 
+from ringbridge import interrupts
 from ringbridge.activation.recipe import Recipe, is_variable
 from ringbridge.environment import home
 
@@ -140,15 +142,24 @@ def load(prefix: str) -> Entry | None:
 def _read(path: str) -> Entry | None:
     try:
         # Neither a link nor a fifo: opening must not lead elsewhere, and must not wait.
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(fd, encoding="utf-8") as file:
-            if not _is_users_own(os.fstat(fd)) or not _is_users_own(os.stat(os.path.dirname(path))):
-                return None
-            return _checked(json.load(file))
+        with _opened(path, "r", os.O_NOFOLLOW | os.O_NONBLOCK) as file:
+            own = map(_is_users_own, (os.fstat(file.fileno()), os.stat(os.path.dirname(path))))
+            return _checked(json.load(file)) if all(own) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     except (ArithmeticError, RecursionError):
         return None
+
+
+def _opened(path: str, mode: str, flags: int) -> IO[str]:
+    """open() with more flags, and with no moment in which Ctrl-C would lose the descriptor."""
+    with interrupts.held():
+        return open(
+            path,
+            mode,
+            encoding="utf-8",
+            opener=lambda name, usual: os.open(name, usual | flags, 0o600),
+        )
 
 
 def _is_users_own(status: os.stat_result) -> bool:
@@ -207,9 +218,8 @@ def store(entry: Entry) -> str:
     content["captured"] = "shell" if content.pop("by_hand") else "scripts"
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     temporary = f"{path}.{os.getpid()}-{threading.get_ident()}{_NEW}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
-        with open(fd, "w", encoding="utf-8") as file:
+        with _opened(temporary, "w", os.O_NOFOLLOW) as file:
             json.dump(content, file, indent=1)  # a name that is no UTF-8 is escaped
         os.replace(temporary, path)
     except BaseException:
