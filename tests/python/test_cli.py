@@ -110,6 +110,12 @@ def test_output_that_nobody_takes_ends_the_command_without_a_traceback() -> None
     assert ended.stderr == "ringbridge: [Errno 28] No space left on device\n"
 
 
+def test_a_closed_stdout_is_no_error() -> None:
+    command = f"'{sys.executable}' -m ringbridge.cli.main ps >&-"
+    ended = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_help_names_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])

@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     for verb in _VERBS:
         verb.add_to(verbs)
+    if sys.stdout is None:  # it was closed before we started
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for as long as the process lives)
     options = parser.parse_args(arguments)
     try:
         code = int(options.verb(options))

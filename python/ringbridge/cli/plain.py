@@ -10,8 +10,6 @@ from collections.abc import Sequence
 
 def say(text: str) -> None:
     """Prints a line, also where stdout has no code for some of its characters."""
-    if sys.stdout is None:  # it was closed when we started
-        return
     code = sys.stdout.encoding or "utf-8"
     print(text.encode(code, "backslashreplace").decode(code))
 
