@@ -185,7 +185,7 @@ class _Process:
         self.child: launch.Child | None = None
         self.closed = False  # set by close() before all else, so that a start sees it
         self._ended = False
-        self._tried = False
+        self._tried = False  # a use came before the thread of start_early, which then has no work
         self._start: launch.Start | None = None  # while it runs, in whichever thread
         self._failed_early: Exception | None = None  # for the first use to raise
         self._pump: OutputPump | None = None

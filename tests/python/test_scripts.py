@@ -218,6 +218,12 @@ def test_a_variable_that_only_other_shells_obey_is_one_like_any(tmp_path: Path) 
     assert run(write(tmp_path, "a.sh", "export ENV=production\n"))["ENV"] == "production"
 
 
+def test_a_script_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    script = str(tmp_path / "gone.sh")
+    assert not scripts.names_in(Recipe(scripts=[script]))
+    assert f"{script} failed" in failure(script)
+
+
 def test_the_names_in_scripts_are_what_they_may_look_at(tmp_path: Path) -> None:
     script = write(tmp_path, "a.sh", 'export A="${B:-$C}"; eval "D_1=x" # E\n')
     recipe = Recipe(scripts=[script], exports={"F": ("$G", "/p")})

@@ -11,6 +11,7 @@ many end with a test that is false, which is no failure.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -69,7 +70,8 @@ def names_in(recipe: Recipe) -> set[str]:
     for value, _source in recipe.exports.values():
         words.update(_NAME.findall(os.fsencode(value)))
     for script in recipe.scripts:
-        with open(script, "rb") as file:
+        # bash will say why it cannot be read
+        with contextlib.suppress(OSError), open(script, "rb") as file:
             words.update(_NAME.findall(file.read(_READ_BYTES_MAX)))
     return {word.decode("ascii") for word in words} - {*_ITS_OWN, *_NOT_FOR_IT}
 
