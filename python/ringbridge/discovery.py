@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ringbridge.environment import (
     Environment,
@@ -34,22 +34,27 @@ _PYTHON_NAME = re.compile(r"python3(\.[0-9]+)?t?")
 _LISTED_MAX = 30  # in an error's text; `ringbridge env list` shows all
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A folder or a list that was looked at, and the prefixes or interpreters that it has."""
 
     where: str
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True)
 class Survey:
-    """All that was found, and how."""
+    """All that was found, and how.
 
-    found: list[Environment] = field(default_factory=list)
-    without_python: list[str] = field(default_factory=list)  # conda's, with nothing for us in them
-    links: list[tuple[str, Environment]] = field(default_factory=list)  # by the names of links
-    places: list[Place] = field(default_factory=list)
+    found           the environments, each once
+    without_python  prefixes of conda's, with nothing for us in them
+    links           those that a link leads to as well, by the link's name
+    places          what was looked at
+    """
+
+    def __init__(self) -> None:
+        self.found: list[Environment] = []
+        self.without_python: list[str] = []
+        self.links: list[tuple[str, Environment]] = []
+        self.places: list[Place] = []
 
 
 def environments() -> list[Environment]:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
-from typing import Literal, Union
+from typing import Literal, NamedTuple, Union
 
 from ringbridge.errors import EnvironmentNotFound
 
@@ -23,8 +22,7 @@ _SHARED_PREFIXES = ("/", "/usr", "/usr/local")
 _PYTHONS = ("bin/python", "bin/python3")  # in this order, below a prefix
 
 
-@dataclass(frozen=True)
-class Environment:
+class Environment(NamedTuple):
     """A Python installation: where it is, and what made it.
 
     prefix  its folder, absolute

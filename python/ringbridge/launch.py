@@ -16,11 +16,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ringbridge import _core, diagnosis, interrupts
-from ringbridge.activation import Wishes, environ_for
-from ringbridge.environment import Environment
+from ringbridge.activation import environ_for
 from ringbridge.errors import (
     ActivationFailed,
     CallTimeout,
@@ -28,74 +27,17 @@ from ringbridge.errors import (
     WorkerDied,
     WorkerStartFailed,
 )
+from ringbridge.plan import Plan
 
 GRACE_S = 1.0  # to finish the call that the worker is in, and to run its exit handlers
 TERM_S = 0.5  # for the `finally` of a call that SIGTERM has interrupted
 KILL_S = 5.0  # SIGKILL needs no time, unless the process is stuck in the kernel
 
 _BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_bootstrap.py")
-_MEMORY = {"auto": 0, "shm": 1, "memfd": 2}
-_RING_BYTES = (64 << 10, 1 << 30)
-_BYTES_MAX = (1 << 63) - 1
 _SHOWN_NAME_MAX = 200
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What `Worker(limits=...)` may set; 0 is the core's default."""
-
-    arena_bytes: int = 0
-    ring_bytes: int = 0
-    memory: int = 0
-
-    @classmethod
-    def of(cls, limits: Mapping[str, object] | None) -> Limits:
-        """Checks what a user wrote; refuses an unknown key by its name."""
-        given = dict(limits or {})
-        memory = given.pop("memory", "auto")
-        if memory not in _MEMORY:
-            raise ValueError(f"limits['memory'] must be one of {list(_MEMORY)}, not {memory!r}")
-        arena_bytes = _positive("arena_bytes", given.pop("arena_bytes", None))
-        ring_bytes = _positive("ring_bytes", given.pop("ring_bytes", None))
-        low, high = _RING_BYTES
-        if ring_bytes and not (low <= ring_bytes <= high and ring_bytes & (ring_bytes - 1) == 0):
-            raise ValueError(
-                f"limits['ring_bytes'] must be a power of two from {low} to {high}, "
-                f"not {ring_bytes}"
-            )
-        if given:
-            names = ", ".join(repr(name) for name in sorted(given, key=str))
-            raise ValueError(f"limits has no {names}; it has arena_bytes, ring_bytes, memory")
-        return cls(arena_bytes, ring_bytes, _MEMORY[str(memory)])
-
-
-def _positive(name: str, value: object) -> int:
-    if value is None:
-        return 0
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"limits[{name!r}] must be an int, not {type(value).__name__}")
-    if not 1 <= value <= _BYTES_MAX:
-        raise ValueError(f"limits[{name!r}] must be 1 or more bytes, not {value}")
-    return value
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that decides how a worker is started. `base`: the host's variables."""
-
-    name: str
-    environment: Environment
-    base: Mapping[str, str]
-    wishes: Wishes = field(default_factory=Wishes)
-    cwd: str | None = None
-    paths: tuple[str, ...] = ()
-    limits: Limits = field(default_factory=Limits)
-    start_timeout_s: float = 30.0
-    pickle: bool = False
-
-
-@dataclass(frozen=True)
-class Child:
+class Child(NamedTuple):
     """A started worker: its process, and the channel to it. Ended by `end`, then `close`."""
 
     plan: Plan

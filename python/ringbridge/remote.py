@@ -8,17 +8,15 @@ contents, and the contents are functions of the C extension and plain values.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from ringbridge._core import Channel, Function
 
 _Loaded = tuple[int, "list[tuple[int, str, str | None, str | None, int]]", "dict[str, Any]", Any]
 
 
-@dataclass(frozen=True)
-class Contents:
+class Contents(NamedTuple):
     """What a worker said about one of its modules."""
 
     functions: Mapping[str, Function]

@@ -15,20 +15,21 @@ import os
 import threading
 import weakref
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any
 
-from ringbridge import launch
-from ringbridge.activation import Wishes
+from ringbridge import plan
 from ringbridge.discovery import find
 from ringbridge.environment import Environment, EnvironmentLike
 from ringbridge.errors import RingbridgeError
-from ringbridge.output import OutputPump
 from ringbridge.remote import Contents, RemoteModule
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import SupportsIndex
 
+    from ringbridge import launch
     from ringbridge._core import Channel
+    from ringbridge.output import OutputPump
 
 _OUTPUT_JOIN_S = 1.0
 
@@ -77,20 +78,20 @@ class Worker:
             raise TypeError(f"pickle must be True or False, not {type(pickle).__name__}")
         if restart != "never":
             raise ValueError(f"restart={restart!r} is not built yet: use restart='never'")
-        self._call_timeout = _seconds("call_timeout", call_timeout)
+        self._call_timeout = plan.seconds("call_timeout", call_timeout)
         environment = find(env)
-        plan = launch.Plan(
-            name=_checked_name(name, environment),
+        wanted = plan.Plan(
+            name=plan.name_of(name, environment),
             environment=environment,
             base=dict(os.environ),
-            wishes=Wishes(dict(environ or {}), keep_environ, threads),
-            cwd=None if cwd is None else _folder("cwd", cwd),
-            paths=_folders(paths),
-            limits=launch.Limits.of(limits),
-            start_timeout_s=_start_timeout(start_timeout),
+            wishes=plan.Wishes.of(environ, keep_environ, threads),
+            cwd=None if cwd is None else plan.folder("cwd", cwd),
+            paths=plan.folders(paths),
+            limits=plan.Limits.of(limits),
+            start_timeout_s=plan.start_timeout(start_timeout),
             pickle=pickle,
         )
-        self._process = _Process(plan)
+        self._process = _Process(wanted)
         # Runs when this object is collected, or else at exit; what it calls must not know us.
         self._finalizer = weakref.finalize(self, _Process.close, self._process)
         if wait:
@@ -180,8 +181,8 @@ class Worker:
 class _Process:
     """What is behind a Worker, apart from it: it can be ended when the Worker is no more."""
 
-    def __init__(self, plan: launch.Plan) -> None:
-        self.plan = plan
+    def __init__(self, wanted: plan.Plan) -> None:
+        self.plan = wanted
         self.child: launch.Child | None = None
         self.closed = False  # set by close() before all else, so that a start sees it
         self._ended = False
@@ -224,14 +225,18 @@ class _Process:
                 raise failure
             if self.child is None:
                 self._tried = True
+                from ringbridge import output
+
                 child = self.child = self._made()
-                self._pump = OutputPump(child.channel, self.plan.name)
+                self._pump = output.OutputPump(child.channel, self.plan.name)
                 if self._ended:  # meanwhile, by a signal handler
                     self._end(join_output=True)
             self._check_open()
             return self.child
 
     def _made(self) -> launch.Child:
+        from ringbridge import launch  # with what a start takes: in the background, where it may
+
         start = self._start = launch.Start(self.plan)
         if self.closed:  # since: close() has seen no start to abandon
             start.abandon()
@@ -276,47 +281,3 @@ class _Process:
                 pump.join(_OUTPUT_JOIN_S)
         finally:
             child.close()
-
-
-def _checked_name(name: str | None, environment: Environment) -> str:
-    if name is None:
-        name = environment.name
-    if not isinstance(name, str):
-        raise TypeError(f"name must be a str, not {type(name).__name__}")
-    if not name or "\0" in name:
-        raise ValueError(f"name must be a text that is not empty, not {name!r}")
-    return name.encode("utf-8", "backslashreplace").decode()  # a folder's name need not be UTF-8
-
-
-def _seconds(option: str, value: float | None) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{option} must be a number of seconds, not {type(value).__name__}")
-    if not value > 0:
-        raise ValueError(f"{option} must be more than 0 seconds, not {value}")
-    return float(value)
-
-
-def _start_timeout(value: float) -> float:
-    seconds = _seconds("start_timeout", value)
-    if seconds is None:
-        raise TypeError("start_timeout must be a number of seconds: a start has to end")
-    return seconds
-
-
-def _folders(paths: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
-    if isinstance(paths, (str, os.PathLike)):
-        raise TypeError(f"paths must be a list of folders: write [{os.fspath(paths)!r}]")
-    folders = tuple(_folder("paths", path) for path in paths)
-    for folder in folders:
-        if not os.path.exists(folder):
-            raise ValueError(f"paths: there is no {folder}")
-    return folders
-
-
-def _folder(option: str, path: str | os.PathLike[str]) -> str:
-    text = os.fspath(path)
-    if not isinstance(text, str):
-        raise TypeError(f"{option} must be of str, not of {type(text).__name__}")
-    return os.path.abspath(os.path.expanduser(text))

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from ringbridge.activation import Wishes, environ_for
+from ringbridge.activation import environ_for
 from ringbridge.activation.variables import THREAD_COUNTS
 from ringbridge.environment import Environment
+from ringbridge.plan import Wishes
 
 CONDA = Environment("/envs/gis", "/envs/gis/bin/python", "conda", "gis")
 VENV = Environment("/v", "/v/bin/python", "venv", "v")
@@ -46,7 +47,7 @@ HARMLESS = [
 
 def environ(base: dict[str, str] | None = None, **options: Any) -> dict[str, str]:
     environment = options.pop("environment", PLAIN)
-    return environ_for(environment, base or {}, Wishes(**options))
+    return environ_for(environment, base or {}, Wishes.of(**options))
 
 
 @pytest.mark.parametrize("name", LEAKED)

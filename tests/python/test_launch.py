@@ -21,6 +21,7 @@ import pytest
 import ringbridge
 from ringbridge import launch
 from ringbridge.environment import Environment
+from ringbridge.plan import Plan
 
 MakeWorker = Callable[..., ringbridge.Worker]
 
@@ -48,7 +49,7 @@ def start_failure(env: str, **options: Any) -> str:
 def test_an_interpreter_that_is_gone_by_now() -> None:
     gone = Environment("/no", "/no/such/python", "plain", "no")
     with pytest.raises(ringbridge.WorkerStartFailed, match="/no/such/python: No such file"):
-        launch.Start(launch.Plan("w", gone, {})).run()
+        launch.Start(Plan("w", gone, {})).run()
 
 
 def test_a_script_whose_interpreter_is_missing(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_operating_systems_are_told_apart_only_in_os_files() -> None:
 #: From the bottom to the top: a module imports from its own line and those above it.
 PYTHON_LAYERS = (
     {"_core", "errors", "interrupts", "values", "signatures", "frames", "tables", "pickles"},
-    {"environment", "discovery", "activation", "diagnosis", "running", "builds"},
+    {"environment", "discovery", "plan", "activation", "diagnosis", "running", "builds"},
     {"launch", "output", "channel"},
     {"worker", "remote", "task", "stream", "pool", "serve", "current", "exports"},
     {"_bootstrap", "host", "qt", "plot", "bench", "versions"},

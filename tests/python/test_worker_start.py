@@ -163,3 +163,19 @@ def in_child(use: Callable[[], object]) -> str:
         name = said.read()
     os.waitpid(child, 0)
     return name
+
+
+def test_a_host_that_only_wants_a_worker_loads_little() -> None:
+    """What a start takes is loaded with it: in the background, where that was asked for."""
+    code = """
+import sys
+before = set(sys.modules)
+import ringbridge
+ringbridge.Worker
+print(*sorted(set(sys.modules) - before))
+"""
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    late = {"dataclasses", "inspect", "subprocess", "socket", "json", "logging", "asyncio", "numpy"}
+    assert "ringbridge.worker" in loaded
+    assert not late & set(loaded)
+    assert "ringbridge.launch" not in loaded

@@ -15,10 +15,10 @@ from typing import Literal
 from ringbridge.activation import cache, conda, variables
 from ringbridge.activation.process import Patience
 from ringbridge.activation.recipe import Recipe
-from ringbridge.activation.variables import Wishes
 from ringbridge.environment import Environment
+from ringbridge.plan import Wishes
 
-__all__ = ["SCRIPTS_S", "Activation", "Wishes", "environ_for"]
+__all__ = ["SCRIPTS_S", "Activation", "environ_for"]
 
 SCRIPTS_S = 30.0  # for all of an environment's scripts
 

@@ -23,8 +23,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import IO
+from typing import IO, NamedTuple
 
 from ringbridge import interrupts
 from ringbridge.activation.recipe import Recipe, is_variable
@@ -38,8 +37,7 @@ _NEW_S = 60.0  # after which a file that was being written has been left behind
 Changes = dict[str, "tuple[str | None, str | None]"]
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One environment's captured activation."""
 
     prefix: str
@@ -213,7 +211,7 @@ def store(entry: Entry) -> str:
     path = file_of(entry.prefix)
     if path is None:
         raise OSError("there is no folder for it: neither XDG_CACHE_HOME nor HOME is set")
-    content = asdict(entry)
+    content: dict[str, object] = entry._asdict()
     content["format"] = _FORMAT
     content["captured"] = "shell" if content.pop("by_hand") else "scripts"
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ringbridge import interrupts
 from ringbridge.errors import ActivationFailed
@@ -23,8 +23,7 @@ _LOOK_S = 0.05  # how soon an end is seen when the pipes do not tell of it
 _AFTER_END_S = 0.2  # for output that is still in the pipe; a process left behind may hold it open
 
 
-@dataclass(frozen=True)
-class Patience:
+class Patience(NamedTuple):
     """How long to wait: until `deadline` (monotonic), and until `abandoned` says True."""
 
     seconds: float
@@ -41,8 +40,7 @@ class Patience:
         return time.monotonic() >= self.deadline or self.abandoned()
 
 
-@dataclass(frozen=True)
-class Printed:
+class Printed(NamedTuple):
     """code: its exit code, None when it had to be ended; then `over` says why."""
 
     code: int | None

@@ -7,12 +7,11 @@ Who reads which files is conda.py's and pixi.py's; who follows the recipe, activ
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 from ringbridge.errors import ActivationFailed
 
 
-@dataclass
 class Recipe:
     """What to do, in this order.
 
@@ -23,10 +22,15 @@ class Recipe:
     stamp      (path, mtime in ns, size) of every file behind this: it changes when they do
     """
 
-    variables: dict[str, str | None] = field(default_factory=dict)
-    scripts: list[str] = field(default_factory=list)
-    exports: dict[str, tuple[str, str]] = field(default_factory=dict)
-    stamp: list[tuple[str, int, int]] = field(default_factory=list)
+    def __init__(
+        self,
+        scripts: Sequence[str] = (),
+        exports: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
+        self.variables: dict[str, str | None] = {}
+        self.scripts = list(scripts)
+        self.exports = dict(exports or {})
+        self.stamp: list[tuple[str, int, int]] = []
 
     @property
     def needs_shell(self) -> bool:

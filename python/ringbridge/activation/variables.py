@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 
 from ringbridge.environment import Environment, is_condas_own
 
@@ -40,25 +39,6 @@ THREAD_COUNTS = (
 )
 
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What a user wants beside the environment's own; checked when it is made.
-
-    environ       has the last word
-    keep_environ  names of the host's variables to keep in any case (a star at the end: all that
-                  begin so), also where the environment's scripts set them; not those that say
-                  where the process runs, PATH and CONDA_PREFIX for example
-    threads       sets the usual thread-count variables
-    """
-
-    environ: Mapping[str, str] = field(default_factory=dict)
-    keep_environ: Collection[str] = ()
-    threads: int | None = None
-
-    def __post_init__(self) -> None:
-        _check(self.environ, self.keep_environ, self.threads)
 
 
 def scrubbed(base: Mapping[str, str], keep_environ: Collection[str] = ()) -> dict[str, str]:
@@ -108,21 +88,3 @@ def matches(name: str, patterns: Collection[str]) -> bool:
         name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
         for pattern in patterns
     )
-
-
-def _check(environ: Mapping[str, str], keep_environ: Collection[str], threads: int | None) -> None:
-    if isinstance(keep_environ, str):
-        raise TypeError(f"keep_environ must be a list of names: write [{keep_environ!r}]")
-    for name in keep_environ:
-        if not isinstance(name, str):
-            raise TypeError(f"keep_environ must be names, not {type(name).__name__}")
-    for name, value in environ.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"environ[{name!r}] must be a str, not {type(value).__name__}")
-        if not name or "=" in name or "\0" in name + value:
-            raise ValueError(f"environ[{name!r}]: not a name and value that a process can have")
-    if threads is not None:
-        if isinstance(threads, bool) or not isinstance(threads, int):
-            raise TypeError(f"threads must be an int, not {type(threads).__name__}")
-        if threads < 1:
-            raise ValueError(f"threads must be 1 or more, not {threads}")

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 
 from ringbridge import ActivationFailed
-from ringbridge.activation import Wishes, environ_for
+from ringbridge.activation import environ_for
 from ringbridge.environment import Environment
+from ringbridge.plan import Wishes
 
 
 def environ(
     environment: Environment, base: dict[str, str] | None = None, **wishes: Any
 ) -> dict[str, str]:
     """What a worker there gets from a host that has the variables `base`."""
-    return environ_for(environment, base or {}, Wishes(**wishes))
+    return environ_for(environment, base or {}, Wishes.of(**wishes))
 
 
 def failure(environment: Environment) -> str:

@@ -27,7 +27,7 @@ import atexit, sys
 sys.modules["numpy"] = None
 sys.path[:0] = {path!r}
 import ringbridge
-from ringbridge import _core, discovery, launch
+from ringbridge import _core, discovery, launch, plan
 array = b"x" * 100_000
 if {closed} or sys.version_info >= (3, 12):
     worker = ringbridge.Worker({python!r}, paths=[{here!r}])
@@ -38,8 +38,8 @@ if {closed} or sys.version_info >= (3, 12):
         worker.close()
 else:
     found = discovery.find({python!r})
-    plan = launch.Plan("sub", found, dict(PATH="/usr/bin"), paths=({here!r},))
-    child = launch.Start(plan).run()
+    wanted = plan.Plan("sub", found, dict(PATH="/usr/bin"), paths=({here!r},))
+    child = launch.Start(wanted).run()
     atexit.register(child.end)  # as a Worker does
     functions = child.channel.load("rbr_testing.basics", False, 30.0)[1]
     number = next(number for number, name, *_rest in functions if name == "echo")
