@@ -37,9 +37,10 @@ _lock = threading.RLock()
 def load(*environments: str | os.PathLike[str], minimum: str = "0.1.0") -> ModuleType:
     """The module `ringbridge`: the one loaded already, else the host's own, else the newest found.
 
-    `environments` are prefixes (conda, venv, pixi, plain) or interpreters. Without any it looks in
-    $RINGBRIDGE_ENV, ~/.conda/environments.txt and where conda and mamba keep theirs. Raises
-    ImportError, which says what was looked at and what to do.
+    `environments` are prefixes (conda, venv, pixi, plain), interpreters, or names of conda's or
+    mamba's: a word without a slash. Without any it looks in $RINGBRIDGE_ENV,
+    ~/.conda/environments.txt and where conda and mamba keep theirs. Raises ImportError, which says
+    what was looked at and what to do.
     """
     with _lock:
         if sys.modules.get("ringbridge"):
@@ -48,12 +49,14 @@ def load(*environments: str | os.PathLike[str], minimum: str = "0.1.0") -> Modul
         if not fits or sys.implementation.name != "cpython" or sys.version_info < (3, 9):
             needed = "CPython 3.9 or newer on 64-bit Linux"
             raise ImportError(f"ringbridge needs {needed}, and this is {_PYTHON} on {sys.platform}")
-        prefixes = [_prefix(each) for each in environments if os.fspath(each)] or _usual_prefixes()
+        prefixes = [found for each in environments if os.fspath(each) for found in _meant(each)]
+        prefixes = prefixes or ([] if any(environments) else _usual_prefixes())
         spec = importlib.util.find_spec("ringbridge")
         found = {_HOST: [spec.origin] if spec and spec.origin else []}
         found.update({repr(prefix): _copies(prefix) for prefix in prefixes})
         usable: list[tuple[bool, list[int], str, str]] = []
-        report = [] if prefixes else ["no environment was named, and none is in the usual places"]
+        wanted = " or ".join(map(repr, environments)) or "any environment"
+        report = [] if prefixes else [f"{wanted}: not in the usual places"]
         for place, files in found.items():
             report += [] if files else [f"{place}: no ringbridge there"]
             for file in files:
@@ -134,6 +137,12 @@ def _usual_prefixes() -> list[str]:
     wanted = os.environ.get("RINGBRIDGE_ENV")
     found = [place for place in found if os.path.isdir(place)]  # some are gone, and still listed
     return [_prefix(place) for place in ([wanted] if wanted else []) + found]
+
+
+def _meant(place: str | os.PathLike[str]) -> list[str]:
+    if isinstance(place, str) and os.sep not in place:
+        return [each for each in _usual_prefixes() if os.path.basename(each) == place]
+    return [_prefix(place)]
 
 
 def _prefix(place: str | os.PathLike[str]) -> str:

@@ -107,6 +107,8 @@ def _named(name: str) -> Environment:
 def _other_names(environment: Environment) -> tuple[str, ...]:
     """What else a person may call it: its folder, and an interpreter's file name."""
     folder = os.path.basename(environment.prefix)
+    if environment.kind == "pixi" and folder == "default":
+        return (folder, f"{environment.name}:default")
     if environment.kind == "plain":
         real = os.path.realpath(environment.python)
         return (folder, os.path.basename(environment.python), os.path.basename(real))
@@ -121,7 +123,13 @@ def _ambiguous(name: str, matches: list[Environment]) -> str:
 
 
 def _missing(name: str, seen: Survey) -> str:
-    lines = [f"no environment {name!r}"]
+    import difflib
+
+    names = [each.name for each in seen.found]
+    close = difflib.get_close_matches(name, names, n=1) or [
+        each for each in names if each.lower() == name.lower()
+    ]
+    lines = [f"no environment {name!r}" + (f": did you mean {close[0]!r}?" if close else "")]
     bare = [prefix for prefix in seen.without_python if os.path.basename(prefix) == name]
     lines += [f"  there is {prefix}, but no Python is installed in it" for prefix in bare]
     if os.path.isdir(name):

@@ -66,7 +66,12 @@ def at_prefix(prefix: str) -> Environment:
             kind = _kind(prefix) or "plain"
             return Environment(prefix, python, kind, _name(prefix, kind, python))
         looked_at.append(f"{python} ({problem})")
-    raise EnvironmentNotFound(f"no Python in {prefix}: looked at " + ", ".join(looked_at))
+    text = f"no Python in {prefix}: looked at " + ", ".join(looked_at)
+    for inside in (".pixi/envs/default", ".venv", "venv"):
+        if os.path.isdir(os.path.join(prefix, inside)):
+            text += f". It has an environment: give {os.path.join(prefix, inside)}"
+            break
+    raise EnvironmentNotFound(text)
 
 
 def _at_interpreter(python: str) -> Environment:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from ringbridge import _core, diagnosis, interrupts
 from ringbridge.activation import environ_for
+from ringbridge.activation.process import as_bytes
 from ringbridge.errors import (
     ActivationFailed,
     CallTimeout,
@@ -145,7 +146,7 @@ def _spawn(plan: Plan, environ: Mapping[str, str]) -> Child:
                 stdout=out_write,
                 stderr=err_write,
                 pass_fds=(worker_end,),
-                env=environ,
+                env=as_bytes(environ),
                 cwd=plan.cwd,
                 start_new_session=True,  # so that the terminal's Ctrl-C reaches only the host
             )

@@ -39,6 +39,8 @@ class Wishes(NamedTuple):
         threads: int | None = None,
     ) -> Wishes:
         """Checks what a user wrote."""
+        if environ is not None and not isinstance(environ, Mapping):
+            raise TypeError(f"environ must be a dict of variables, not {type(environ).__name__}")
         wishes = cls(dict(environ or {}), keep_environ, threads)
         _check_wishes(*wishes)
         return wishes

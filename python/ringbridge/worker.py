@@ -24,6 +24,7 @@ from ringbridge.errors import RingbridgeError
 from ringbridge.remote import Contents, RemoteModule
 
 if TYPE_CHECKING:
+    import logging
     from types import TracebackType
     from typing import SupportsIndex
 
@@ -216,6 +217,8 @@ class _Process:
                     self._started()
                 except Exception as error:
                     self._failed_early = error
+                    if not self.closed:
+                        _logger_of(self.plan.name).warning("%s", error)
 
     def _started(self) -> launch.Child:
         with self._lock:
@@ -281,3 +284,9 @@ class _Process:
                 pump.join(_OUTPUT_JOIN_S)
         finally:
             child.close()
+
+
+def _logger_of(name: str) -> logging.Logger:
+    import logging
+
+    return logging.getLogger(f"ringbridge.worker.{name}")

@@ -83,6 +83,30 @@ def test_what_is_kept_is_kept_from_scripts_and_the_user_has_the_last_word(tmp_pa
     assert result["CONDA_PREFIX"] == "/x"  # where it runs is not the host's to say
 
 
+def test_what_another_active_environment_has_set_does_not_arrive(tmp_path: Path) -> None:
+    """As deactivating it would do: its variables, and every path into it."""
+    active = conda_prefix(tmp_path / "active", {"env_vars": {"MODE": "theirs", "MINE": "theirs"}})
+    gis = conda_prefix(tmp_path / "gis")
+    inside = f"{active.prefix}/share"
+    base = {
+        "CONDA_PREFIX": active.prefix,
+        "MODE": "theirs",
+        "MINE": "changed since",
+        "JAVA_HOME": f"{active.prefix}/lib/jvm",
+        "XDG_DATA_DIRS": f"{inside}:/usr/share",
+        "KEPT": inside,
+        "PWD": inside,
+        "BESIDE": f"{active.prefix}-2/share",
+    }
+    result = environ(gis, base, keep_environ=["KEPT"])
+    assert not {"MODE", "JAVA_HOME"} & set(result)
+    expected = {"MINE": "changed since", "XDG_DATA_DIRS": "/usr/share", "KEPT": inside}
+    expected |= {"PWD": inside, "BESIDE": f"{active.prefix}-2/share"}
+    assert {name: result.get(name) for name in expected} == expected
+    itself = environ(active, base)
+    assert itself["JAVA_HOME"] == base["JAVA_HOME"], "its own stays its own"
+
+
 # ------------------------------------------------------------------------------------ the cache
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,8 +49,12 @@ def test_keywords_and_a_file_give_arguments_too(tmp_path: Path) -> None:
     file = tmp_path / "arguments.json"
     file.write_text("[1, 2]")
     assert run(add, "--input", str(file)).stdout == "3.0\n"
+    assert run("rbr_testing.basics:add", "3", "--input", str(file)).returncode == 1, "too many"
     file.write_text('{"left": 1, "right": 4}')
     assert run(add, "--input", str(file)).stdout == "5.0\n"
+    assert run(add, "--input", str(file), "--keyword", "right=6").stdout == "7.0\n"
+    file.write_text("{")
+    assert f"--input {file} is no JSON" in run(add, "--input", str(file)).stderr
     file.write_text("3")
     ended = run(add, "--input", str(file))
     assert (ended.returncode, "list of arguments or an object" in ended.stderr) == (2, True)
@@ -76,8 +82,6 @@ def test_what_the_function_prints_goes_to_stderr() -> None:
 
 
 def test_a_call_that_takes_too_long_ends(tmp_path: Path) -> None:
-    import os
-
     os.mkfifo(tmp_path / "fifo")
     ended = run("--timeout", "0.3", "rbr_testing.basics:block_for_ever", str(tmp_path / "fifo"))
     assert ended.returncode == 1
@@ -90,7 +94,7 @@ def test_folders_of_modules_can_be_given(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_called_is_told() -> None:
-    assert run("rbr_testing.basics:ANSWER").returncode == 2
+    assert run("rbr_testing.basics:ANSWER").returncode == 1
     assert "no function" in run("rbr_testing.basics:nope").stderr
     missing = ringbridge_command("run", "/no/such/env", "m:f")
     assert missing.returncode == 2
@@ -108,6 +112,15 @@ def test_output_that_nobody_takes_ends_the_command_without_a_traceback() -> None
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert ended.returncode == 1
     assert ended.stderr == "ringbridge: [Errno 28] No space left on device\n"
+
+
+def test_the_result_is_json_whatever_the_locale_is() -> None:
+    command = [sys.executable, "-m", "ringbridge", "run", sys.executable]
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    told = subprocess.check_output(
+        [*command, "rbr_testing.basics:echo", '"\u00e4\U0001f389"'], cwd=HERE, env=environ
+    )
+    assert json.loads(told) == "\u00e4\U0001f389"
 
 
 def test_a_closed_stdout_is_no_error() -> None:

@@ -169,6 +169,7 @@ def test_pixi_projects_here_and_above_are_found(
     monkeypatch.chdir(inside)
     assert names() == ["terrain", "terrain:gpu"]
     assert find("terrain").prefix == str(home / "terrain/.pixi/envs/default")
+    assert find("terrain:default") == find("terrain")
     assert find("gpu") == find("terrain:gpu")
     assert find("gpu").kind == "pixi"
 
@@ -281,6 +282,11 @@ def test_a_user_without_a_home_finds_what_variables_name(
     assert find("gis").prefix == str(home / "root/envs/gis")
 
 
+def test_a_projects_folder_leads_to_its_environment(home: Path) -> None:
+    prefix = conda(home / "terrain/.pixi/envs/default")
+    assert f"It has an environment: give {prefix}" in not_found(str(home / "terrain"))
+
+
 def test_two_venvs_on_one_interpreter_are_two(home: Path) -> None:
     base = executable(home / "py/bin/python3.12")
     for name in ("a", "b"):
@@ -301,7 +307,8 @@ def test_this_machines_own_interpreters_are_among_all(monkeypatch: pytest.Monkey
 def test_a_missing_name_lists_what_was_found_and_where_it_looked(home: Path) -> None:
     gis = conda(home / "miniforge3/envs/gis")
     text = not_found("giz")
-    assert text.startswith("no environment 'giz'\n")
+    assert text.startswith("no environment 'giz': did you mean 'gis'?\n")
+    assert not_found("quite-another").startswith("no environment 'quite-another'\n")
     assert f"gis  (conda, Python 3.12.1)  {gis}" in text
     assert f"{home}/.conda/environments.txt: nothing" in text
     assert f"{home}/miniforge3: 2" in text

@@ -137,7 +137,7 @@ def test_an_interpreter_that_dies_at_its_start(
 def test_a_broken_activate_script(tmp_path: Path, capsys: Capsys) -> None:
     bad = script(working_prefix(tmp_path), "a.sh", "echo 'no licence' >&2\nexit 2\n")
     told = cause(capsys, tmp_path / "env")
-    assert told.startswith(f"activation: broken: {bad} ended the shell with exit code 2")
+    assert told == f"activation: broken: {bad} ended the shell with exit code 2"
 
 
 def working_prefix(tmp_path: Path) -> Any:
@@ -231,6 +231,19 @@ def test_a_dev_shm_that_is_too_small() -> None:
     assert done.returncode == 0, "workers start all the same, on memory files"
     assert lines[-1].startswith("It works. Of note: /dev/shm: too small: 1.0 MiB of 1.0 MiB free")
     assert any(text.startswith("ok   small call:") for text in lines)
+
+
+def test_an_effect_that_cannot_be_kept_is_told(
+    tmp_path: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = working_prefix(tmp_path)
+    script(made, "a.sh", "export A=1\n")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    code, text = doctor(capsys, made.prefix)
+    assert code == 0
+    assert "note activation:" in text
+    assert "1 script; effect: run now, at every start, since it cannot be kept: " in text
 
 
 def test_what_dead_processes_left_is_told(tmp_path: Path, capsys: Capsys) -> None:

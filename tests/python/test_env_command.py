@@ -63,6 +63,20 @@ def test_list_tells_where_it_looked_and_what_has_no_python(
     assert f"  {tmp_path}: 2\n" in text
 
 
+def test_list_marks_names_that_several_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for root in ("a", "b"):
+        for name in ("gis", f"only-{root}"):
+            python = Path(conda_prefix(tmp_path / root / "envs" / name).python)
+            python.parent.mkdir()
+            python.symlink_to("/bin/true")
+    monkeypatch.setenv("CONDA_ENVS_PATH", f"{tmp_path}/a/envs:{tmp_path}/b/envs")
+    text = out(capsys, "list")
+    assert "gis: 2 have this name; give the path of one\n" in text
+    assert "only-a: " not in text
+
+
 def test_show_tells_versions_and_what_activation_changes(
     conda: Facts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,13 +107,16 @@ def test_show_says_why_no_worker_starts(
 ) -> None:
     text = out(capsys, "show", gis.prefix, code=1)
     assert "NO WORKER STARTS" in text
+    assert "packages     not known: no worker starts\n" in text
     assert "exit code 3" in text
 
 
 def test_capture_runs_the_scripts_and_keeps_their_effect(
     gis: Environment, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    script(gis, "b.sh", "no-such-command\nexport B=1\n")
     text = out(capsys, "capture", gis.prefix)
+    assert "    | " in text and "no-such-command: command not found" in text
     assert f"GDAL_DATA={gis.prefix}/share/gdal\n" in text
     entry = cache.load(gis.prefix)
     assert entry is not None
@@ -118,7 +135,10 @@ def test_what_a_shell_has_is_kept_until_it_is_forgotten(
     monkeypatch.setenv("LD_LIBRARY_PATH", "/of/the/shell")
     monkeypatch.setenv("PATH", f"{gis.prefix}/bin:/usr/bin:/bin")
     monkeypatch.setenv("DISPLAY", ":7")
+    monkeypatch.setenv("PYTHONHOME", "/of/another/python")
     out(capsys, "capture", "--shell", gis.prefix)
+    assert main(["env", "capture", gis.prefix]) == 1
+    assert "captured from a shell, and would be lost" in capsys.readouterr().err
     script(gis, "b.sh", "exit 1\n")  # changed since: what was captured by hand holds
     worker = environ_for(find(gis.prefix), {"PATH": "/host", "DISPLAY": ":0", "PROJ_LIB": "/host"})
     expected = {
@@ -128,7 +148,7 @@ def test_what_a_shell_has_is_kept_until_it_is_forgotten(
         "DISPLAY": ":0",
     }
     assert {name: worker.get(name) for name in expected} == expected
-    assert "PROJ_LIB" not in worker
+    assert not {"PROJ_LIB", "PYTHONHOME"} & set(worker)
 
 
 def test_a_shell_with_another_environment_is_refused(

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -24,7 +26,7 @@ def write(folder: Path, name: str, text: str) -> str:
 
 def run(*paths: str, timeout_s: float = 20.0, **environ: str) -> dict[str, str]:
     recipe = Recipe(scripts=list(paths))
-    return scripts.variables_after(recipe, {"PATH": PATH, **environ}, Patience.of(timeout_s))
+    return scripts.variables_after(recipe, {"PATH": PATH, **environ}, Patience.of(timeout_s))[0]
 
 
 def failure(*paths: str, timeout_s: float = 20.0) -> str:
@@ -61,7 +63,7 @@ def test_odd_names_of_scripts_are_no_trouble(tmp_path: Path) -> None:
 def export(exports: dict[str, str], *paths: str, **environ: str) -> dict[str, str]:
     made = {name: (value, "/p/pixi.toml") for name, value in exports.items()}
     recipe = Recipe(scripts=list(paths), exports=made)
-    return scripts.variables_after(recipe, {"PATH": PATH, **environ}, Patience.of(20.0))
+    return scripts.variables_after(recipe, {"PATH": PATH, **environ}, Patience.of(20.0))[0]
 
 
 def test_exports_see_what_came_before_them(tmp_path: Path) -> None:
@@ -228,3 +230,21 @@ def test_the_names_in_scripts_are_what_they_may_look_at(tmp_path: Path) -> None:
     script = write(tmp_path, "a.sh", 'export A="${B:-$C}"; eval "D_1=x" # E\n')
     recipe = Recipe(scripts=[script], exports={"F": ("$G", "/p")})
     assert scripts.names_in(recipe) >= {"A", "B", "C", "D_1", "E", "F", "G"}
+
+
+def test_a_host_with_an_old_locale_passes_any_letter(tmp_path: Path) -> None:
+    script = write(tmp_path, "a.sh", "export A=$IN\n")
+    code = f"""
+from ringbridge.activation import scripts
+from ringbridge.activation.process import Patience
+from ringbridge.activation.recipe import Recipe
+environ = {{"PATH": {PATH!r}, "IN": chr(0xe4)}}
+after = scripts.variables_after(Recipe(scripts=[{script!r}]), environ, Patience.of(20.0))[0]
+print(ascii(after["A"]))
+"""
+    old = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PATH": PATH}
+    done = subprocess.run([sys.executable, "-c", code], env=old, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (
+        "'\\udcc3\\udca4'\n",
+        "",
+    )  # its two bytes, as ASCII has it

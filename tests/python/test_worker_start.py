@@ -65,13 +65,14 @@ def test_the_first_use_waits_for_it(make_worker: MakeWorker, held_start: tuple[P
 
 
 def test_what_went_wrong_is_raised_at_the_first_use(
-    make_worker: MakeWorker, held_start: tuple[Path, Path]
+    make_worker: MakeWorker, held_start: tuple[Path, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     prefix, fifo = held_start
     worker = make_worker(prefix, wait=False)
     fifo.write_text("stop\n")
     with pytest.raises(ringbridge.ActivationFailed, match=r"wait\.sh ended the shell"):
         worker.load("operator")
+    assert "wait.sh ended the shell" in caplog.text, "also where nobody uses it"
     opener = threading.Thread(target=fifo.write_text, args=["go\n"])
     opener.start()
     assert worker.load("operator").neg(5) == -5, "the next use tries again"

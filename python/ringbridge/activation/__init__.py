@@ -8,7 +8,7 @@ and what the user sets.
 
 from __future__ import annotations
 
-import contextlib
+import os
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -48,6 +48,8 @@ class Activation:
     recipe  what its files say
     before  the variables that its scripts begin with
     source  after environ(): where the scripts' effect came from
+    unkept  after environ(): why their effect could not be kept; empty when it could
+    said    after run(): what the scripts printed
 
     Raises ActivationFailed for a file that is not what it has to be.
     """
@@ -64,7 +66,7 @@ class Activation:
         self._wishes = wishes or Wishes()
         self._patience = patience or Patience.of(SCRIPTS_S)
         self._static = variables.of_environment(environment, base)
-        self.before = variables.scrubbed(base, self._wishes.keep_environ)
+        self.before = self._of_host()
         self.before.update(self._static)
         self.recipe = self._recipe()
         for name, value in self.recipe.variables.items():
@@ -73,6 +75,23 @@ class Activation:
             else:
                 self.before[name] = value
         self.source: Source = "no scripts"
+        self.said = ""
+        self.unkept = ""
+
+    def _of_host(self) -> dict[str, str]:
+        """The host's variables, scrubbed; and without what another environment, which is active in
+        the host, has set."""
+        keep = self._wishes.keep_environ
+        result = variables.scrubbed(self._base, keep)
+        for name in ("CONDA_PREFIX", "VIRTUAL_ENV"):
+            active = self._base.get(name, "").rstrip("/")
+            if not os.path.isabs(active) or active == self._environment.prefix:
+                continue
+            for variable, value in conda.variables_of(active).items():
+                if result.get(variable) == value and not variables.matches(variable, keep):
+                    del result[variable]
+            result = variables.without_places_in(active, result, keep)
+        return result
 
     def _recipe(self) -> Recipe:
         recipe = Recipe()
@@ -106,8 +125,10 @@ class Activation:
             return dict(self.before)
         after, fresh = self.run()
         self.source = "run now"
-        with contextlib.suppress(OSError):  # without a cache it is done again next time
+        try:
             cache.store(fresh)
+        except OSError as error:  # without a cache it is done again next time
+            self.unkept = str(error)
         return after
 
     def run(self) -> tuple[dict[str, str], cache.Entry]:
@@ -118,7 +139,7 @@ class Activation:
         from ringbridge.activation import scripts
 
         seen = scripts.names_in(self.recipe)  # before they run: one may write into another
-        after = scripts.variables_after(self.recipe, self.before, self._patience)
+        after, self.said = scripts.variables_after(self.recipe, self.before, self._patience)
         return after, cache.Entry.of(
             self._environment.prefix,
             self.recipe,

@@ -11,6 +11,7 @@ runs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 
@@ -37,6 +38,14 @@ def read(prefix: str, recipe: Recipe) -> None:
     for script in scripts:
         stamp(script, recipe)
     recipe.scripts += scripts
+
+
+def variables_of(prefix: str) -> dict[str, str]:
+    """What an environment's files set by themselves, as far as they can be read."""
+    recipe = Recipe()
+    with contextlib.suppress(ActivationFailed):
+        read(prefix, recipe)
+    return {name: value for name, value in recipe.variables.items() if value is not None}
 
 
 def _files_in(folder: str) -> list[str]:

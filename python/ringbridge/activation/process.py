@@ -62,7 +62,7 @@ def run(command: Sequence[str], environ: Mapping[str, str], patience: Patience) 
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=environ,
+                env=as_bytes(environ),
                 cwd=os.sep,
                 start_new_session=True,
             )
@@ -76,6 +76,18 @@ def run(command: Sequence[str], environ: Mapping[str, str], patience: Patience) 
     finally:
         if process is not None:
             _finish(process)
+
+
+def as_bytes(environ: Mapping[str, str]) -> dict[bytes, bytes]:
+    """For a process: where the host's locale has no code for a character, it is UTF-8."""
+    return {_encoded(name): _encoded(value) for name, value in environ.items()}
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return os.fsencode(text)
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape")
 
 
 def _followed(process: subprocess.Popen[bytes], patience: Patience) -> tuple[bytes, bytes]:

@@ -36,8 +36,9 @@ _PRIVATE_OUT, _PRIVATE_ERR = 18, 19
 
 def variables_after(
     recipe: Recipe, environ: Mapping[str, str], patience: Patience
-) -> dict[str, str]:
-    """The variables after the recipe's scripts and exports, for a shell that begins with `environ`.
+) -> tuple[dict[str, str], str]:
+    """The variables after the recipe's scripts and exports, for a shell that begins with `environ`;
+    and what the scripts printed.
 
     Raises ActivationFailed, with the script's name and its own output, and leaves no process
     behind then.
@@ -61,7 +62,8 @@ def variables_after(
     if not found:
         said = done.err.replace(mark.encode(), b" ")
         raise ActivationFailed(f"{env} did not list the variables{_quoted(said)}")
-    return _variables(listing, environ)
+    said = b"".join(done.err.split(mark.encode())[0::2])
+    return _variables(listing, environ), said.decode("utf-8", "backslashreplace").strip()
 
 
 def names_in(recipe: Recipe) -> set[str]:

@@ -38,6 +38,7 @@ THREAD_COUNTS = (
     *("VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS", "BLIS_NUM_THREADS"),
 )
 
+_OF_THE_PROCESS = ("HOME", "PWD", "OLDPWD", "TMPDIR", "XDG_RUNTIME_DIR")
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -48,6 +49,22 @@ def scrubbed(base: Mapping[str, str], keep_environ: Collection[str] = ()) -> dic
         for name, value in base.items()
         if matches(name, keep_environ) or not matches(name, SCRUBBED)
     }
+
+
+def without_places_in(
+    folder: str, variables: Mapping[str, str], keep_environ: Collection[str] = ()
+) -> dict[str, str]:
+    """The variables without the paths in a folder: of a list those parts are left out, and what
+    has no other part is taken away."""
+    result = {}
+    for name, value in variables.items():
+        parts = value.split(":")
+        left = [part for part in parts if part != folder and not part.startswith(f"{folder}/")]
+        if len(left) == len(parts) or matches(name, (*_OF_THE_PROCESS, *keep_environ)):
+            result[name] = value
+        elif any(left):
+            result[name] = ":".join(left)
+    return result
 
 
 def of_environment(environment: Environment, base: Mapping[str, str]) -> dict[str, str]:

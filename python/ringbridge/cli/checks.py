@@ -85,6 +85,8 @@ def _shared_memory() -> Check:
     except OSError as error:
         return Check("/dev/shm", "note", f"not there ({error.strerror}): {instead}")
     text = f"{plain.size(usage.free)} of {plain.size(usage.total)} free"
+    if os.statvfs(running.SHARED_MEMORY).f_flag & os.ST_RDONLY:
+        return Check("/dev/shm", "note", f"may only be read: {instead}")
     if usage.free >= SHM_BYTES_MIN:
         return Check("/dev/shm", "ok", text)
     if usage.total < SHM_BYTES_MIN:

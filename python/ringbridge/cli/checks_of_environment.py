@@ -19,10 +19,13 @@ import ringbridge
 from ringbridge import builds, discovery
 from ringbridge.activation import Activation, cache, environ_for
 from ringbridge.activation.recipe import Recipe
-from ringbridge.cli import effect
+from ringbridge.cli import effect, plain
 from ringbridge.cli.checks import Check
 from ringbridge.environment import Environment
 
+_INSTALL_A_WHEEL = (
+    "install the wheel for all Pythons (`make wheel`) in this host, so that it serves it"
+)
 _KEPT = "kept activation"  # a stale one is no reason that no worker starts
 _PROBE = """
 import json, platform, sys
@@ -75,13 +78,18 @@ def _activation(found: Environment) -> Iterator[Check]:
         other = activation.differs(entry) if entry else []
         told = effect.of(found, os.environ)
     except ringbridge.ActivationFailed as error:
-        advice = "mend or remove that script or file, and try again"
+        advice = (
+            "mend or remove that script or file; one that only takes long: "
+            "Worker(start_timeout=); or keep what a shell has: `ringbridge env capture --shell`"
+        )
         yield Check("activation", "FAIL", f"broken: {error}", advice)
         return
-    count = (
-        f"{len(activation.recipe.scripts)} scripts; effect: " if activation.recipe.scripts else ""
-    )
-    yield Check("activation", "ok", f"{count}{told.source}")
+    count = f"{plain.count(len(told.scripts), 'script')}; effect: " if told.scripts else ""
+    if told.unkept:
+        text = f"{count}{told.source}, at every start, since it cannot be kept: {told.unkept}"
+        yield Check("activation", "note", text, "make the user's cache folder writable")
+    else:
+        yield Check("activation", "ok", f"{count}{told.source}")
     if entry is not None:
         yield _kept(found, activation.recipe, entry, other)
     yield Check("variables set", "ok", ", ".join(sorted(told.set)) or "none")
@@ -172,13 +180,13 @@ def _build_for(found: Environment, python: builds.Kind) -> Iterator[Check]:
             f"no build for CPython {name} on {machine}: this copy has "
             f"{', '.join(build.abi for build in ours.builds)}; ringbridge installed there: {there}"
         )
-        yield Check("build", "FAIL", text, f"install it there: {pip} ringbridge")
+        yield Check("build", "FAIL", text, f"{_INSTALL_A_WHEEL}; or there: {pip} WHEEL")
     elif builds.numbers(theirs.version) < builds.numbers(ours.version):
         text = (
             f"old ringbridge on the other side: {theirs.version} in {theirs.folder}, "
             f"and {ours.version} here"
         )
-        yield Check("build", "FAIL", text, f"bring it to the same version: {pip} ringbridge")
+        yield Check("build", "FAIL", text, f"{_INSTALL_A_WHEEL}; or there: {pip} WHEEL")
     else:
         yield Check("build", "ok", f"its own copy serves it ({theirs.version} in {theirs.folder})")
 

@@ -42,7 +42,7 @@ def doctor(options: argparse.Namespace) -> int:
         if not options.json:
             _show(check)
     failed = [check for check in seen if check.state == "FAIL"]
-    cause = f"{failed[0].what}: {failed[0].text.splitlines()[0]}" if failed else None
+    cause = f"{failed[0].what}: {_one_line(failed[0].text)}" if failed else None
     if options.json:
         document = {"ok": not failed, "cause": cause, "checks": [asdict(check) for check in seen]}
         print(json.dumps(document, indent=1))
@@ -64,6 +64,10 @@ def _checks(env: str | None) -> Iterator[Check]:
         from ringbridge.cli import checks_of_environment
 
         yield from checks_of_environment.environment(env)
+
+
+def _one_line(text: str) -> str:
+    return text.splitlines()[0].removesuffix("; it printed:")
 
 
 def _show(check: Check) -> None:

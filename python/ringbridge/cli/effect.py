@@ -14,12 +14,13 @@ from ringbridge.environment import Environment
 @dataclass(frozen=True)
 class Effect:
     """`set`: the variables that get another value; `removed`: those that are taken away; `source`:
-    where the scripts' part of it came from."""
+    where the scripts' part of it came from; `unkept`: why that could not be kept."""
 
     scripts: list[str]
     source: str
     set: dict[str, str]
     removed: list[str]
+    unkept: str
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -38,4 +39,5 @@ def of(environment: Environment, base: Mapping[str, str]) -> Effect:
         source=activation.source,
         set={name: after for name, (_before, after) in changes.items() if after is not None},
         removed=[name for name, (_before, after) in changes.items() if after is None],
+        unkept=activation.unkept,
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _FAILED = 1
 _LINE_COLUMNS = 120
+_LOOKED_FOR = "numpy, numba, scipy, rasterio, geopandas, pyarrow, torch, GDAL, PROJ"
 # A login session's own, and the shell's: not the environment's doing, and other in every session.
 _SESSION = (
     *("HOME", "USER", "LOGNAME", "SHELL", "MAIL", "HOSTNAME", "TMPDIR", "TZ"),
@@ -30,6 +32,8 @@ _SESSION = (
     *("DBUS_*", "SSH_*", "GPG_*", "SESSION_MANAGER", "DESKTOP_SESSION", "GNOME_*", "KDE_*"),
     *("INVOCATION_ID", "JOURNAL_STREAM"),
 )
+# What would break the environment's Python, whatever the shell needs it for.
+_NEVER = ("PYTHON*", "__PYVENV_LAUNCHER__", "PIP_*", "LD_PRELOAD")
 
 
 def add_to(verbs: _Verbs) -> None:
@@ -101,6 +105,9 @@ def _list(options: argparse.Namespace) -> int:
             plain.say(line)
     else:
         plain.say("No environment was found.")
+    names = Counter(each["name"] for each in documents)
+    for name in (name for name, count in names.items() if count > 1):
+        plain.say(f"{plain.printable(name)}: {names[name]} have this name; give the path of one")
     for prefix in survey.without_python:
         plain.say(f"without a Python: {plain.printable(prefix)}")
     if options.places:
@@ -163,7 +170,8 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
         yield f"ringbridge   a worker starts, with {copy}"
     named = {n: v for n, v in versions.items() if not n.startswith("ringbridge") and n != "python"}
     listed = ", ".join(f"{name} {version}" for name, version in named.items())
-    yield f"packages     {listed or 'none of those that are looked for'}"
+    unknown = "not known: no worker starts" if document["problem"] else "none of " + _LOOKED_FOR
+    yield f"packages     {listed or unknown}"
     yield from _activation_lines(document["activation"])
 
 
@@ -171,7 +179,8 @@ def _activation_lines(told: dict[str, Any] | None) -> Iterator[str]:
     if told is None:
         return
     scripts = told["scripts"]
-    yield f"activation   {f'{len(scripts)} scripts; effect: ' if scripts else ''}{told['source']}"
+    count = f"{plain.count(len(scripts), 'script')}; effect: " if scripts else ""
+    yield f"activation   {count}{told['source']}"
     for script in scripts:
         yield f"    script   {plain.printable(script)}"
     for name, value in sorted(told["set"].items()):
@@ -194,12 +203,20 @@ def _capture(options: argparse.Namespace) -> int:
         changes = _of_shell(environment)
         entry = cache.Entry.of(environment.prefix, activation.recipe, changes, by_hand=True)
     else:
+        kept = cache.load(environment.prefix)
+        if kept is not None and kept.by_hand:
+            raise ringbridge.ActivationFailed(
+                "what is kept was captured from a shell, and would be lost: say --forget first, or "
+                "--shell to capture it anew"
+            )
         entry = activation.run()[1]
+        for line in activation.said.splitlines():
+            plain.say(f"    | {plain.printable(line)}")
     path = cache.store(entry)
     for name, (_before, after) in sorted(entry.changes.items()):
         shown = f"{name}={after}" if after is not None else f"{name} (removed)"
         plain.say(plain.printable(shown, _LINE_COLUMNS))
-    plain.say(f"{len(entry.changes)} variables are kept in {plain.printable(path)}")
+    plain.say(f"{plain.count(len(entry.changes), 'variable')} kept in {plain.printable(path)}")
     return 0
 
 
@@ -213,5 +230,7 @@ def _of_shell(environment: Environment) -> cache.Changes:
             f"VIRTUAL_ENV {active[1]!r}): activate it here, and run this again"
         )
     return {
-        name: (None, value) for name, value in os.environ.items() if not matches(name, _SESSION)
+        name: (None, value)
+        for name, value in os.environ.items()
+        if not matches(name, (*_SESSION, *_NEVER))
     }

@@ -36,6 +36,11 @@ def _columns(text: str) -> int:
     )
 
 
+def count(number: int, what: str) -> str:
+    """1 script, 2 scripts"""
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
 def size(count: int | None) -> str:
     if count is None:
         return "-"

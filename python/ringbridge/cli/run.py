@@ -26,9 +26,9 @@ def add_to(verbs: _Verbs) -> None:
         "run",
         help="call a function in an environment, and print its result",
         description="Calls a function in a worker and prints its result as JSON; numpy arrays and "
-        "scalars become lists and numbers. What the function prints goes to stderr. Exit code 1: "
-        "it raised, did not end in time, is not there, or its result is nothing that JSON has; 2: "
-        "there is no worker to call it in.",
+        "scalars become lists and numbers, NaN stays NaN. What the function prints goes to stderr. "
+        "Exit code 1: it raised, did not end in time, is not there, or its result is nothing that "
+        "JSON has; 2: there is no worker to call it in.",
     )
     parser.add_argument("env", metavar="ENV", help="a name, a prefix, or an interpreter's path")
     parser.add_argument("target", metavar="module:function", type=_target)
@@ -36,6 +36,7 @@ def add_to(verbs: _Verbs) -> None:
         "arguments",
         metavar="ARG",
         nargs="*",
+        default=[],
         help='JSON (3, 2.5, null, [1, 2], {"a": true}), anything else is a str; put -- before the '
         "first that begins with -",
     )
@@ -50,7 +51,8 @@ def add_to(verbs: _Verbs) -> None:
     parser.add_argument(
         "--input",
         metavar="FILE",
-        help="JSON from a file, or from stdin (-): a list of arguments, or an object of keywords",
+        help="JSON from a file, or from stdin (-): a list of arguments, which come before those "
+        "of the command line, or an object of keywords, which those of the command line replace",
     )
     parser.add_argument(
         "--path",
@@ -83,26 +85,38 @@ def run(options: argparse.Namespace) -> int:
     keywords = dict(options.keyword)
     try:
         _add_input(options.input, arguments, keywords)
-        with ringbridge.Worker(
-            options.env, paths=options.path or [os.getcwd()], call_timeout=options.timeout
-        ) as worker:
-            return _call(worker, module, function, arguments, keywords)
+        worker = ringbridge.Worker(
+            options.env, paths=options.path or [_here()], call_timeout=options.timeout
+        )
     except (ringbridge.RingbridgeError, ValueError, OSError) as error:
         return _complain(str(error), _NOT_STARTED)
+    with worker:
+        return _call(worker, module, function, arguments, keywords)
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise ValueError("the working folder has been removed: say --path DIR") from None
 
 
 def _add_input(file: str | None, arguments: list[Any], keywords: dict[str, Any]) -> None:
     if file is None:
         return
-    if file == "-":
-        content = json.load(sys.stdin)
-    else:
-        with open(file, encoding="utf-8") as opened:
-            content = json.load(opened)
+    try:
+        if file == "-":
+            content = json.load(sys.stdin)
+        else:
+            with open(file, encoding="utf-8") as opened:
+                content = json.load(opened)
+    except ValueError as error:
+        raise ValueError(f"--input {file} is no JSON: {error}") from None
     if isinstance(content, list):
-        arguments += content
+        arguments[:0] = content
     elif isinstance(content, dict):
-        keywords.update(content)
+        for name, value in content.items():
+            keywords.setdefault(name, value)  # what the command line says comes first
     else:
         raise ValueError(f"{file} must hold a list of arguments or an object of keywords")
 
@@ -117,8 +131,10 @@ def _call(
     try:
         target = getattr(worker.load(module), function)
         if not callable(target):
-            return _complain(f"{module}:{function} is a value, not a function", _NOT_STARTED)
-        text = json.dumps(target(*arguments, **keywords), default=_as_json, ensure_ascii=False)
+            return _complain(f"{module}:{function} is a value, not a function", _FAILED)
+        escaped = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+        result = target(*arguments, **keywords)
+        text = json.dumps(result, default=_as_json, ensure_ascii=escaped)
     except Exception as error:
         if isinstance(error.__cause__, ringbridge.RemoteTraceback):
             print(str(error.__cause__).rstrip("\n"), file=sys.stderr)

@@ -204,6 +204,7 @@ def stop_and_go_on(pid: int, seed: int, rounds: int) -> None:
 def interrupt_starts(seed: int, rounds: int) -> None:
     """Neither a process nor a descriptor may be left, wherever the interrupt came."""
     rng = random.Random(seed)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
     with tempfile.TemporaryDirectory() as folder:
         prefix = conda_like(Path(folder))
         os.environ["XDG_CACHE_HOME"] = folder
