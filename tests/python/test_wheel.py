@@ -109,13 +109,14 @@ def test_abi3_alone_serves_3_11_and_newer_and_says_so_to_older_ones(
     python: str, abi3_only: Path
 ) -> None:
     code = """if True:
+        import sys
         import ringbridge
         try:
             ringbridge.Worker
         except ImportError as error:
             print(error)
         else:
-            print(ringbridge.worker.launch._core.__file__)
+            print(sys.modules["ringbridge._core"].__file__)
     """
     version = version_of(python)
     said = said_by(python, code, package_in=abi3_only)
