@@ -19,8 +19,10 @@ from ringbridge.environment import (
     Environment,
     EnvironmentLike,
     at_path,
+    cache_home,
     home,
     is_conda,
+    is_venv,
     pixi_home,
 )
 from ringbridge.errors import EnvironmentNotFound
@@ -297,14 +299,14 @@ def _of_venv(user: str, here: str) -> Iterator[Place]:
     if active:
         yield Place("VIRTUAL_ENV", (active,))
     around = [os.path.join(each, name) for each in _upwards(here) for name in (".venv", "venv")]
-    yield Place(f".venv and venv in {here} and above it", tuple(filter(_is_venv, around)))
+    yield Place(f".venv and venv in {here} and above it", tuple(filter(is_venv, around)))
     folders = [
         os.environ.get("WORKON_HOME") or os.path.join(user, ".virtualenvs"),
         os.path.join(user, ".local", "share", "virtualenvs"),
-        os.path.join(_cache_home(user), "pypoetry", "virtualenvs"),
+        os.path.join(cache_home() or _NO_HOME, "pypoetry", "virtualenvs"),
     ]
     for folder in _unique(folders):
-        yield Place(folder, tuple(filter(_is_venv, _folders_in(folder))))
+        yield Place(folder, tuple(filter(is_venv, _folders_in(folder))))
 
 
 def _of_interpreters(user: str) -> Iterator[Place]:
@@ -322,10 +324,6 @@ def _of_interpreters(user: str) -> Iterator[Place]:
     yield Place("python3 on PATH", tuple(_unique(found)))
 
 
-def _is_venv(prefix: str) -> bool:
-    return os.path.isfile(os.path.join(prefix, "pyvenv.cfg"))
-
-
 # --------------------------------------------------------------------------------- file system
 
 
@@ -334,10 +332,6 @@ def _working_folder() -> str:
         return os.getcwd()
     except OSError:  # it has been removed
         return os.sep
-
-
-def _cache_home(user: str) -> str:
-    return os.environ.get("XDG_CACHE_HOME") or os.path.join(user, ".cache")
 
 
 def _upwards(folder: str) -> Iterator[str]:

@@ -95,6 +95,14 @@ def home() -> str | None:
     return path if os.path.isabs(path) else None
 
 
+def cache_home() -> str | None:
+    """Where programs keep what they can make again; None: there is no such place."""
+    path = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(path):  # its specification wants it so
+        path = os.path.join(home() or "", ".cache")
+    return path if os.path.isabs(path) else None
+
+
 def is_condas_own(prefix: str) -> bool:
     """Whether conda itself is installed in this prefix: the one that it calls base."""
     return os.path.isdir(os.path.join(prefix, "condabin"))
@@ -105,13 +113,16 @@ def is_conda(prefix: str) -> bool:
     return os.path.isdir(os.path.join(prefix, "conda-meta"))
 
 
+def is_venv(prefix: str) -> bool:
+    """Whether venv or virtualenv made this folder."""
+    return os.path.isfile(os.path.join(prefix, "pyvenv.cfg"))
+
+
 def _kind(prefix: str) -> Kind | None:
     if is_conda(prefix):
         is_global = os.path.dirname(os.path.dirname(prefix)) == pixi_home()
         return "pixi" if is_global or pixi_project(prefix) else "conda"
-    if os.path.isfile(os.path.join(prefix, "pyvenv.cfg")):
-        return "venv"
-    return None
+    return "venv" if is_venv(prefix) else None
 
 
 def pixi_project(prefix: str) -> str | None:

@@ -57,13 +57,18 @@ def _check_wishes(
     for name, value in environ.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"environ[{name!r}] must be a str, not {type(value).__name__}")
-        if not name or "=" in name or "\0" in name + value:
+        if not is_variable(name, value):
             raise ValueError(f"environ[{name!r}]: not a name and value that a process can have")
     if threads is not None:
         if isinstance(threads, bool) or not isinstance(threads, int):
             raise TypeError(f"threads must be an int, not {type(threads).__name__}")
         if threads < 1:
             raise ValueError(f"threads must be 1 or more, not {threads}")
+
+
+def is_variable(name: str, value: str) -> bool:
+    """Whether a process can have it in its environment."""
+    return bool(name) and "=" not in name and "\0" not in name + value
 
 
 class Limits(NamedTuple):

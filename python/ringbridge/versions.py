@@ -16,7 +16,7 @@ from typing import Any
 from ringbridge import __file__ as _package_file
 from ringbridge import __version__
 
-_PACKAGES = ("numpy", "numba", "scipy", "rasterio", "geopandas", "pyarrow", "torch")
+PACKAGES = ("numpy", "numba", "scipy", "rasterio", "geopandas", "pyarrow", "torch")
 
 
 def told() -> dict[str, str]:
@@ -28,7 +28,7 @@ def _told() -> Iterator[tuple[str, str]]:
     yield "python", platform.python_version()
     yield "ringbridge", __version__
     yield "ringbridge_folder", os.path.dirname(str(_package_file))
-    for name in _PACKAGES:
+    for name in PACKAGES:
         try:
             yield name, metadata.version(name)
         except metadata.PackageNotFoundError:

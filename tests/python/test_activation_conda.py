@@ -97,14 +97,43 @@ def test_what_another_active_environment_has_set_does_not_arrive(tmp_path: Path)
         "KEPT": inside,
         "PWD": inside,
         "BESIDE": f"{active.prefix}-2/share",
+        "PATH": f"{active.prefix}/bin:{active.prefix}/libexec/x:/usr/bin",
     }
     result = environ(gis, base, keep_environ=["KEPT"])
     assert not {"MODE", "JAVA_HOME"} & set(result)
     expected = {"MINE": "changed since", "XDG_DATA_DIRS": "/usr/share", "KEPT": inside}
     expected |= {"PWD": inside, "BESIDE": f"{active.prefix}-2/share"}
     assert {name: result.get(name) for name in expected} == expected
+    assert result["PATH"] == f"{gis.prefix}/bin:/usr/bin"
     itself = environ(active, base)
     assert itself["JAVA_HOME"] == base["JAVA_HOME"], "its own stays its own"
+
+
+def test_condas_own_is_active_without_owning_the_other_environments(tmp_path: Path) -> None:
+    """Its folder has theirs in it, and the `conda` that stays on PATH."""
+    base, gis = conda_prefix(tmp_path), conda_prefix(tmp_path / "envs" / "gis")
+    host = {
+        "CONDA_PREFIX": base.prefix,
+        "DATA": f"{base.prefix}/share",
+        "OTHER": f"{base.prefix}/envs/other/share",
+        "PATH": f"{base.prefix}/bin:{base.prefix}/condabin:/usr/bin",
+    }
+    result = environ(gis, host)
+    assert "DATA" not in result
+    assert result["OTHER"] == host["OTHER"]
+    assert result["PATH"] == f"{gis.prefix}/bin:{base.prefix}/condabin:/usr/bin"
+
+
+def test_a_prefix_that_is_no_environment_owns_nothing(tmp_path: Path) -> None:
+    gis = conda_prefix(tmp_path / "gis")
+    host = {
+        "VIRTUAL_ENV": "/usr",
+        "CONDA_PREFIX": "/",
+        "PATH": "/usr/bin",
+        "XDG_DATA_DIRS": "/usr/share",
+    }
+    result = environ(gis, host)
+    assert (result["PATH"], result["XDG_DATA_DIRS"]) == (f"{gis.prefix}/bin:/usr/bin", "/usr/share")
 
 
 # ------------------------------------------------------------------------------------ the cache

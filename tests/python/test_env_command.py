@@ -151,6 +151,18 @@ def test_what_a_shell_has_is_kept_until_it_is_forgotten(
     assert not {"PROJ_LIB", "PYTHONHOME"} & set(worker)
 
 
+def test_a_shells_capture_outlives_the_environment_and_is_only_told_about(
+    gis: Environment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may lie on a disk that is not mounted now."""
+    monkeypatch.setenv("CONDA_PREFIX", gis.prefix)
+    out(capsys, "capture", "--shell", gis.prefix)
+    Path(gis.prefix).rename(f"{gis.prefix}-away")
+    assert main(["clean"]) == 0
+    assert f"left: activation {cache.file_of(gis.prefix)}" in capsys.readouterr().out
+    assert cache.load(gis.prefix)
+
+
 def test_a_shell_with_another_environment_is_refused(
     gis: Environment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ from typing import Literal
 from ringbridge.activation import cache, conda, variables
 from ringbridge.activation.process import Patience
 from ringbridge.activation.recipe import Recipe
-from ringbridge.environment import Environment
+from ringbridge.environment import Environment, is_conda, is_venv
 from ringbridge.plan import Wishes
 
 __all__ = ["SCRIPTS_S", "Activation", "environ_for"]
@@ -65,8 +65,8 @@ class Activation:
         self._base = base
         self._wishes = wishes or Wishes()
         self._patience = patience or Patience.of(SCRIPTS_S)
-        self._static = variables.of_environment(environment, base)
         self.before = self._of_host()
+        self._static = variables.of_environment(environment, self.before)
         self.before.update(self._static)
         self.recipe = self._recipe()
         for name, value in self.recipe.variables.items():
@@ -86,6 +86,8 @@ class Activation:
         for name in ("CONDA_PREFIX", "VIRTUAL_ENV"):
             active = self._base.get(name, "").rstrip("/")
             if not os.path.isabs(active) or active == self._environment.prefix:
+                continue
+            if not (is_conda(active) or is_venv(active)):  # not everything below /usr, say
                 continue
             for variable, value in conda.variables_of(active).items():
                 if result.get(variable) == value and not variables.matches(variable, keep):

@@ -26,8 +26,9 @@ from collections.abc import Iterator, Mapping
 from typing import IO, NamedTuple
 
 from ringbridge import interrupts
-from ringbridge.activation.recipe import Recipe, is_variable
-from ringbridge.environment import home
+from ringbridge.activation.recipe import Recipe
+from ringbridge.environment import cache_home
+from ringbridge.plan import is_variable
 
 _FORMAT = 1
 _OF_OTHERS = 0o022
@@ -114,10 +115,8 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> Changes:
 
 def folder() -> str | None:
     """Where the files are, which need not exist; None: this user has no place for them."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):  # as its specification says
-        base = os.path.join(home() or "", ".cache")
-    return os.path.join(base, "ringbridge", "activation") if os.path.isabs(base) else None
+    base = cache_home()
+    return os.path.join(base, "ringbridge", "activation") if base else None
 
 
 def file_of(prefix: str) -> str | None:
@@ -143,9 +142,7 @@ def _read(path: str) -> Entry | None:
         with _opened(path, "r", os.O_NOFOLLOW | os.O_NONBLOCK) as file:
             own = map(_is_users_own, (os.fstat(file.fileno()), os.stat(os.path.dirname(path))))
             return _checked(json.load(file)) if all(own) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    except (ArithmeticError, RecursionError):
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
         return None
 
 
@@ -166,18 +163,17 @@ def _is_users_own(status: os.stat_result) -> bool:
 
 
 def _checked(content: dict[str, object]) -> Entry:
-    """Raises ValueError, TypeError, KeyError, AttributeError or OverflowError for nonsense."""
-    raw: dict[str, object] = content
-    if raw["format"] != _FORMAT:
+    """Raises ValueError, TypeError, LookupError or ArithmeticError for nonsense."""
+    if content["format"] != _FORMAT:
         raise ValueError("another format")
-    changes = {name: _pair(name, pair) for name, pair in _items(raw["changes"])}
-    seen = {name: _value(name, value) for name, value in _items(raw["seen"])}
-    time_s = float(str(raw["time_s"]))
+    changes = {name: _pair(name, pair) for name, pair in _items(content["changes"])}
+    seen = {name: _value(name, value) for name, value in _items(content["seen"])}
+    time_s = float(str(content["time_s"]))
     if not math.isfinite(time_s):
         raise ValueError("no time")
-    stamps = [(str(path), int(mtime), int(size)) for path, mtime, size in _list(raw["stamp"])]
-    by_hand = raw["captured"] == "shell"
-    return Entry(str(raw["prefix"]), stamps, changes, seen, by_hand, time_s)
+    stamps = [(str(path), int(mtime), int(size)) for path, mtime, size in _list(content["stamp"])]
+    by_hand = content["captured"] == "shell"
+    return Entry(str(content["prefix"]), stamps, changes, seen, by_hand, time_s)
 
 
 def _items(value: object) -> list[tuple[str, object]]:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from ringbridge.errors import ActivationFailed
+from ringbridge.plan import is_variable
 
 
 class Recipe:
@@ -51,8 +52,3 @@ def check(name: str, value: str, path: str) -> None:
     """Raises ActivationFailed for what no process can have in its environment."""
     if not is_variable(name, value):
         raise ActivationFailed(f"{name!r} in {path} is no variable that a process can have")
-
-
-def is_variable(name: str, value: str) -> bool:
-    """Whether a process can have it in its environment."""
-    return bool(name) and "=" not in name and "\0" not in name + value

@@ -54,12 +54,21 @@ def scrubbed(base: Mapping[str, str], keep_environ: Collection[str] = ()) -> dic
 def without_places_in(
     folder: str, variables: Mapping[str, str], keep_environ: Collection[str] = ()
 ) -> dict[str, str]:
-    """The variables without the paths in a folder: of a list those parts are left out, and what
-    has no other part is taken away."""
+    """The variables without the paths into an environment's folder: of a list those parts are left
+    out, and what has no other part is taken away.
+
+    What lies in conda's own, and is no part of that environment, is not meant: the others in its
+    `envs`, and `condabin`, which stays on PATH when conda deactivates.
+    """
+    inside, beside = f"{folder}/", (f"{folder}/envs/", f"{folder}/condabin")
     result = {}
     for name, value in variables.items():
         parts = value.split(":")
-        left = [part for part in parts if part != folder and not part.startswith(f"{folder}/")]
+        left = [
+            part
+            for part in parts
+            if part != folder and (not part.startswith(inside) or part.startswith(beside))
+        ]
         if len(left) == len(parts) or matches(name, (*_OF_THE_PROCESS, *keep_environ)):
             result[name] = value
         elif any(left):
@@ -67,18 +76,15 @@ def without_places_in(
     return result
 
 
-def of_environment(environment: Environment, base: Mapping[str, str]) -> dict[str, str]:
-    """What says to a process where it runs: PATH, CONDA_PREFIX and their like."""
+def of_environment(environment: Environment, host: Mapping[str, str]) -> dict[str, str]:
+    """What says to a process where it runs: PATH, before that of `host`, CONDA_PREFIX, ..."""
     prefix = environment.prefix
     bin_folder = os.path.join(prefix, "bin")
     if environment.kind == "plain":  # its prefix is only a guess
         bin_folder = os.path.dirname(environment.python)
-    # As deactivating would: the programs of what the host has activated are not for this one.
-    active = (base[name] for name in ("CONDA_PREFIX", "VIRTUAL_ENV") if name in base)
-    left = {bin_folder, *(os.path.join(each, "bin") for each in active)}
     # No PATH, or an empty one, would leave the working folder for programs to be looked for in.
-    path = base.get("PATH") or _DEFAULT_PATH
-    rest = [part for part in path.split(":") if part not in left]
+    path = host.get("PATH") or _DEFAULT_PATH
+    rest = [part for part in path.split(":") if part != bin_folder]
     result = {"PYTHONNOUSERSITE": "1", "PATH": ":".join([bin_folder, *rest])}
     if environment.kind == "venv":
         result["VIRTUAL_ENV"] = prefix

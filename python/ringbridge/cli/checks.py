@@ -23,7 +23,7 @@ from ringbridge.cli import plain
 
 State = Literal["ok", "note", "FAIL"]
 
-SHM_BYTES_MIN = 64 << 20  # a worker begins with 18 MiB, and its arrays come on top
+_SHM_BYTES_MIN = 64 << 20  # a worker begins with 18 MiB, and its arrays come on top
 _FILES_MIN = 64
 _FILES_FOR_A_WORKER = 12
 _MEMORY_BYTES_MIN = 256 << 20
@@ -87,9 +87,9 @@ def _shared_memory() -> Check:
     text = f"{plain.size(usage.free)} of {plain.size(usage.total)} free"
     if os.statvfs(running.SHARED_MEMORY).f_flag & os.ST_RDONLY:
         return Check("/dev/shm", "note", f"may only be read: {instead}")
-    if usage.free >= SHM_BYTES_MIN:
+    if usage.free >= _SHM_BYTES_MIN:
         return Check("/dev/shm", "ok", text)
-    if usage.total < SHM_BYTES_MIN:
+    if usage.total < _SHM_BYTES_MIN:
         advice = "make it larger: mount -o remount,size=50% /dev/shm, or the container's --shm-size"
     else:
         advice = "see what fills it (ls -l /dev/shm), and `ringbridge clean`"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import ringbridge
 from ringbridge import builds, discovery
 from ringbridge.activation import Activation, cache, environ_for
+from ringbridge.activation.process import Patience, run
 from ringbridge.activation.recipe import Recipe
 from ringbridge.cli import effect, plain
 from ringbridge.cli.checks import Check
@@ -76,7 +76,7 @@ def _activation(found: Environment) -> Iterator[Check]:
         activation = Activation(found, os.environ)
         entry = cache.load(found.prefix)
         other = activation.differs(entry) if entry else []
-        told = effect.of(found, os.environ)
+        told = effect.of(activation, os.environ)
     except ringbridge.ActivationFailed as error:
         advice = (
             "mend or remove that script or file; one that only takes long: "
@@ -135,20 +135,17 @@ def _interpreter(found: Environment) -> Iterator[Check]:
 def _probed(found: Environment) -> tuple[tuple[list[int], str, bool] | None, str]:
     """What it says about itself, or why it says nothing."""
     try:
-        done = subprocess.run(
-            [found.python, "-c", _PROBE],
-            env=environ_for(found, os.environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_PROBE_S,
+        done = run(
+            [found.python, "-c", _PROBE], environ_for(found, os.environ), Patience.of(_PROBE_S)
         )
-        version, implementation, threaded = json.loads(done.stdout.splitlines()[-1])
-    except subprocess.TimeoutExpired:
-        return None, f"does not answer within {_PROBE_S:g} s"
     except OSError as error:
         return None, f"cannot be run: {error.strerror}"
+    if done.code is None:
+        return None, f"{done.over} at its start"
+    try:
+        version, implementation, threaded = json.loads(done.out.splitlines()[-1])
     except (ValueError, IndexError, TypeError):
-        return None, f"dies at its start, with {_ended(done.returncode)}: {_last_line(done.stderr)}"
+        return None, f"dies at its start, with {_ended(done.code)}: {_last_line(done.err)}"
     return (version, implementation, threaded), ""
 
 

@@ -35,7 +35,8 @@ _NAP_S = 0.005
 class Item:
     """A thing that is left over. `remove` raises OSError; None: it is only told about.
 
-    `why` says why it may go, `done` is the word for it when it has gone.
+    `why` says why it may go, `done` is the word for it when it has gone, `left` the one
+    for it when it is only told about.
     """
 
     what: str
@@ -45,6 +46,7 @@ class Item:
     remove: Callable[[], None] | None
     pid: int | None = None
     done: str = "removed"
+    left: str = "left"
 
 
 def add_to(verbs: _Verbs) -> None:
@@ -111,7 +113,7 @@ def _tell(item: Item, document: dict[str, Any]) -> None:
             file=sys.stderr,
         )
     elif document["result"] == "left":
-        plain.say(f"{f'would be {item.done}' if item.remove else 'still runs'}: {thing}")
+        plain.say(f"{f'would be {item.done}' if item.remove else item.left}: {thing}")
     else:
         plain.say(f"{item.done}: {thing}")
 
@@ -144,7 +146,9 @@ def _orphans(options: argparse.Namespace) -> list[Item]:
             why += "" if options.kill else "; --kill ends it"
             kill = partial(_kill, worker) if options.kill else None
             name = "-" if worker.name is None else worker.name
-            item = Item("worker", name, worker.memory_bytes, why, kill, worker.pid, "killed")
+            item = Item(
+                "worker", name, worker.memory_bytes, why, kill, worker.pid, "killed", "still runs"
+            )
             found.append(item)
     return found
 
@@ -174,6 +178,9 @@ def _kill_one(pid: int, start: int) -> None:
             kill = partial(signal.pidfd_send_signal, handle)
         if running.start_of(pid) == start:
             kill(signal.SIGKILL)
+
+
+# ----------------------------------------------------------------------------------- activations
 
 
 def _activations(_options: argparse.Namespace) -> list[Item]:

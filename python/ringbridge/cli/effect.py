@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ringbridge.activation import Activation, cache
-from ringbridge.environment import Environment
 
 
 @dataclass(frozen=True)
@@ -27,12 +26,11 @@ class Effect:
         return dict(vars(self))
 
 
-def of(environment: Environment, base: Mapping[str, str]) -> Effect:
-    """The effect on a process that has the variables `base`.
+def of(activation: Activation, base: Mapping[str, str]) -> Effect:
+    """The effect on a process that has the variables `base`, for which the activation was made.
 
     Runs the scripts where their effect is not known. Raises ActivationFailed.
     """
-    activation = Activation(environment, base)
     changes = cache.differences(base, activation.environ())
     return Effect(
         scripts=activation.recipe.scripts,

@@ -16,13 +16,13 @@ from ringbridge.activation import Activation, cache
 from ringbridge.activation.variables import matches
 from ringbridge.cli import effect, plain
 from ringbridge.environment import Environment
+from ringbridge.versions import PACKAGES
 
 if TYPE_CHECKING:
     _Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _FAILED = 1
 _LINE_COLUMNS = 120
-_LOOKED_FOR = "numpy, numba, scipy, rasterio, geopandas, pyarrow, torch, GDAL, PROJ"
 # A login session's own, and the shell's: not the environment's doing, and other in every session.
 _SESSION = (
     *("HOME", "USER", "LOGNAME", "SHELL", "MAIL", "HOSTNAME", "TMPDIR", "TZ"),
@@ -135,7 +135,9 @@ def _show(options: argparse.Namespace) -> int:
     environment = discovery.find(options.env)
     document = {**_document(environment), "problem": None, "versions": {}, "activation": None}
     try:
-        document["activation"] = effect.of(environment, os.environ).document()
+        document["activation"] = effect.of(
+            Activation(environment, os.environ), os.environ
+        ).document()
         with ringbridge.Worker(environment) as worker:
             document["versions"] = _versions(worker)
     except ringbridge.RingbridgeError as error:
@@ -170,7 +172,8 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
         yield f"ringbridge   a worker starts, with {copy}"
     named = {n: v for n, v in versions.items() if not n.startswith("ringbridge") and n != "python"}
     listed = ", ".join(f"{name} {version}" for name, version in named.items())
-    unknown = "not known: no worker starts" if document["problem"] else "none of " + _LOOKED_FOR
+    looked_for = f"none of {', '.join((*PACKAGES, 'GDAL', 'PROJ'))}"
+    unknown = "not known: no worker starts" if document["problem"] else looked_for
     yield f"packages     {listed or unknown}"
     yield from _activation_lines(document["activation"])
 
