@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 /* Bytes of control messages that the peer may have unread before a Cancel is dropped. */
@@ -38,8 +37,11 @@ static void
 let_go(rbr_channel *channel)
 {
     rbr_watch *watch = &channel->watch;
-    const int fds[] = {watch->control, watch->stop_event, watch->child_pidfd,
-                       atomic_load(&watch->peer_pidfd)};
+    const int fds[] = {
+        watch->control,          watch->stop_event,
+        watch->child_pidfd,      atomic_load(&watch->peer_pidfd),
+        channel->exchange.event, atomic_exchange(&channel->wake.peers_event, -1),
+    };
     size_t i;
 
     pthread_mutex_lock(&channel->exchange.lock);
@@ -49,7 +51,7 @@ let_go(rbr_channel *channel)
     for (i = 0; i < sizeof fds / sizeof fds[0]; i++)
         if (fds[i] >= 0)
             close(fds[i]);
-    watch->control = watch->stop_event = watch->child_pidfd = -1;
+    watch->control = watch->stop_event = watch->child_pidfd = channel->exchange.event = -1;
     atomic_store(&watch->peer_pidfd, -1);
 }
 
@@ -58,9 +60,9 @@ channel_free(rbr_channel *channel)
 {
     let_go(channel);
     rbr_output_free(channel);
+    rbr_progress_free(channel);
     rbr_exchange_free(channel);
     rbr_blocks_free(channel);
-    pthread_mutex_destroy(&channel->watch.cancel_lock);
     pthread_mutex_destroy(&channel->watch.child_lock);
     free(channel);
 }
@@ -91,15 +93,17 @@ channel_new(rbr_channel **out, int role, int socket, int out_fd, int err_fd,
     channel->watch.control = socket;
     channel->watch.child_pidfd = -1;
     atomic_init(&channel->watch.peer_pidfd, -1);
+    atomic_init(&channel->wake.peers_event, -1);
     channel->fork_token = rbr_os_fork_token();
-    pthread_mutex_init(&channel->watch.cancel_lock, NULL);
     pthread_mutex_init(&channel->watch.child_lock, NULL);
-    rbr_exchange_init(channel);
-    rbr_blocks_init(channel, options->arena_limit);
+    rbr_progress_init(channel);
     status = rbr_output_init(channel, out_fd, err_fd, err);
-    channel->watch.stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (status == RBR_OK && channel->watch.stop_event < 0)
-        status = rbr_fail_sys(err, "make an eventfd");
+    if (rbr_exchange_init(channel) != RBR_OK && status == RBR_OK)
+        status = rbr_fail(err, RBR_NO_MEMORY, "out of memory");
+    rbr_blocks_init(channel, options->arena_limit);
+    channel->watch.stop_event = -1;
+    if (status == RBR_OK)
+        status = rbr_os_event_new(&channel->watch.stop_event, err);
     if (status == RBR_OK && channel->fork_token == 0)
         status = rbr_fail(err, RBR_NO_MEMORY, "out of memory");
     if (status == RBR_OK)
@@ -285,6 +289,37 @@ rbr_channel_cancel(rbr_channel *channel, uint64_t id, bool hard)
     rbr_shape_make(&shape, &rbr_desc_cancel, RBR_BIT(RBR_CANCEL__HARD));
     send_control(channel, id, RBR_BODY_CANCEL, &shape, hard);
     return RBR_OK;
+}
+
+/* One word of what the peer says of its calls, running now, or begun at this place. */
+static uint64_t
+peer_says(rbr_channel *channel, bool begun, uint64_t place)
+{
+    const struct rbr_runs_shared *runs;
+    uint64_t said = 0;
+
+    if (!rbr_os_fork_check(channel->fork_token)) /* the lock may be held for ever */
+        return 0;
+    pthread_mutex_lock(&channel->exchange.lock); /* let_go takes it before it unmaps */
+    if (atomic_load(&channel->watch.handshaken)) {
+        runs = &channel->segment.shared->runs[1 - channel->role];
+        said = atomic_load_explicit(begun ? &runs->begun[place] : &runs->call,
+                                    memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&channel->exchange.lock);
+    return said;
+}
+
+uint64_t
+rbr_channel_peer_running(rbr_channel *channel)
+{
+    return peer_says(channel, false, 0);
+}
+
+bool
+rbr_channel_peer_began(rbr_channel *channel, uint64_t id)
+{
+    return peer_says(channel, true, id % RBR_BEGUN_MAX) >= id;
 }
 
 rbr_status

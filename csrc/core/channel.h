@@ -5,26 +5,31 @@
  *   channel.c     opening, closing, counting, the one final state
  *   handshake.c   Hello, Welcome, the ring segment
  *   exchange.c    waiting: "whoever waits, reads"
- *   waiters.c     its bookkeeping: sleepers, pending calls, the inbox
- *   send.c        a frame goes into the ring, or into a block
+ *   waiters.c     its bookkeeping: sleepers, pending calls
+ *   deliver.c     whose a message is
+ *   inbox.c       how an event loop waits
+ *   send.c        a frame goes into the ring, or into a block; or waits until it can
  *   message.c     a record becomes a verified message with its blocks
  *   block.c       blocks of both arenas
  *   grow.c        the arenas' segments: offered, accepted, retired
  *   watcher.c     the thread that hears the control socket, the pidfd and the output pipes
  *   output.c      the child's stdout and stderr until somebody reads them
+ *   call_progress.c  what running calls have come to, told at most every 30 ms
  *
  * Locks, none of them in shared memory, none held while anything sleeps or calls back; where two
  * are held, they were taken in this order:
+ *   progress_lock the progress of running calls; the watcher sends under it
  *   arena_lock    arenas' tables, growing
  *   send_lock     the producer
  *   lock          reader role, sleepers, pending calls, inbox, final state's message
  *   output_lock   output buffers, the exit
- *   child_lock, cancel_lock   the watcher's; nothing else is taken inside
+ *   child_lock    the watcher's; nothing else is taken inside
  */
 #ifndef RBR_CHANNEL_H
 #define RBR_CHANNEL_H
 
 #include "blocks.h"
+#include "call_progress.h"
 #include "control.h"
 #include "exchange.h"
 #include "message.h"
@@ -56,6 +61,7 @@ struct rbr_channel {
     rbr_exchange exchange;
     rbr_block_table blocks;
     rbr_output output;
+    rbr_progress_table progress;
     rbr_watch watch;
 
     int handshake_step;

@@ -7,14 +7,19 @@
  * take the role. No thread of ours stands between the ring and the thread that wants the answer.
  *
  *   want          met by
- *   ANSWER        the frame with the id of our pending call
- *   REQUEST       any frame that answers nothing: the inbox
+ *   ANSWER        the next frame that belongs to our pending call (or was asked for within it)
+ *   REQUEST       the next frame of an inbox: of the channel's own, or of an event loop's
  *   ROOM          the peer consumed enough of the ring that we write
+ *
+ * A background reader (the inbox's word) reads only while nobody else waits: who comes asks it to give
+ * way, and whoever leaves last offers it the role again.
  *
  * Invariants
  *   E1  while a thread sleeps in this process, some thread has the reader role or is on its way to
- *       take it: every thread that leaves while the role is free wakes one sleeper.
- *   E2  a waiter for room also reads, so two full rings never face each other.
+ *       take it: every thread that leaves while the role is free wakes one sleeper. Where only event
+ *       loops sleep, the peer is asked to wake them.
+ *   E2  a waiter for room also reads, so two full rings never face each other; and whoever reads
+ *       sends what could not be sent before.
  *   E3  what the peer committed before its end is delivered before the end is reported.
  */
 #include "channel.h"
@@ -30,6 +35,18 @@ enum { FRAMES_PER_LOOK = 64 };
 #define BYTES_PER_LOOK RBR_MIB
 
 /* ------------------------------------------------------------------------------- the reader role */
+
+static bool
+is_mine(const rbr_channel *channel, const rbr_want *want, const rbr_message *message)
+{
+    const uint64_t call = rbr_message_call(message);
+
+    if (want->kind == RBR_WANT_ANSWER)
+        return (call == want->call->id && want->call->inbox == NULL) ||
+               (call == 0 && want->call->nested != 0 && message->parent == want->call->nested);
+    return want->kind == RBR_WANT_REQUEST && call == 0 && want->inbox == &channel->exchange.own &&
+           channel->role == RBR_ROLE_WORKER;
+}
 
 /* Reads one frame. RBR_OK: it (or the room) is what we want. RBR_AGAIN: it was for somebody else.
  * RBR_TIMED_OUT: the ring is empty. */
@@ -63,26 +80,24 @@ read_one(rbr_channel *channel, rbr_want *want)
     exchange->large = message->size > BYTES_PER_LOOK;
     atomic_fetch_add_explicit(&exchange->frames_received, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&exchange->bytes_received, size, memory_order_relaxed);
-    /* The common case needs no lock: what we read is what we wait for. (The inbox was empty when
-     * we took the role, and only the reader fills it: no request overtakes another.) */
-    mine = want->kind == RBR_WANT_ANSWER
-               ? rbr_message_answers(message) && message->id == want->call->id
-               : want->kind == RBR_WANT_REQUEST && !rbr_message_answers(message);
-    if (mine) {
+    /* The common case needs no lock: what we read is what we wait for. (The queue was empty when
+     * we took the role, and only the reader fills it: no message overtakes another.) */
+    if (is_mine(channel, want, message)) {
         want->message = message;
         return RBR_OK;
     }
     pthread_mutex_lock(&exchange->lock);
-    message = rbr_deliver(channel, message);
+    status = rbr_deliver(channel, &message);
+    mine = want->kind == RBR_WANT_REQUEST && rbr_want_is_met(channel, want);
     pthread_mutex_unlock(&exchange->lock);
-    rbr_message_free(message);
-    return RBR_AGAIN;
-}
-
-static bool
-ring_has_data(const rbr_consumer *consumer)
-{
-    return atomic_load_explicit(&consumer->shared->tail, memory_order_relaxed) != consumer->head;
+    if (message != NULL)
+        rbr_message_discard(channel, message);
+    if (mine)
+        return RBR_OK;
+    if (status != RBR_OK)
+        rbr_channel_latch(channel, RBR_BROKEN,
+                          "the peer sends more for one call than it was given leave to");
+    return status != RBR_OK ? status : RBR_AGAIN;
 }
 
 /* Room for those who sleep in this process, and for ourselves. RBR_OK: ours. */
@@ -91,6 +106,8 @@ look_for_room(rbr_channel *channel, const rbr_want *want)
 {
     rbr_exchange *exchange = &channel->exchange;
 
+    if (atomic_load_explicit(&exchange->unsent_next, memory_order_relaxed) != 0)
+        rbr_send_unsent(channel);
     if (want->kind == RBR_WANT_ROOM && rbr_producer_has_room(&exchange->producer, want->bytes))
         return RBR_OK;
     if (atomic_load_explicit(&exchange->room_sleepers, memory_order_relaxed) > 0) {
@@ -109,10 +126,17 @@ is_over(rbr_channel *channel, const rbr_want *want)
 
     if (state != RBR_OK)
         return (rbr_status)state;
-    if (want->kind == RBR_WANT_REQUEST &&
+    if (want->kind == RBR_WANT_REQUEST && want->inbox == &channel->exchange.own &&
         atomic_load_explicit(&channel->watch.goodbye, memory_order_acquire))
         return RBR_CLOSED;
     return RBR_OK;
+}
+
+static bool
+must_give_way(const rbr_channel *channel, const rbr_want *want)
+{
+    return want->kind == RBR_WANT_REQUEST && want->inbox->background &&
+           atomic_load(&channel->exchange.give_way);
 }
 
 /* True: there is something to look at. */
@@ -124,11 +148,11 @@ spin(rbr_channel *channel, uint64_t until_ns)
 
     if (!rbr_wake_may_spin(&channel->wake)) {
         rbr_os_yield(); /* the peer is on this CPU: let it run */
-        return ring_has_data(consumer);
+        return rbr_consumer_has_data(consumer);
     }
     do {
         for (turns = 0; turns < 32; turns++) {
-            if (ring_has_data(consumer))
+            if (rbr_consumer_has_data(consumer))
                 return true;
             rbr_os_relax();
         }
@@ -141,28 +165,28 @@ static rbr_status
 sleep_as_reader(rbr_channel *channel, const rbr_want *want, uint64_t deadline_ns)
 {
     rbr_exchange *exchange = &channel->exchange;
-    const bool room = want->kind == RBR_WANT_ROOM ||
-                      atomic_load_explicit(&exchange->room_sleepers, memory_order_relaxed) > 0;
+    const bool room = want->kind == RBR_WANT_ROOM || rbr_room_is_wanted(exchange);
     rbr_status status;
 
     rbr_wake_announce(&channel->wake, RBR_WAKE_DATA | (room ? RBR_WAKE_ROOM : 0));
-    if (ring_has_data(&exchange->consumer) || is_over(channel, want) != RBR_OK ||
-        look_for_room(channel, want) == RBR_OK ||
+    if (rbr_consumer_has_data(&exchange->consumer) || is_over(channel, want) != RBR_OK ||
+        must_give_way(channel, want) || look_for_room(channel, want) == RBR_OK ||
         /* Somebody began to wait for room since: our announcement may have overwritten his. */
-        (!room && atomic_load_explicit(&exchange->room_sleepers, memory_order_relaxed) > 0)) {
+        (!room && rbr_room_is_wanted(exchange))) {
         rbr_wake_cancel(&channel->wake);
         return RBR_OK;
     }
     status = rbr_wake_sleep(&channel->wake, deadline_ns);
     if (status != RBR_TIMED_OUT)
         return status;
-    if (ring_has_data(&exchange->consumer) ||
+    if (rbr_consumer_has_data(&exchange->consumer) ||
         (want->kind == RBR_WANT_ROOM && rbr_producer_has_room(&exchange->producer, want->bytes)))
         atomic_fetch_add_explicit(&channel->wake.late_looks, 1, memory_order_relaxed);
     return RBR_OK; /* the caller looks, then compares the clock with its deadline */
 }
 
-/* Reads until the want is met or there is no use; the caller holds the reader role. */
+/* Reads until the want is met or there is no use; the caller holds the reader role. RBR_AGAIN with a
+ * deadline that is not 0: to give way. */
 static rbr_status
 read_until(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t deadline_ns)
 {
@@ -175,6 +199,8 @@ read_until(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t dead
         const rbr_status over = is_over(channel, want);
         const uint64_t before = exchange->consumer.head;
 
+        if (must_give_way(channel, want))
+            return RBR_AGAIN;
         status = read_one(channel, want);
         if (over != RBR_OK)
             exchange->late_bytes += exchange->consumer.head - before;
@@ -207,7 +233,7 @@ read_until(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t dead
         if (status != RBR_OK)
             return status;
         if (deadline_ns != RBR_FOREVER && rbr_now_ns() >= deadline_ns &&
-            !ring_has_data(&exchange->consumer))
+            !rbr_consumer_has_data(&exchange->consumer))
             return RBR_TIMED_OUT;
     }
 }
@@ -220,7 +246,7 @@ sleep_as_follower(rbr_channel *channel, const rbr_want *want, uint64_t deadline_
 {
     rbr_exchange *exchange = &channel->exchange;
     const uint64_t look_ns = rbr_now_ns() + RBR_LOOK_NS;
-    rbr_sleeper sleeper = {.kind = want->kind, .bytes = want->bytes};
+    rbr_sleeper sleeper = {.want = want};
     rbr_status status;
 
     sem_init(&sleeper.wake, 0, 0);
@@ -249,11 +275,45 @@ sleep_as_follower(rbr_channel *channel, const rbr_want *want, uint64_t deadline_
     return status;
 }
 
+/* Under the lock, which it lets go of while it reads. */
+static rbr_status
+take_role(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t deadline_ns)
+{
+    rbr_exchange *exchange = &channel->exchange;
+    rbr_status status;
+
+    exchange->reading = true;
+    exchange->background = want->kind == RBR_WANT_REQUEST && want->inbox->background;
+    atomic_store(&exchange->give_way, false);
+    if (exchange->armed > 0) /* we are here now: the peer need not wake event loops */
+        rbr_wake_cancel(&channel->wake);
+    pthread_mutex_unlock(&exchange->lock);
+    status = read_until(channel, want, spin_ns, deadline_ns);
+    pthread_mutex_lock(&exchange->lock);
+    RBR_VERIFY(exchange->reading);
+    exchange->reading = false;
+    return status;
+}
+
+/* Under the lock: another thread reads, perhaps only in the background. */
+static void
+ask_to_give_way(rbr_channel *channel, const rbr_want *want)
+{
+    rbr_exchange *exchange = &channel->exchange;
+
+    if (!exchange->reading || !exchange->background ||
+        (want->kind == RBR_WANT_REQUEST && want->inbox->background))
+        return;
+    if (!atomic_exchange(&exchange->give_way, true))
+        rbr_wake_self(&channel->wake);
+}
+
 static rbr_status
 wait_for(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t deadline_ns)
 {
     rbr_exchange *exchange = &channel->exchange;
     rbr_status status = RBR_OK;
+    bool gave_way = false;
 
     if (spin_ns == RBR_FOREVER || spin_ns > channel->wake.spin_ns)
         spin_ns = channel->wake.spin_ns;
@@ -265,22 +325,27 @@ wait_for(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t deadli
         }
         if (status != RBR_OK)
             break;
-        if (!exchange->reading) {
-            exchange->reading = true;
-            pthread_mutex_unlock(&exchange->lock);
-            status = read_until(channel, want, spin_ns, deadline_ns);
-            pthread_mutex_lock(&exchange->lock);
-            RBR_VERIFY(exchange->reading);
-            exchange->reading = false;
+        if (!exchange->reading && !gave_way) {
+            status = take_role(channel, want, spin_ns, deadline_ns);
             if (status == RBR_OK)
                 break;
+            if (status == RBR_AGAIN && deadline_ns != 0) {
+                /* We sleep until the role is offered to us, which is when nobody else waits. */
+                gave_way = exchange->sleepers != NULL;
+                rbr_sleepers_offer_role(channel);
+                status = RBR_OK;
+            }
         } else if (deadline_ns == 0) {
             status = RBR_AGAIN;
         } else {
+            ask_to_give_way(channel, want);
             status = sleep_as_follower(channel, want, deadline_ns);
+            gave_way = false;
         }
     }
-    rbr_sleepers_offer_role(exchange); /* E1 */
+    if (want->call != NULL && want->call->nested != 0)
+        rbr_deliver_left_behind(exchange, want->call->nested);
+    rbr_sleepers_offer_role(channel); /* E1 */
     pthread_mutex_unlock(&exchange->lock);
     return status;
 }
@@ -310,9 +375,10 @@ rbr_pending_wait(rbr_pending *pending, rbr_message **out, uint64_t spin_ns, uint
 }
 
 rbr_status
-rbr_channel_receive(rbr_channel *channel, rbr_message **out, uint64_t spin_ns, uint64_t deadline_ns)
+rbr_inbox_take(rbr_inbox *inbox, rbr_message **out, uint64_t spin_ns, uint64_t deadline_ns)
 {
-    rbr_want want = {.kind = RBR_WANT_REQUEST};
+    rbr_channel *channel = inbox->channel;
+    rbr_want want = {.kind = RBR_WANT_REQUEST, .inbox = inbox};
     rbr_status status = rbr_channel_check(channel);
 
     if (status != RBR_OK && !may_read(channel))
@@ -321,6 +387,12 @@ rbr_channel_receive(rbr_channel *channel, rbr_message **out, uint64_t spin_ns, u
     if (status == RBR_OK)
         *out = want.message;
     return status;
+}
+
+rbr_status
+rbr_channel_receive(rbr_channel *channel, rbr_message **out, uint64_t spin_ns, uint64_t deadline_ns)
+{
+    return rbr_inbox_take(&channel->exchange.own, out, spin_ns, deadline_ns);
 }
 
 rbr_status

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * exchange.h - sending and waiting: the state that threads of one process share. See exchange.c for
- * the invariants, waiters.c for the bookkeeping, send.c for sending.
+ * the invariants, waiters.c and deliver.c for the bookkeeping, inbox.c for event loops, send.c for
+ * sending.
  */
 #ifndef RBR_EXCHANGE_H
 #define RBR_EXCHANGE_H
@@ -12,15 +13,37 @@
 #include <pthread.h>
 #include <semaphore.h>
 
-#define RBR_PENDING_BUCKETS 1024 /* ids count up, so the chains stay even */
+#define RBR_PENDING_BUCKETS_FIRST 1024 /* ids count up, so the chains stay even */
+#define RBR_PENDING_BUCKETS_MAX 65536
+
+/* Messages of one call that nobody has taken yet. A stream has its credit, callbacks their answers:
+ * a peer that sends more than this does not wait for them. */
+#define RBR_QUEUED_MAX 4096
+
+/* Bytes of frames that wait for room in the ring, beyond which a sender waits. */
+#define RBR_UNSENT_BYTES_MAX (64 * RBR_MIB)
 
 enum rbr_want_kind { RBR_WANT_ANSWER, RBR_WANT_REQUEST, RBR_WANT_ROOM };
+
+/* First in, first out. */
+typedef struct rbr_queue {
+    rbr_message *first, *last;
+} rbr_queue;
+
+struct rbr_inbox {
+    rbr_channel *channel;
+    rbr_queue queue;
+    bool background;    /* who waits for it reads only while nobody else does */
+    bool armed;         /* its event loop sleeps; only with an event */
+    int event;          /* an eventfd of this process; -1: threads wait for it */
+    int poll; /* what the loop polls: an epoll of this event and the peer's; -1 likewise */
+    rbr_inbox *next; /* in exchange.inboxes */
+};
 
 /* A thread that sleeps because another one reads; lives on its stack. */
 typedef struct rbr_sleeper {
     sem_t wake;
-    enum rbr_want_kind kind;
-    uint32_t bytes; /* ROOM */
+    const struct rbr_want *want;
     bool queued;
     struct rbr_sleeper *prev, *next;
 } rbr_sleeper;
@@ -29,26 +52,50 @@ typedef struct rbr_sleeper {
 typedef struct rbr_pending_call {
     rbr_channel *channel;
     uint64_t id;
+    uint64_t nested; /* requests made within this call are wanted, too; 0: none */
     struct rbr_pending_call *next; /* in its bucket */
-    rbr_message *answer;
+    rbr_inbox *inbox; /* where its messages go; NULL: to its own queue */
+    rbr_queue queue;
+    uint32_t queued; /* here, or in the inbox */
     rbr_sleeper *sleeper;
 } rbr_pending_call;
+
+/* A frame that found no room in the ring. Its blocks are counted as sent, and held. */
+typedef struct rbr_unsent {
+    struct rbr_unsent *next;
+    uint64_t id; /* of a call; 0: not one */
+    rbr_block **blocks;
+    size_t block_count;
+    uint32_t size;
+    _Alignas(8) uint8_t bytes[];
+} rbr_unsent;
 
 typedef struct rbr_exchange {
     pthread_mutex_t send_lock;
     rbr_producer producer;
+    rbr_unsent *unsent_first, *unsent_last;
+    uint64_t unsent_bytes;
+    _Atomic uint32_t
+        unsent_next; /* the size of the first of them; 0: none. Read without the lock */
     _Atomic uint64_t frames_sent, bytes_sent;
 
     pthread_mutex_t lock;
     bool reading; /* some thread has the reader role, and with it the consumer */
+    bool background; /* ... for an inbox that yields */
+    _Atomic bool give_way; /* the background reader shall leave: somebody waits */
     rbr_consumer consumer;
-    bool large;           /* the frame that was just read; the reader's */
-    uint64_t late_bytes;  /* read since the final state; the reader's */
+    bool large; /* the frame that was just read; the reader's */
+    uint64_t late_bytes; /* read since the final state; the reader's */
     rbr_sleeper *sleepers;
     _Atomic uint32_t room_sleepers; /* of them, how many wait for room */
-    rbr_pending_call *pending[RBR_PENDING_BUCKETS];
+    rbr_pending_call **pending; /* buckets, a power of two of them */
+    uint32_t pending_mask, pending_count;
     uint64_t last_id;
-    rbr_message *inbox_first, *inbox_last;
+    rbr_inbox own; /* requests; in a host also what was directed there */
+    uint32_t nested_queued; /* in it, requests with a parent */
+    rbr_inbox *inboxes; /* of event loops */
+    uint32_t armed; /* of them, how many are */
+    int event; /* the eventfd that the peer writes; -1: no loop has asked */
     _Atomic uint64_t frames_received, bytes_received, dropped_answers;
 } rbr_exchange;
 
@@ -56,33 +103,53 @@ typedef struct rbr_exchange {
 typedef struct rbr_want {
     enum rbr_want_kind kind;
     rbr_pending_call *call; /* ANSWER */
-    uint32_t bytes;         /* ROOM */
-    rbr_message *message;   /* out: ANSWER, REQUEST */
+    rbr_inbox *inbox; /* REQUEST */
+    uint32_t bytes; /* ROOM */
+    rbr_message *message; /* out: ANSWER, REQUEST */
 } rbr_want;
 
 /* waiters.c; all under exchange.lock. */
 void rbr_sleeper_add(rbr_exchange *exchange, rbr_sleeper *sleeper);
 void rbr_sleeper_remove(rbr_exchange *exchange, rbr_sleeper *sleeper);
-/* Wakes one who waits for a request. */
-void rbr_sleepers_wake_request(rbr_exchange *exchange);
+/* Wakes it: it is no longer in the list. */
+void rbr_sleeper_wake(rbr_exchange *exchange, rbr_sleeper *sleeper);
 /* Wakes those whose record has room now. */
 void rbr_sleepers_wake_room(rbr_exchange *exchange);
-/* E1 of exchange.c: to be called by whoever leaves. */
-void rbr_sleepers_offer_role(rbr_exchange *exchange);
-/* Whether a message answers a call (it may not be one of ours). */
-bool rbr_message_answers(const rbr_message *message);
-/* Puts a message where it belongs; gives it back when nobody waits for it. */
-rbr_message *rbr_deliver(rbr_channel *channel, rbr_message *message);
+/* E1 of exchange.c: to be called by whoever leaves, or arms an inbox. */
+void rbr_sleepers_offer_role(rbr_channel *channel);
+/* A call of ours that has not ended; NULL: none has this id. */
+rbr_pending_call *rbr_pending_find(rbr_exchange *exchange, uint64_t id);
+
+/* deliver.c; all under exchange.lock. */
+/* Takes out the message behind `before` (NULL: the first); NULL when there is none. */
+rbr_message *rbr_queue_take(rbr_queue *queue, rbr_message *before);
+void rbr_queue_drop(rbr_queue *queue);
+/* Puts a message where it belongs; gives it back when nobody waits for it. RBR_BROKEN: too many. */
+rbr_status rbr_deliver(rbr_channel *channel, rbr_message **message);
+/* Who was woken for a request within the call `parent` may leave with something else: wakes another
+ * one for it. */
+void rbr_deliver_left_behind(rbr_exchange *exchange, uint64_t parent);
 /* Whether the want is met already; takes the message out. */
 bool rbr_want_is_met(rbr_channel *channel, rbr_want *want);
 
-void rbr_exchange_init(rbr_channel *channel);
+/* send.c: what of the unsent frames has room goes into the ring. */
+void rbr_send_unsent(rbr_channel *channel);
+/* Whether anybody waits for room in the ring: threads, unsent frames. */
+bool rbr_room_is_wanted(const rbr_exchange *exchange);
+void rbr_unsent_free(rbr_channel *channel);
+
+/* inbox.c; under exchange.lock. Wakes the loop of an inbox, of all, where armed. (One of several might
+ * be a loop that was stopped: nobody would read.) */
+void rbr_inbox_wake(rbr_exchange *exchange, rbr_inbox *inbox);
+void rbr_inboxes_wake_all(rbr_exchange *exchange);
+
+rbr_status rbr_exchange_init(rbr_channel *channel);
 void rbr_exchange_free(rbr_channel *channel);
-/* Requests that nobody received: they hold blocks, which hold the channel's memory. */
+/* Messages that nobody received: they hold blocks, which hold the channel's memory. */
 void rbr_exchange_drop_inbox(rbr_channel *channel);
 /* Waits until the ring that we write has room for a record; reads meanwhile. */
 rbr_status rbr_exchange_wait_room(rbr_channel *channel, uint32_t bytes, uint64_t deadline_ns);
-/* Wakes every thread that waits in this process, so that it sees the final state. */
+/* Wakes every thread and loop that waits in this process, so that it sees the final state. */
 void rbr_exchange_wake_all(rbr_channel *channel);
 
 #endif

@@ -59,11 +59,12 @@ make_room(rbr_builder *builder, uint64_t wanted)
 }
 
 /*
- * Reserves `head` bytes that end at a multiple of `align`, and `bytes` after them, all zeroed.
- * Returns the position after the head, 0 on failure. No piece is at 0: the root's slot is there.
+ * Reserves `head` bytes that end at a multiple of `align`, and `bytes` after them, all zeroed but for
+ * the last `later` of them, which the caller writes. Returns the position after the head, 0 on
+ * failure. No piece is at 0: the root's slot is there.
  */
 static inline uint32_t
-reserve(rbr_builder *builder, uint32_t head, uint64_t bytes, uint32_t align)
+reserve_later(rbr_builder *builder, uint32_t head, uint64_t bytes, uint32_t align, uint64_t later)
 {
     const uint64_t at = ((uint64_t)builder->used + head + align - 1) & ~(uint64_t)(align - 1);
     const uint64_t end = at + bytes;
@@ -72,9 +73,15 @@ reserve(rbr_builder *builder, uint32_t head, uint64_t bytes, uint32_t align)
         return 0;
     if ((end > builder->capacity || end > RBR_FRAME_BYTES_MAX) && !make_room(builder, end))
         return 0;
-    clear(builder, builder->used, (uint32_t)end);
+    clear(builder, builder->used, (uint32_t)(end - later));
     builder->used = (uint32_t)end;
     return (uint32_t)at;
+}
+
+static inline uint32_t
+reserve(rbr_builder *builder, uint32_t head, uint64_t bytes, uint32_t align)
+{
+    return reserve_later(builder, head, bytes, align, 0);
 }
 
 static inline void
@@ -176,6 +183,18 @@ rbr_build_vector(rbr_builder *builder, uint32_t slot, uint32_t count, uint32_t e
     return first;
 }
 
+uint32_t
+rbr_build_bytes_later(rbr_builder *builder, uint32_t slot, uint32_t size, uint32_t align)
+{
+    const uint32_t first = reserve_later(builder, 4, size, align < 4 ? 4 : align, size);
+
+    if (first == 0)
+        return 0;
+    store_u32(builder, first - 4, size);
+    store_u32(builder, slot, first - 4 - slot);
+    return first;
+}
+
 /* A vector of bytes, and `extra` zeros that are not counted. */
 static inline uint32_t
 put_bytes(rbr_builder *builder, uint32_t slot, const void *bytes, uint32_t size, uint32_t extra)
@@ -221,7 +240,7 @@ rbr_shape_make(rbr_shape *out, const struct rbr_table_desc *table, uint32_t fiel
 {
     uint32_t hole = 4, hole_end = 4, end, step, id, last = 0;
 
-    assert(fields != 0 && (fields >> table->field_count) == 0);
+    assert(fields >> table->field_count == 0); /* none: an empty table */
     memset(out, 0, sizeof *out);
     for (id = 0; id < table->field_count; id++) {
         if ((fields >> id & 1u) == 0)

@@ -5,9 +5,10 @@
  *   the ring segment (created by the host, one a channel)
  *   0              128          256          384                             64 KiB
  *   +--------------+------------+------------+-------------------------------+----------+----------+
- *   | magic, sizes | wake host  | wake worker| ring 0: tail, head; ring 1 ...| data 0   | data 1   |
+ *   | magic, sizes | wake host  | wake worker| rings: tail, head; then runs  | data 0   | data 1   |
  *   +--------------+------------+------------+-------------------------------+----------+----------+
- *   ring 0 carries host -> worker, ring 1 worker -> host; wake[role] is slept on by that role.
+ *   ring 0 carries host -> worker, ring 1 worker -> host; wake[role] is slept on by that role;
+ *   runs[role] tells which call that role runs.
  *
  *   an arena segment (created by the side that allocates in it)
  *   +--------+---------------+--------+---------------+---
@@ -16,6 +17,13 @@
  *
  *   a record in a ring
  *   +0 u32 bytes, +4 u32 zero, +8 the frame, then up to 7 bytes of padding
+ *
+ *   a latest-value buffer (made by its writer, in memory that all its readers have mapped)
+ *   0              128          256          128 * (1 + readers)
+ *   +--------------+------------+------------+--------+-------------+--------+-------------+---
+ *   | magic, sizes | offer to 0 | offer to 1 | header | payload ... | header | payload ... |
+ *   +--------------+------------+------------+--------+-------------+--------+-------------+---
+ *   2 + readers slots, all of the same size, a multiple of 128
  *
  * Who writes what stands at each field. Whatever the peer can write is read once, into a local,
  * and checked before it is used.
@@ -40,7 +48,8 @@ struct rbr_ring_shared {
     alignas(RBR_LINE) _Atomic uint64_t head; /* bytes ever consumed; by the consumer only */
 };
 
-enum rbr_wake_for { RBR_WAKE_DATA = 1, RBR_WAKE_ROOM = 2 };
+/* What a sleeper waits for; EVENT: an event loop sleeps too, and is to be woken by the eventfd. */
+enum rbr_wake_for { RBR_WAKE_DATA = 1, RBR_WAKE_ROOM = 2, RBR_WAKE_EVENT = 4 };
 
 struct rbr_wake_shared {
     alignas(RBR_LINE) _Atomic uint32_t waiting; /* rbr_wake_for bits: set by the sleeper, cleared
@@ -50,6 +59,15 @@ struct rbr_wake_shared {
     uint32_t reserved;
 };
 
+#define RBR_BEGUN_MAX 2048
+
+/* Of calls, by the role that runs them. On lines of their own: the peer reads their neighbours at each
+ * send, and these only when something went wrong. */
+struct rbr_runs_shared {
+    alignas(RBR_LINE) _Atomic uint64_t call; /* the id of the one that runs; 0: none */
+    alignas(RBR_LINE) _Atomic uint64_t begun[RBR_BEGUN_MAX]; /* ids, each at its id modulo this */
+};
+
 struct rbr_segment_shared {
     uint64_t magic;      /* these four: by the host, before the worker knows of the segment */
     uint64_t session;
@@ -57,6 +75,7 @@ struct rbr_segment_shared {
     uint32_t reserved;
     struct rbr_wake_shared wake[2]; /* by the sleeper's role on the wire: 0 host, 1 worker */
     struct rbr_ring_shared ring[2]; /* by the producer's role */
+    struct rbr_runs_shared runs[2];
 };
 
 /* Before each block's payload. */
@@ -71,6 +90,31 @@ struct rbr_block_shared {
 struct rbr_record_shared {
     _Atomic uint32_t bytes;
     uint32_t reserved;
+};
+
+#define RBR_LATEST_MAGIC UINT64_C(0x316574616c726272) /* "rbrlate1" */
+#define RBR_LATEST_SLOT_BITS 6                        /* of an offer: the slot's number */
+
+struct rbr_latest_shared {
+    alignas(RBR_LINE) uint64_t magic; /* these four: by the writer, before a reader knows of it */
+    _Atomic uint64_t room;            /* of each slot: the largest payload */
+    _Atomic uint32_t readers;
+    uint32_t reserved;
+};
+
+/* Instead of an offer: sequences begin at 1. */
+enum rbr_latest_word { RBR_LATEST_TAKEN = 0, RBR_LATEST_RELEASED = 1 };
+
+/* One for each reader. */
+struct rbr_latest_offer_shared {
+    alignas(RBR_LINE) _Atomic uint64_t offer; /* sequence << 6 | slot: by the writer; one of the two
+                                                 above: by the reader, and at first */
+};
+
+/* Before each slot's payload. */
+struct rbr_latest_slot_shared {
+    _Atomic uint64_t bytes; /* of the payload; by the writer */
+    uint8_t padding[56];
 };
 
 #define RBR_RING_DATA_OFFSET RBR_PAGE
@@ -88,9 +132,13 @@ static_assert(offsetof(struct rbr_segment_shared, ring) == 3 * RBR_LINE, "wire l
 static_assert(sizeof(struct rbr_segment_shared) <= RBR_RING_DATA_OFFSET, "wire layout");
 static_assert(sizeof(struct rbr_block_shared) == RBR_BLOCK_HEADER_BYTES, "wire layout");
 static_assert(sizeof(struct rbr_record_shared) == 8, "wire layout");
+static_assert(offsetof(struct rbr_latest_shared, readers) == 16, "wire layout");
+static_assert(sizeof(struct rbr_latest_shared) == RBR_LINE, "wire layout");
+static_assert(sizeof(struct rbr_latest_offer_shared) == RBR_LINE, "wire layout");
+static_assert(sizeof(struct rbr_latest_slot_shared) == 64, "wire layout");
 
 /* Compared in the handshake: two builds that disagree about any byte above must not meet. */
 #define RBR_LAYOUT_HASH                                                                            \
-    (UINT64_C(1) << 32 | (uint64_t)RBR_LINE << 16 | (uint64_t)RBR_BLOCK_HEADER_BYTES)
+    (UINT64_C(2) << 32 | (uint64_t)RBR_LINE << 16 | (uint64_t)RBR_BLOCK_HEADER_BYTES)
 
 #endif

@@ -60,7 +60,8 @@ resolve_refs(rbr_message *message, rbr_channel *channel, uint32_t *positions, ui
     return RBR_OK;
 }
 
-/* Verifies message->bytes and fills in what the header of a frame says. */
+/* Verifies message->bytes and fills in what the header of a frame says. channel NULL: payloads that
+ * are not in the frame are refused. */
 static rbr_status
 open_frame(rbr_message *message, rbr_channel *channel, rbr_error *err)
 {
@@ -81,6 +82,9 @@ open_frame(rbr_message *message, rbr_channel *channel, rbr_error *err)
     if (status != RBR_OK)
         status = rbr_fail(err, RBR_BROKEN, "a frame of %u bytes is malformed: %s at byte %u",
                           message->size, rbr_defect_text(verdict.defect), verdict.offset);
+    else if (verdict.refs > 0 && channel == NULL)
+        status = rbr_fail(err, RBR_BROKEN, "a frame of %u bytes refers to payloads outside of it",
+                          message->size);
     else if (verdict.refs > 0)
         status = resolve_refs(message, channel, positions, verdict.refs, err);
     if (positions != few)
@@ -95,12 +99,8 @@ open_frame(rbr_message *message, rbr_channel *channel, rbr_error *err)
 }
 
 static rbr_message *
-message_new(const void *frame, uint32_t size)
+message_init(rbr_message *message, const void *frame, uint32_t size)
 {
-    rbr_message *message = malloc(sizeof *message + size);
-
-    if (message == NULL)
-        return NULL;
     message->next = NULL;
     message->refs = NULL;
     message->ref_count = 0;
@@ -108,6 +108,25 @@ message_new(const void *frame, uint32_t size)
     memcpy(message->bytes, frame, size);
     return message;
 }
+
+static rbr_message *
+message_new(const void *frame, uint32_t size)
+{
+    rbr_message *message = malloc(sizeof *message + size);
+
+    return message != NULL ? message_init(message, frame, size) : NULL;
+}
+
+/* In memory that is not ours, with the frame as well aligned as the memory is. */
+static rbr_message *
+message_within(void *room, const void *frame, uint32_t size)
+{
+    uint8_t *at = (uint8_t *)room + RBR_MESSAGE_HEAD - offsetof(rbr_message, bytes);
+
+    return message_init((rbr_message *)(void *)at, frame, size);
+}
+static_assert(offsetof(rbr_message, bytes) <= RBR_MESSAGE_HEAD, "the head has room");
+static_assert(offsetof(rbr_message, bytes) % alignof(rbr_message) == 0, "and is aligned");
 
 /* A frame that was too large for the ring stands in a block; the block goes back at once. */
 static rbr_status
@@ -159,6 +178,27 @@ rbr_message_read(rbr_message **out, rbr_channel *channel, const void *record, ui
     }
     *out = message;
     return RBR_OK;
+}
+
+rbr_status
+rbr_message_copy(rbr_message **out, const void *frame, uint64_t size, void *room, rbr_error *err)
+{
+    rbr_message *message;
+    rbr_status status;
+
+    if (size > RBR_FRAME_BYTES_MAX)
+        return rbr_fail(err, RBR_BROKEN, "a frame of %llu bytes", (unsigned long long)size);
+    message = room != NULL ? message_within(room, frame, (uint32_t)size)
+                           : message_new(frame, (uint32_t)size);
+    if (message == NULL)
+        return rbr_fail(err, RBR_NO_MEMORY, "out of memory for a frame of %llu bytes",
+                        (unsigned long long)size);
+    status = open_frame(message, NULL, err);
+    if (status == RBR_OK)
+        *out = message;
+    else if (room == NULL)
+        rbr_message_free(message);
+    return status;
 }
 
 /* ---------------------------------------------------------------------------------- accessors */

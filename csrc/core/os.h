@@ -39,6 +39,11 @@ uint64_t rbr_os_memory_total(void);
 rbr_status rbr_os_hint_wait(_Atomic uint32_t *hint, uint64_t deadline_ns);
 void rbr_os_hint_post(_Atomic uint32_t *hint);
 
+/* An eventfd, close-on-exec and non-blocking: set makes it readable, clear takes that back. */
+rbr_status rbr_os_event_new(int *event, rbr_error *err);
+void rbr_os_event_set(int event);
+bool rbr_os_event_clear(int event); /* false: it cannot be read */
+
 void rbr_os_random(void *bytes, size_t size);
 
 /* Starts a thread with every signal blocked, so that no handler of the host runs on it. */

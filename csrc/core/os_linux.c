@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -126,6 +127,34 @@ rbr_os_hint_post(_Atomic uint32_t *hint)
 {
     atomic_store(hint, 1);
     syscall(SYS_futex, hint, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+rbr_status
+rbr_os_event_new(int *event, rbr_error *err)
+{
+    const int made = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (made < 0)
+        return rbr_fail_sys(err, "make an eventfd");
+    *event = made;
+    return RBR_OK;
+}
+
+void
+rbr_os_event_set(int event)
+{
+    const uint64_t one = 1;
+
+    while (write(event, &one, sizeof one) < 0 && errno == EINTR)
+        ; /* any other error: the counter is full, so it is set */
+}
+
+bool
+rbr_os_event_clear(int event)
+{
+    uint64_t ignored;
+
+    return read(event, &ignored, sizeof ignored) >= 0 || errno == EAGAIN || errno == EINTR;
 }
 
 /* ------------------------------------------------------------------------------------ threads */

@@ -50,6 +50,13 @@ bool rbr_producer_has_room(const rbr_producer *producer, uint32_t bytes);
 /* The next record; its bytes stay until release, and the producer may still scribble on them: copy
  * first, then verify the copy. RBR_AGAIN: empty. RBR_BROKEN: position or size are impossible. */
 rbr_status rbr_consumer_next(rbr_consumer *consumer, const void **record, uint32_t *bytes);
+/* Whether there is one more. Touches only what the reader alone writes. */
+static inline bool
+rbr_consumer_has_data(const rbr_consumer *consumer)
+{
+    return atomic_load_explicit(&consumer->shared->tail, memory_order_relaxed) != consumer->head;
+}
+
 /* Hands back all records read so far; whoever sleeps for room is to be woken after this. */
 void rbr_consumer_release(rbr_consumer *consumer);
 

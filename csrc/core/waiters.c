@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * waiters.c - who waits for what in this process: sleeping threads, pending calls, the inbox.
+ * waiters.c - who waits for what in this process: sleeping threads, pending calls.
  *
  * Bookkeeping only: nothing here sleeps or touches the rings. All of it is under exchange.lock;
  * exchange.c decides who reads.
@@ -9,31 +9,37 @@
 
 #include "os.h"
 
+#include <stdlib.h>
+
 static_assert(sizeof(rbr_pending_call) <= sizeof(rbr_pending), "fits the public type");
 
-void
+rbr_status
 rbr_exchange_init(rbr_channel *channel)
 {
-    pthread_mutex_init(&channel->exchange.send_lock, NULL);
-    pthread_mutex_init(&channel->exchange.lock, NULL);
+    rbr_exchange *exchange = &channel->exchange;
+
+    pthread_mutex_init(&exchange->send_lock, NULL);
+    pthread_mutex_init(&exchange->lock, NULL);
+    exchange->event = -1;
+    exchange->own = (rbr_inbox){
+        .channel = channel, .background = channel->role == RBR_ROLE_HOST, .event = -1, .poll = -1};
+    exchange->pending = calloc(RBR_PENDING_BUCKETS_FIRST, sizeof *exchange->pending);
+    exchange->pending_mask = RBR_PENDING_BUCKETS_FIRST - 1;
+    return exchange->pending != NULL ? RBR_OK : RBR_NO_MEMORY;
 }
 
 void
 rbr_exchange_drop_inbox(rbr_channel *channel)
 {
-    rbr_message *message = channel->exchange.inbox_first, *next;
-
-    for (; message != NULL; message = next) {
-        next = message->next;
-        rbr_message_free(message);
-    }
-    channel->exchange.inbox_first = channel->exchange.inbox_last = NULL;
+    rbr_queue_drop(&channel->exchange.own.queue);
+    rbr_unsent_free(channel);
 }
 
 void
 rbr_exchange_free(rbr_channel *channel)
 {
     rbr_exchange_drop_inbox(channel);
+    free(channel->exchange.pending);
     pthread_mutex_destroy(&channel->exchange.send_lock);
     pthread_mutex_destroy(&channel->exchange.lock);
 }
@@ -49,7 +55,7 @@ sleepers_are_sound(const rbr_exchange *exchange)
 
     for (sleeper = exchange->sleepers; sleeper != NULL; before = sleeper, sleeper = sleeper->next) {
         assert(sleeper->queued && sleeper->prev == before);
-        for_room += sleeper->kind == RBR_WANT_ROOM;
+        for_room += sleeper->want->kind == RBR_WANT_ROOM;
     }
     assert(exchange->room_sleepers == for_room);
     return true;
@@ -65,7 +71,7 @@ rbr_sleeper_add(rbr_exchange *exchange, rbr_sleeper *sleeper)
         sleeper->next->prev = sleeper;
     exchange->sleepers = sleeper;
     sleeper->queued = true;
-    if (sleeper->kind == RBR_WANT_ROOM)
+    if (sleeper->want->kind == RBR_WANT_ROOM)
         atomic_fetch_add_explicit(&exchange->room_sleepers, 1, memory_order_relaxed);
     RBR_VERIFY(sleepers_are_sound(exchange));
 }
@@ -82,27 +88,16 @@ rbr_sleeper_remove(rbr_exchange *exchange, rbr_sleeper *sleeper)
     if (sleeper->next != NULL)
         sleeper->next->prev = sleeper->prev;
     sleeper->queued = false;
-    if (sleeper->kind == RBR_WANT_ROOM)
+    if (sleeper->want->kind == RBR_WANT_ROOM)
         atomic_fetch_sub_explicit(&exchange->room_sleepers, 1, memory_order_relaxed);
     RBR_VERIFY(sleepers_are_sound(exchange));
 }
 
-static void
-sleeper_wake(rbr_exchange *exchange, rbr_sleeper *sleeper)
+void
+rbr_sleeper_wake(rbr_exchange *exchange, rbr_sleeper *sleeper)
 {
     rbr_sleeper_remove(exchange, sleeper);
     sem_post(&sleeper->wake);
-}
-
-void
-rbr_sleepers_wake_request(rbr_exchange *exchange)
-{
-    rbr_sleeper *sleeper = exchange->sleepers;
-
-    while (sleeper != NULL && sleeper->kind != RBR_WANT_REQUEST)
-        sleeper = sleeper->next;
-    if (sleeper != NULL)
-        sleeper_wake(exchange, sleeper);
 }
 
 void
@@ -112,17 +107,52 @@ rbr_sleepers_wake_room(rbr_exchange *exchange)
 
     for (; sleeper != NULL; sleeper = next) {
         next = sleeper->next;
-        if (sleeper->kind == RBR_WANT_ROOM &&
-            rbr_producer_has_room(&exchange->producer, sleeper->bytes))
-            sleeper_wake(exchange, sleeper);
+        if (sleeper->want->kind == RBR_WANT_ROOM &&
+            rbr_producer_has_room(&exchange->producer, sleeper->want->bytes))
+            rbr_sleeper_wake(exchange, sleeper);
     }
 }
 
-void
-rbr_sleepers_offer_role(rbr_exchange *exchange)
+static bool
+in_background(const rbr_sleeper *sleeper)
 {
-    if (!exchange->reading && exchange->sleepers != NULL)
-        sleeper_wake(exchange, exchange->sleepers);
+    return sleeper->want->kind == RBR_WANT_REQUEST && sleeper->want->inbox->background;
+}
+
+/* Only event loops sleep: the peer shall wake them, unless there is something already. */
+static void
+leave_it_to_loops(rbr_channel *channel)
+{
+    rbr_exchange *exchange = &channel->exchange;
+    uint32_t unsent;
+
+    if (!atomic_load(&channel->watch.handshaken))
+        return;
+    rbr_wake_add_reason(&channel->wake, RBR_WAKE_DATA | RBR_WAKE_EVENT);
+    /* Behind F1: who posts a frame after this look adds the reason himself. */
+    unsent = atomic_load_explicit(&exchange->unsent_next, memory_order_relaxed);
+    if (unsent != 0)
+        rbr_wake_add_reason(&channel->wake, RBR_WAKE_ROOM);
+    if (rbr_consumer_has_data(&exchange->consumer) ||
+        (unsent != 0 && rbr_producer_has_room(&exchange->producer, unsent)))
+        rbr_inboxes_wake_all(exchange);
+}
+
+void
+rbr_sleepers_offer_role(rbr_channel *channel)
+{
+    rbr_exchange *exchange = &channel->exchange;
+    rbr_sleeper *sleeper = exchange->sleepers;
+
+    if (exchange->reading)
+        return;
+    if (sleeper != NULL) {
+        while (in_background(sleeper) && sleeper->next != NULL)
+            sleeper = sleeper->next;
+        rbr_sleeper_wake(exchange, sleeper);
+    } else if (exchange->armed > 0) {
+        leave_it_to_loops(channel);
+    }
 }
 
 void
@@ -132,7 +162,8 @@ rbr_exchange_wake_all(rbr_channel *channel)
 
     pthread_mutex_lock(&exchange->lock);
     while (exchange->sleepers != NULL)
-        sleeper_wake(exchange, exchange->sleepers);
+        rbr_sleeper_wake(exchange, exchange->sleepers);
+    rbr_inboxes_wake_all(exchange);
     if (atomic_load(&channel->watch.handshaken)) /* else nobody sleeps on it, or it is unmapped */
         rbr_wake_self(&channel->wake);
     pthread_mutex_unlock(&exchange->lock);
@@ -143,11 +174,11 @@ rbr_exchange_wake_all(rbr_channel *channel)
 static rbr_pending_call **
 pending_bucket(rbr_exchange *exchange, uint64_t id)
 {
-    return &exchange->pending[id % RBR_PENDING_BUCKETS];
+    return &exchange->pending[id & exchange->pending_mask];
 }
 
-static rbr_pending_call *
-pending_find(rbr_exchange *exchange, uint64_t id)
+rbr_pending_call *
+rbr_pending_find(rbr_exchange *exchange, uint64_t id)
 {
     rbr_pending_call *call = *pending_bucket(exchange, id);
 
@@ -163,8 +194,35 @@ pending_remove(rbr_exchange *exchange, rbr_pending_call *call)
 
     while (*link != NULL && *link != call)
         link = &(*link)->next;
-    if (*link == call)
-        *link = call->next;
+    if (*link != call)
+        return;
+    *link = call->next;
+    exchange->pending_count--;
+}
+
+/* Keeps the chains short, where there is memory for it. */
+static void
+pending_spread(rbr_exchange *exchange)
+{
+    const uint32_t old = exchange->pending_mask + 1, wanted = 4 * old;
+    rbr_pending_call **fresh, *call, *next, **bucket;
+    uint32_t i;
+
+    if (exchange->pending_count < 4 * old || wanted > RBR_PENDING_BUCKETS_MAX)
+        return;
+    fresh = calloc(wanted, sizeof *fresh);
+    if (fresh == NULL)
+        return;
+    for (i = 0; i < old; i++)
+        for (call = exchange->pending[i]; call != NULL; call = next) {
+            next = call->next;
+            bucket = &fresh[call->id & (wanted - 1)];
+            call->next = *bucket;
+            *bucket = call;
+        }
+    free(exchange->pending);
+    exchange->pending = fresh;
+    exchange->pending_mask = wanted - 1;
 }
 
 uint64_t
@@ -179,12 +237,26 @@ rbr_pending_begin(rbr_pending *pending, rbr_channel *channel)
         return 0;
     }
     pthread_mutex_lock(&exchange->lock);
+    pending_spread(exchange);
     *call = (rbr_pending_call){.channel = channel, .id = ++exchange->last_id};
     bucket = pending_bucket(exchange, call->id);
     call->next = *bucket;
     *bucket = call;
+    exchange->pending_count++;
     pthread_mutex_unlock(&exchange->lock);
     return call->id;
+}
+
+void
+rbr_pending_direct(rbr_pending *pending, rbr_inbox *inbox)
+{
+    ((rbr_pending_call *)pending)->inbox = inbox;
+}
+
+void
+rbr_pending_nest(rbr_pending *pending, uint64_t call)
+{
+    ((rbr_pending_call *)pending)->nested = call;
 }
 
 void
@@ -198,68 +270,8 @@ rbr_pending_end(rbr_pending *pending)
         return;
     pthread_mutex_lock(&exchange->lock);
     pending_remove(exchange, call);
-    late = call->answer;
     pthread_mutex_unlock(&exchange->lock);
-    rbr_message_free(late);
-}
-
-/* ------------------------------------------------------------------------------------ delivering */
-
-bool
-rbr_message_answers(const rbr_message *message)
-{
-    return message->body_type == RBR_BODY_RESULT || message->body_type == RBR_BODY_ERROR ||
-           message->body_type == RBR_BODY_LOADED;
-}
-
-rbr_message *
-rbr_deliver(rbr_channel *channel, rbr_message *message)
-{
-    rbr_exchange *exchange = &channel->exchange;
-    rbr_pending_call *call;
-
-    if (rbr_message_answers(message)) {
-        call = pending_find(exchange, message->id);
-        if (call == NULL || call->answer != NULL) {
-            atomic_fetch_add_explicit(&exchange->dropped_answers, 1, memory_order_relaxed);
-            return message;
-        }
-        call->answer = message;
-        if (call->sleeper != NULL)
-            sleeper_wake(exchange, call->sleeper);
-        return NULL;
-    }
-    if (channel->role == RBR_ROLE_HOST)
-        return message; /* this version of the host answers no requests */
-    if (exchange->inbox_last != NULL)
-        exchange->inbox_last->next = message;
-    else
-        exchange->inbox_first = message;
-    exchange->inbox_last = message;
-    rbr_sleepers_wake_request(exchange);
-    return NULL;
-}
-
-bool
-rbr_want_is_met(rbr_channel *channel, rbr_want *want)
-{
-    rbr_exchange *exchange = &channel->exchange;
-
-    switch (want->kind) {
-    case RBR_WANT_ANSWER:
-        want->message = want->call->answer;
-        want->call->answer = NULL;
-        return want->message != NULL;
-    case RBR_WANT_REQUEST:
-        want->message = exchange->inbox_first;
-        if (want->message == NULL)
-            return false;
-        exchange->inbox_first = want->message->next;
-        if (exchange->inbox_first == NULL)
-            exchange->inbox_last = NULL;
-        return true;
-    case RBR_WANT_ROOM:
-        return rbr_producer_has_room(&exchange->producer, want->bytes);
-    }
-    return false;
+    while ((late = rbr_queue_take(&call->queue, NULL)) !=
+           NULL) /* nobody else reaches it any more */
+        rbr_message_discard(call->channel, late);
 }

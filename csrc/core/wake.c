@@ -14,6 +14,9 @@
  * its author is dead, and a death posts for itself (watcher.c).
  *
  * The hint is a futex word, 0 or 1. A post without a sleeper stays there and costs one empty look later.
+ *
+ * An event loop sleeps in the kernel on an eventfd that both processes hold: its announcement is the
+ * bit RBR_WAKE_EVENT, and the waker then writes the eventfd, too.
  */
 #include "wake.h"
 
@@ -74,13 +77,27 @@ rbr_wake_add_reason(rbr_wake *wake, uint32_t reason)
 void
 rbr_wake_peer(rbr_wake *wake, uint32_t reason)
 {
+    uint32_t waiting;
+
     atomic_thread_fence(memory_order_seq_cst); /* F2: pairs with F1 */
     if ((atomic_load_explicit(&wake->peers->waiting, memory_order_relaxed) & reason) == 0)
         return;
-    if (atomic_exchange_explicit(&wake->peers->waiting, 0, memory_order_relaxed) == 0)
+    waiting = atomic_exchange_explicit(&wake->peers->waiting, 0, memory_order_relaxed);
+    if (waiting == 0)
         return; /* somebody else posted */
     atomic_fetch_add_explicit(&wake->wakes_sent, 1, memory_order_relaxed);
     rbr_os_hint_post(&wake->peers->hint);
+    if ((waiting & RBR_WAKE_EVENT) != 0)
+        rbr_wake_event(wake);
+}
+
+void
+rbr_wake_event(rbr_wake *wake)
+{
+    const int event = atomic_load(&wake->peers_event);
+
+    if (event >= 0) /* else it is on its way: who receives it calls us */
+        rbr_os_event_set(event);
 }
 
 void

@@ -23,6 +23,7 @@ typedef struct rbr_wake {
     struct rbr_wake_shared *mine; /* we sleep on it */
     struct rbr_wake_shared *peers;
     uint64_t spin_ns;             /* 0: never spin */
+    _Atomic int peers_event;      /* the eventfd that the peer's event loops sleep on; -1: none */
     _Atomic uint64_t wakes_sent, sleeps, late_looks;
 } rbr_wake;
 
@@ -35,11 +36,13 @@ void rbr_wake_cancel(rbr_wake *wake);
 /* RBR_OK: posted, or about to be; look again. RBR_TIMED_OUT (also every RBR_LOOK_NS): look all the
  * same. RBR_INTERRUPTED: a signal. */
 rbr_status rbr_wake_sleep(rbr_wake *wake, uint64_t deadline_ns);
-/* Any thread of ours adds a reason to a sleep that another thread may be in. */
+/* Any thread of ours adds a reason to a sleep that another thread, or an event loop, may be in. */
 void rbr_wake_add_reason(rbr_wake *wake, uint32_t reason);
 
 /* The other side: after publishing data (or room), wake who announced a sleep for it. */
 void rbr_wake_peer(rbr_wake *wake, uint32_t reason);
+/* Wakes the peer's event loops, if it has given us their eventfd. */
+void rbr_wake_event(rbr_wake *wake);
 /* Wakes our own sleeper: at death and close. */
 void rbr_wake_self(rbr_wake *wake);
 

@@ -25,7 +25,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,14 +45,12 @@ static void
 remember_cancel(rbr_channel *channel, uint64_t id, bool hard)
 {
     rbr_watch *watch = &channel->watch;
+    _Atomic uint64_t *known = &watch->cancelled[id % RBR_CANCELLED_MAX];
     uint64_t main_thread;
-    uint32_t count;
 
-    pthread_mutex_lock(&watch->cancel_lock);
-    count = atomic_load_explicit(&watch->cancelled_count, memory_order_relaxed);
-    watch->cancelled[count % RBR_CANCELLED_MAX] = id;
-    atomic_store(&watch->cancelled_count, count + 1); /* before running_id is read: see below */
-    pthread_mutex_unlock(&watch->cancel_lock);
+    if (atomic_load(known) != (id << 1 | 1)) /* a soft one takes no hard one back */
+        atomic_store(known, id << 1 | hard);
+    atomic_store(&watch->any_cancelled, true); /* before running_id is read: see below */
     main_thread = atomic_load(&watch->main_thread);
     /* The handler looks again whether the running call is the cancelled one. */
     if (hard && main_thread != 0 && atomic_load(&watch->running_id) == id)
@@ -82,6 +79,14 @@ on_message(rbr_channel *channel, rbr_datagram *datagram)
     case RBR_BODY_CANCEL:
         remember_cancel(channel, rbr_get_u64(root, RBR_FRAME__ID, 0),
                         rbr_get_u8(body, RBR_CANCEL__HARD, 0) != 0);
+        break;
+    case RBR_BODY_EVENT: /* loops are in hosts; a host writes to no descriptor of a worker's choice */
+        if (channel->role == RBR_ROLE_WORKER && datagram->fd >= 0 &&
+            atomic_load(&channel->wake.peers_event) < 0) {
+            atomic_store(&channel->wake.peers_event, datagram->fd);
+            datagram->fd = -1;
+            rbr_wake_event(&channel->wake); /* who had to wake it before it was here could not */
+        }
         break;
     case RBR_BODY_GOODBYE:
         atomic_store(&channel->watch.goodbye, true);
@@ -214,10 +219,10 @@ enum slot { SLOT_STOP, SLOT_CONTROL, SLOT_PEER, SLOT_OUT, SLOT_ERR, SLOTS };
 typedef struct watch_loop {
     rbr_channel *channel;
     struct pollfd polled[SLOTS];
-    bool ended;        /* the peer's death was seen */
+    bool ended; /* the peer's death was seen */
     bool control_open;
-    uint64_t hint_ns;  /* when to doubt a peer that closed its socket; 0: no doubt */
-    uint64_t trim_ns;  /* when to look at the arena; 0: no need */
+    uint64_t hint_ns; /* when to doubt a peer that closed its socket; 0: no doubt */
+    uint64_t trim_ns; /* when to look at the arena; 0: no need */
 } watch_loop;
 
 static void
@@ -251,12 +256,15 @@ static int
 poll_timeout_ms(const watch_loop *loop)
 {
     const uint64_t now = rbr_now_ns();
+    const uint64_t progress_ns = rbr_progress_due_ns(loop->channel);
     uint64_t next = must_look_at_child(loop) ? now + CHILD_LOOK_MS * RBR_MS : RBR_FOREVER;
 
     if (loop->hint_ns != 0 && loop->hint_ns < next)
         next = loop->hint_ns;
     if (loop->trim_ns != 0 && loop->trim_ns < next)
         next = loop->trim_ns;
+    if (progress_ns != 0 && progress_ns < next)
+        next = progress_ns;
     if (next == RBR_FOREVER)
         return -1;
     return next <= now ? 0 : (int)((next - now) / RBR_MS + 1);
@@ -277,11 +285,14 @@ on_timers(watch_loop *loop)
     rbr_channel *channel = loop->channel;
     const rbr_watch *watch = &channel->watch;
     const uint64_t now = rbr_now_ns();
+    const uint64_t progress_ns = rbr_progress_due_ns(channel);
     rbr_exit ignored;
 
     if (must_look_at_child(loop) &&
         rbr_os_wait_child(-1, watch->child_pid, true, &ignored) != RBR_AGAIN)
         on_ended(loop);
+    if (progress_ns != 0 && now >= progress_ns)
+        rbr_progress_send_due(channel, now);
     if (atomic_exchange(&channel->watch.trim_soon, false) && loop->trim_ns == 0)
         loop->trim_ns = now + TRIM_MS * RBR_MS;
     if (loop->trim_ns != 0 && now >= loop->trim_ns)
@@ -304,11 +315,9 @@ on_ready(watch_loop *loop)
     rbr_channel *channel = loop->channel;
     rbr_watch *watch = &channel->watch;
     const short any = POLLIN | POLLHUP | POLLERR;
-    uint64_t ignored;
 
-    if (loop->polled[SLOT_STOP].revents != 0 &&
-        read(watch->stop_event, &ignored, sizeof ignored) < 0 && errno != EAGAIN &&
-        errno != EINTR) { /* without it nobody could stop us: we stop, and say so */
+    if (loop->polled[SLOT_STOP].revents != 0 && !rbr_os_event_clear(watch->stop_event)) {
+        /* Without it nobody could stop us: we stop, and say so. */
         rbr_channel_latch(channel, RBR_BROKEN, "the eventfd of worker %s cannot be read (errno %d)",
                           channel->name, errno);
         atomic_store(&watch->stop, true);
@@ -357,10 +366,7 @@ rbr_watch_start(rbr_channel *channel, rbr_error *err)
 void
 rbr_watch_poke(rbr_channel *channel)
 {
-    const uint64_t one = 1;
-
-    while (write(channel->watch.stop_event, &one, sizeof one) < 0 && errno == EINTR)
-        ; /* any other error: the counter is full, and the watcher awake */
+    rbr_os_event_set(channel->watch.stop_event);
 }
 
 void
@@ -379,25 +385,30 @@ rbr_watch_stop(rbr_channel *channel)
 void
 rbr_channel_set_running(rbr_channel *channel, uint64_t id)
 {
+    struct rbr_runs_shared *runs;
+
     if (atomic_load_explicit(&channel->watch.main_thread, memory_order_relaxed) == 0)
         atomic_store(&channel->watch.main_thread, (uint64_t)pthread_self());
-    /* Here running_id is stored and then cancelled_count read, in the watcher the other way round.
+    if (atomic_load_explicit(&channel->watch.handshaken, memory_order_relaxed)) {
+        runs = &channel->segment.shared->runs[channel->role]; /* for the host, should we die */
+        atomic_store_explicit(&runs->call, id, memory_order_relaxed);
+        if (id != 0)
+            atomic_store_explicit(&runs->begun[id % RBR_BEGUN_MAX], id, memory_order_relaxed);
+    }
+    /* Here running_id is stored and then any_cancelled read, in the watcher the other way round.
      * All four are sequentially consistent, so one of the two sees the other's store. */
     atomic_store(&channel->watch.running_id, id);
 }
 
-bool
+int
 rbr_channel_cancelled(rbr_channel *channel, uint64_t id)
 {
     rbr_watch *watch = &channel->watch;
-    bool found = false;
-    uint32_t i;
 
-    if (atomic_load(&watch->cancelled_count) == 0)
-        return false;
-    pthread_mutex_lock(&watch->cancel_lock);
-    for (i = 0; i < RBR_CANCELLED_MAX && !found; i++)
-        found = watch->cancelled[i] == id;
-    pthread_mutex_unlock(&watch->cancel_lock);
-    return found;
+    uint64_t found;
+
+    if (id == 0 || !atomic_load(&watch->any_cancelled))
+        return 0;
+    found = atomic_load(&watch->cancelled[id % RBR_CANCELLED_MAX]);
+    return found >> 1 == id ? 1 + (int)(found & 1) : 0;
 }

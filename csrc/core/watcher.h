@@ -9,7 +9,8 @@
 
 #include <pthread.h>
 
-#define RBR_CANCELLED_MAX 64     /* remembered cancels; a call older than that has ended */
+/* Remembered cancels, each at its id modulo this: of two calls that far apart, one has ended. */
+#define RBR_CANCELLED_MAX 16384
 
 typedef struct rbr_watch {
     unsigned long thread;
@@ -23,9 +24,8 @@ typedef struct rbr_watch {
     _Atomic bool stop, handshaken, goodbye, trim_soon;
     _Atomic uint64_t running_id;
     _Atomic uint64_t main_thread; /* pthread_t; 0: none yet */
-    pthread_mutex_t cancel_lock;
-    uint64_t cancelled[RBR_CANCELLED_MAX];
-    _Atomic uint32_t cancelled_count;
+    _Atomic bool any_cancelled;
+    _Atomic uint64_t cancelled[RBR_CANCELLED_MAX]; /* id << 1 | hard */
 } rbr_watch;
 
 rbr_status rbr_watch_start(rbr_channel *channel, rbr_error *err);

@@ -22,7 +22,7 @@ static const struct rbr_table_desc *const body_members[] = {
     &rbr_desc_call, &rbr_desc_result, &rbr_desc_error, &rbr_desc_progress, &rbr_desc_log,
     &rbr_desc_cancel, &rbr_desc_stream_item, &rbr_desc_stream_end, &rbr_desc_stream_credit,
     &rbr_desc_open_latest, &rbr_desc_callback, &rbr_desc_release, &rbr_desc_ping,
-    &rbr_desc_goodbye, &rbr_desc_blob, &rbr_desc_segment,
+    &rbr_desc_goodbye, &rbr_desc_blob, &rbr_desc_segment, &rbr_desc_event, &rbr_desc_stream_close,
 };
 
 static const struct rbr_field_desc tensor_fields[] = {
@@ -137,6 +137,13 @@ static const struct rbr_field_desc goodbye_fields[] = {
 };
 const struct rbr_table_desc rbr_desc_goodbye = {
     "Goodbye", goodbye_fields, NULL, 0x0u, 2, 0, 0,
+};
+
+static const struct rbr_field_desc event_fields[] = {
+    {RBR_FIELD_SCALAR, 1, 1, 0, 0, NULL}, /* role */
+};
+const struct rbr_table_desc rbr_desc_event = {
+    "Event", event_fields, NULL, 0x0u, 1, 0, 0,
 };
 
 static const struct rbr_field_desc load_fields[] = {
@@ -267,13 +274,19 @@ const struct rbr_table_desc rbr_desc_stream_credit = {
     "StreamCredit", stream_credit_fields, NULL, 0x0u, 2, 0, 0,
 };
 
+static const struct rbr_field_desc stream_close_fields[] = {
+    {RBR_FIELD_STRING, 4, 4, 1, 4, NULL}, /* reason */
+};
+const struct rbr_table_desc rbr_desc_stream_close = {
+    "StreamClose", stream_close_fields, NULL, 0x0u, 1, 0, 0,
+};
+
 static const struct rbr_field_desc open_latest_fields[] = {
-    {RBR_FIELD_SCALAR, 2, 2, 0, 0, NULL}, /* arena */
-    {RBR_FIELD_SCALAR, 8, 8, 0, 0, NULL}, /* offset */
-    {RBR_FIELD_SCALAR, 4, 4, 0, 0, NULL}, /* readers */
+    {RBR_FIELD_REF, 24, 8, 0, 0, NULL}, /* ref */
+    {RBR_FIELD_SCALAR, 4, 4, 0, 0, NULL}, /* reader */
 };
 const struct rbr_table_desc rbr_desc_open_latest = {
-    "OpenLatest", open_latest_fields, NULL, 0x0u, 3, 0, 0,
+    "OpenLatest", open_latest_fields, NULL, 0x0u, 2, 0, 0,
 };
 
 static const struct rbr_field_desc callback_fields[] = {
@@ -316,5 +329,5 @@ static const struct rbr_field_desc frame_fields[] = {
     {RBR_FIELD_UNION, 4, 4, 0, 0, NULL}, /* body */
 };
 const struct rbr_table_desc rbr_desc_frame = {
-    "Frame", frame_fields, body_members, 0x8u, 4, 21, 3,
+    "Frame", frame_fields, body_members, 0x8u, 4, 23, 3,
 };

@@ -164,8 +164,31 @@ rbr_status rbr_channel_cancel(rbr_channel *channel, uint64_t id, bool hard);
  */
 void rbr_channel_set_running(rbr_channel *channel, uint64_t id);
 
-/* True when the peer has asked to cancel this call (the id that runs). */
-bool rbr_channel_cancelled(rbr_channel *channel, uint64_t id);
+/* In a host: the id of the call that the worker runs now, or ran when it ended; 0: none. Its word. */
+uint64_t rbr_channel_peer_running(rbr_channel *channel);
+/* In a host: whether the worker has begun this call of ours, or may have. False: surely not. */
+bool rbr_channel_peer_began(rbr_channel *channel, uint64_t id);
+
+/* Whether the peer has asked to cancel this call: 0 no, 1 to ask it to end, 2 to interrupt it. */
+int rbr_channel_cancelled(rbr_channel *channel, uint64_t id);
+
+/* What a call has come to. */
+typedef struct rbr_progress {
+    double fraction; /* 0 to 1 (clipped); negative or NaN: unknown */
+    uint64_t done;
+    uint64_t total;  /* 0: unknown */
+} rbr_progress;
+
+/*
+ * Tells the peer what the call `id` has come to; numbers NULL, text NULL: as before. Newest wins: at
+ * most every 30 ms one is sent, by this call or by the watcher, so this may be called as often as one
+ * likes. Never waits. Of the text (UTF-8) some 200 bytes are sent, up to a character's edge.
+ */
+rbr_status rbr_channel_progress(rbr_channel *channel, uint64_t id, const rbr_progress *numbers,
+                                const char *text, size_t text_bytes);
+
+/* The call `id` ends: sends what was held back, before its answer, and forgets it. */
+void rbr_channel_progress_end(rbr_channel *channel, uint64_t id);
 
 /* -------------------------------------------------------------------------------------- blocks */
 
@@ -220,8 +243,22 @@ uint64_t rbr_message_parent(const rbr_message *message);
  * NULL where there is none. */
 rbr_block *rbr_message_block(const rbr_message *message, const uint8_t *arena_field);
 
+/* The same for a frame that stands in memory which the peer may write meanwhile, such as an item of
+ * a latest-value buffer: copies it, then verifies the copy. RBR_BROKEN: it is malformed, or has a
+ * payload that is not in the frame.
+ * room: RBR_MESSAGE_HEAD + size bytes, 64-byte aligned, where the message is made, with the frame
+ * behind the head; it is not to be freed then. NULL: it is allocated. */
+#define RBR_MESSAGE_HEAD 128
+rbr_status rbr_message_copy(rbr_message **out, const void *frame, uint64_t size, void *room,
+                            rbr_error *err);
+
+/* The id of our call that it belongs to: its own, or for a callback its parent. 0: a request. */
+uint64_t rbr_message_call(const rbr_message *message);
+
 /* Ends the message; blocks that nobody took are handed back. NULL is allowed. */
 void rbr_message_free(rbr_message *message);
+/* The same, for one that nobody wants: a callback's caller is told that its call was given up. */
+void rbr_message_discard(rbr_channel *channel, rbr_message *message);
 
 /* --------------------------------------------------------------------------- sending, receiving */
 
@@ -234,23 +271,64 @@ rbr_status rbr_channel_send(rbr_channel *channel, const void *frame, uint32_t si
                             rbr_block *const *blocks, size_t count, uint64_t deadline_ns,
                             rbr_error *err);
 
-/* A call of ours that waits for its answer. Lives on the caller's stack, between begin and end. */
+/*
+ * The same, but never waits for room: what does not fit stands in a queue of this process, which every
+ * reader moves on, and which nothing overtakes. Beyond 64 MiB in it a call (id is not 0) waits until the
+ * deadline; deadline 0: RBR_AGAIN. A frame too large for the ring waits as rbr_channel_send does.
+ */
+rbr_status rbr_channel_post(rbr_channel *channel, const void *frame, uint32_t size,
+                            rbr_block *const *blocks, size_t count, uint64_t id,
+                            uint64_t deadline_ns, rbr_error *err);
+/* Takes the call `id` out of that queue: it never happened. False: it has left it. */
+bool rbr_channel_unsend(rbr_channel *channel, uint64_t id);
+
+/*
+ * An inbox: frames that no thread blocks for. Each channel has one of its own: a worker's requests; in a
+ * host what belongs to calls that were directed there. An event loop opens one for itself.
+ */
+typedef struct rbr_inbox rbr_inbox;
+
+/* The channel's own. */
+rbr_inbox *rbr_channel_inbox(rbr_channel *channel);
+/* One for an event loop: a reference to the channel, until rbr_inbox_close. */
+rbr_status rbr_inbox_open(rbr_inbox **out, rbr_channel *channel, rbr_error *err);
+/* Forgets what is in it; calls that were directed to it keep to themselves what comes then. */
+void rbr_inbox_close(rbr_inbox *inbox);
+/*
+ * What the loop polls: when it is readable, clear it, take until RBR_AGAIN (deadline 0), and arm the inbox
+ * again. Only an armed inbox makes it readable, once; arming looks first, so nothing is missed.
+ */
+int rbr_inbox_fd(const rbr_inbox *inbox);
+void rbr_inbox_clear(rbr_inbox *inbox);
+void rbr_inbox_arm(rbr_inbox *inbox);
+void rbr_inbox_disarm(rbr_inbox *inbox);
+/* The next frame. Waits as rbr_pending_wait does; of the host's own inbox only while nobody else
+ * reads. RBR_CLOSED, in a worker: the peer said goodbye, and every frame before has been taken. */
+rbr_status rbr_inbox_take(rbr_inbox *inbox, rbr_message **out, uint64_t spin_ns,
+                          uint64_t deadline_ns);
+
+/* A call of ours that waits for its answer. Stays where it is between begin and end. */
 typedef struct rbr_pending {
-    uint64_t private_[8];
+    uint64_t private_[10];
 } rbr_pending;
 
 /* Registers a new call and gives its frame id (never reused; 0 only in a forked child). */
 uint64_t rbr_pending_begin(rbr_pending *pending, rbr_channel *channel);
-/* Waits for the answer: the next frame with this id. Looks, spins for at most spin_ns (0: not at
+/* Before it is sent: what comes for it goes into this inbox, and nobody waits for it with
+ * rbr_pending_wait. NULL: the default. */
+void rbr_pending_direct(rbr_pending *pending, rbr_inbox *inbox);
+/* In a worker: waiting also gives requests that the host made within the call `id`. */
+void rbr_pending_nest(rbr_pending *pending, uint64_t id);
+/* Waits for the next frame of this call: its answer, its progress, an item, a callback. Looks, spins for at most spin_ns (0: not at
  * all, RBR_FOREVER: what was calibrated) and then sleeps until the deadline; with deadline 0 it
  * never sleeps, and returns RBR_AGAIN. */
 rbr_status rbr_pending_wait(rbr_pending *pending, rbr_message **out, uint64_t spin_ns,
                             uint64_t deadline_ns);
-/* Forgets the call: an answer that comes later is dropped and its blocks are handed back. */
+/* Forgets the call: what comes later is dropped, its blocks are handed back, and a callback is told
+ * that its call was given up. */
 void rbr_pending_end(rbr_pending *pending);
 
-/* The next frame that answers no call of ours: a request. Waits as rbr_pending_wait does.
- * RBR_CLOSED: the peer said goodbye, and every frame before that has been received. */
+/* rbr_inbox_take from the channel's own inbox. */
 rbr_status rbr_channel_receive(rbr_channel *channel, rbr_message **out, uint64_t spin_ns,
                                uint64_t deadline_ns);
 

@@ -97,6 +97,10 @@ uint32_t rbr_build_table_once(rbr_builder *builder, uint32_t slot, const rbr_sha
 uint32_t rbr_build_vector(rbr_builder *builder, uint32_t slot, uint32_t count,
                           uint32_t element_bytes, uint32_t align);
 
+/* A vector of bytes whose place is left as it is: the caller writes each of them before the frame is
+ * sent. */
+uint32_t rbr_build_bytes_later(rbr_builder *builder, uint32_t slot, uint32_t size, uint32_t align);
+
 /* A vector of bytes (or a string: with its uncounted 0), copied from `bytes`. */
 uint32_t rbr_build_bytes(rbr_builder *builder, uint32_t slot, const void *bytes, uint32_t size);
 uint32_t rbr_build_string(rbr_builder *builder, uint32_t slot, const char *text, uint32_t size);

@@ -133,6 +133,8 @@ enum rbr_body {
     RBR_BODY_GOODBYE = 19,
     RBR_BODY_BLOB = 20,
     RBR_BODY_SEGMENT = 21,
+    RBR_BODY_EVENT = 22,
+    RBR_BODY_STREAM_CLOSE = 23,
 };
 
 enum {
@@ -226,6 +228,10 @@ enum {
 };
 
 enum {
+    RBR_EVENT__ROLE = 4,
+};
+
+enum {
     RBR_LOAD__MODULE = 4,
     RBR_LOAD__RELOAD = 6,
 };
@@ -315,9 +321,12 @@ enum {
 };
 
 enum {
-    RBR_OPEN_LATEST__ARENA = 4,
-    RBR_OPEN_LATEST__OFFSET = 6,
-    RBR_OPEN_LATEST__READERS = 8,
+    RBR_STREAM_CLOSE__REASON = 4,
+};
+
+enum {
+    RBR_OPEN_LATEST__REF = 4,
+    RBR_OPEN_LATEST__READER = 6,
 };
 
 enum {
@@ -356,6 +365,7 @@ extern const struct rbr_table_desc rbr_desc_welcome;
 extern const struct rbr_table_desc rbr_desc_segment;
 extern const struct rbr_table_desc rbr_desc_cancel;
 extern const struct rbr_table_desc rbr_desc_goodbye;
+extern const struct rbr_table_desc rbr_desc_event;
 extern const struct rbr_table_desc rbr_desc_load;
 extern const struct rbr_table_desc rbr_desc_function;
 extern const struct rbr_table_desc rbr_desc_loaded;
@@ -369,6 +379,7 @@ extern const struct rbr_table_desc rbr_desc_log;
 extern const struct rbr_table_desc rbr_desc_stream_item;
 extern const struct rbr_table_desc rbr_desc_stream_end;
 extern const struct rbr_table_desc rbr_desc_stream_credit;
+extern const struct rbr_table_desc rbr_desc_stream_close;
 extern const struct rbr_table_desc rbr_desc_open_latest;
 extern const struct rbr_table_desc rbr_desc_callback;
 extern const struct rbr_table_desc rbr_desc_release;

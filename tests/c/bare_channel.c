@@ -20,7 +20,9 @@ bare_channel_new(int role, const rbr_segment *segment, uint64_t arena_limit)
     channel->segment = *segment;
     channel->fork_token = rbr_os_fork_token();
     atomic_store(&channel->watch.handshaken, true);
-    rbr_exchange_init(channel);
+    atomic_store(&channel->wake.peers_event, -1);
+    rbr_progress_init(channel);
+    CHECK(rbr_exchange_init(channel) == RBR_OK);
     rbr_blocks_init(channel, arena_limit);
     rbr_wake_init(&channel->wake, segment->shared, role, 0);
     rbr_producer_init(&channel->exchange.producer, &segment->shared->ring[role],
@@ -34,6 +36,7 @@ void
 bare_channel_free(rbr_channel *channel)
 {
     CHECK(atomic_load(&channel->memory) == 1);
+    rbr_progress_free(channel);
     rbr_exchange_free(channel);
     rbr_blocks_free(channel);
     free(channel);

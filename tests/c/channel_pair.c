@@ -179,6 +179,25 @@ pair_build_call(uint8_t *room, uint32_t room_bytes, uint64_t id, uint32_t functi
     return rbr_build_finish(&builder);
 }
 
+uint32_t
+pair_build_empty(uint8_t *room, uint32_t room_bytes, uint64_t id, uint64_t parent, uint8_t body,
+                 const struct rbr_table_desc *desc)
+{
+    const rbr_shape *frame = &rbr_shape_frame_parent;
+    rbr_builder builder;
+    rbr_shape shape;
+    uint32_t root;
+
+    rbr_shape_make(&shape, desc, 0);
+    rbr_build_start(&builder, room, room_bytes, NULL, NULL);
+    root = rbr_build_table(&builder, 0, frame);
+    rbr_build_u64(&builder, root, frame, RBR_FRAME__ID, id);
+    rbr_build_u64(&builder, root, frame, RBR_FRAME__PARENT, parent);
+    rbr_build_u8(&builder, root, frame, RBR_FRAME__BODY_TYPE, body);
+    rbr_build_table_once(&builder, rbr_build_slot(root, frame, RBR_FRAME__BODY), &shape);
+    return rbr_build_finish(&builder);
+}
+
 rbr_status
 pair_call(rbr_channel *host, int64_t number, uint32_t padding, int64_t *answer,
           uint64_t deadline_ns)

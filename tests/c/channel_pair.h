@@ -30,6 +30,9 @@ void pair_serve(rbr_channel *channel);
 /* Builds Call(function, args=[i]) with room for `size` bytes of payload; returns its bytes. */
 uint32_t pair_build_call(uint8_t *room, uint32_t room_bytes, uint64_t id, uint32_t function,
                          int64_t number, uint32_t padding);
+/* Builds a frame whose body has no fields (a Progress, a Callback ...); returns its bytes. */
+uint32_t pair_build_empty(uint8_t *room, uint32_t room_bytes, uint64_t id, uint64_t parent,
+                          uint8_t body, const struct rbr_table_desc *desc);
 /* One call with `number`; the status, and the number that came back. */
 rbr_status pair_call(rbr_channel *host, int64_t number, uint32_t padding, int64_t *answer,
                      uint64_t deadline_ns);

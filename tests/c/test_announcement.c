@@ -48,7 +48,7 @@ go_to_sleep(void)
 {
     static struct rbr_segment_shared shared;
     static struct rbr_ring_shared ring;
-    const rbr_want want = {.kind = RBR_WANT_REQUEST};
+    const rbr_want want = {.kind = RBR_WANT_REQUEST, .inbox = &channel.exchange.own};
 
     pthread_mutex_init(&channel.exchange.lock, NULL);
     rbr_wake_init(&channel.wake, &shared, RBR_ROLE_WORKER, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cancel.c - a cancel that arrives at the very moment when its call begins.
+ * test_cancel.c - which calls were cancelled, which one runs, and a cancel that arrives at the very
+ * moment when its call begins.
  *
  * The worker's main thread stores which call runs and then looks for cancels; the watcher stores
  * the cancel and then looks which call runs. One of the two must see the other's store: with weaker
@@ -9,6 +10,7 @@
  */
 #include "watcher.c" /* NOLINT(bugprone-suspicious-include): on purpose, see above */
 
+#include "channel_pair.h"
 #include "check.h"
 #include "pin.h"
 
@@ -87,7 +89,6 @@ TEST_SECONDS(a_cancel_at_the_moment_when_its_call_begins_is_not_lost, 60)
     if (pin_processors() < 2)
         SKIP("one processor: there is no same moment");
     CHECK(channel != NULL);
-    pthread_mutex_init(&channel->watch.cancel_lock, NULL);
     sigemptyset(&interrupt);
     sigaddset(&interrupt, SIGINT);
     CHECK(pthread_sigmask(SIG_BLOCK, &interrupt, NULL) == 0);
@@ -101,7 +102,7 @@ TEST_SECONDS(a_cancel_at_the_moment_when_its_call_begins_is_not_lost, 60)
         atomic_store_explicit(&m.done, 2 * round - 1, memory_order_release); /* go */
         pause_for(round / 8 % 32);
         rbr_channel_set_running(channel, CALL_ID);
-        seen = rbr_channel_cancelled(channel, CALL_ID);
+        seen = rbr_channel_cancelled(channel, CALL_ID) == 2;
         CHECK(await(&m, &m.done, 2 * round));
         interrupted = was_interrupted(&interrupt);
         CHECK(seen || interrupted);
@@ -109,14 +110,102 @@ TEST_SECONDS(a_cancel_at_the_moment_when_its_call_begins_is_not_lost, 60)
         during += interrupted;
         close += seen && interrupted;
         rbr_channel_set_running(channel, 0);
-        channel->watch.cancelled[0] = 0;
-        atomic_store(&channel->watch.cancelled_count, 0);
+        atomic_store(&channel->watch.cancelled[CALL_ID % RBR_CANCELLED_MAX], 0);
+        atomic_store(&channel->watch.any_cancelled, false);
     }
     atomic_store(&m.stop, true);
     pthread_join(thread, NULL);
     printf("%u rounds: %u seen at the start, %u interrupted, %u both\n", round - 1, before, during,
            close);
     CHECK(during > 0);
-    pthread_mutex_destroy(&channel->watch.cancel_lock);
     free(channel);
+}
+
+/* --------------------------------------------------------------------------------- what is remembered */
+
+TEST(a_cancel_is_asked_for_or_hard_and_stays_hard)
+{
+    rbr_channel *channel = calloc(1, sizeof *channel);
+
+    CHECK(channel != NULL);
+    CHECK(rbr_channel_cancelled(channel, 7) == 0);
+    remember_cancel(channel, 7, false);
+    CHECK(rbr_channel_cancelled(channel, 7) == 1);
+    remember_cancel(channel, 7, true);
+    CHECK(rbr_channel_cancelled(channel, 7) == 2);
+    remember_cancel(channel, 7, false); /* asked for again, by somebody else */
+    CHECK(rbr_channel_cancelled(channel, 7) == 2);
+    CHECK(rbr_channel_cancelled(channel, 8) == 0 && rbr_channel_cancelled(channel, 0) == 0);
+    free(channel);
+}
+
+TEST(of_two_calls_that_share_a_place_the_newest_cancel_counts_and_no_other_call_is_cancelled)
+{
+    rbr_channel *channel = calloc(1, sizeof *channel);
+    const uint64_t id = 5, later = id + RBR_CANCELLED_MAX;
+    uint64_t i;
+
+    CHECK(channel != NULL);
+    remember_cancel(channel, id, true);
+    CHECK(rbr_channel_cancelled(channel, later) == 0);
+    remember_cancel(channel, later, false);
+    CHECK(rbr_channel_cancelled(channel, later) == 1 && rbr_channel_cancelled(channel, id) == 0);
+    for (i = 1; i <= RBR_CANCELLED_MAX; i++) /* as many at once as there are places */
+        remember_cancel(channel, 100 + i, i % 2 == 0);
+    for (i = 1; i <= RBR_CANCELLED_MAX; i++)
+        CHECK(rbr_channel_cancelled(channel, 100 + i) == 1 + (i % 2 == 0));
+    CHECK(rbr_channel_cancelled(channel, 100 + i) == 0);
+    free(channel);
+}
+
+/* ------------------------------------------------------------------------------ which call is running */
+
+static uint64_t
+soon(void)
+{
+    return rbr_now_ns() + 15 * RBR_SECOND;
+}
+
+/* "Runs" each call that comes; the second one ends it. */
+static void
+run_and_die(rbr_channel *channel)
+{
+    rbr_message *message;
+    int calls;
+
+    for (calls = 0; rbr_channel_receive(channel, &message, 0, soon()) == RBR_OK; calls++) {
+        rbr_channel_set_running(channel, rbr_message_id(message));
+        if (calls == 1)
+            raise(SIGKILL);
+    }
+}
+
+static void
+send_call(rbr_channel *host, uint64_t id)
+{
+    alignas(8) uint8_t room[512];
+    const uint32_t size = pair_build_call(room, sizeof room, id, FUNCTION_ECHO, 0, 0);
+
+    CHECK(rbr_channel_send(host, room, size, NULL, 0, soon(), NULL) == RBR_OK);
+}
+
+TEST(a_host_can_tell_which_call_its_worker_runs_also_after_its_death)
+{
+    const uint64_t until = soon();
+    channel_pair pair;
+    rbr_exit result;
+
+    pair_open(&pair, NULL, run_and_die);
+    CHECK(rbr_channel_peer_running(pair.host) == 0);
+    send_call(pair.host, 41);
+    while (rbr_channel_peer_running(pair.host) != 41) {
+        CHECK(rbr_now_ns() < until);
+        rbr_os_yield();
+    }
+    send_call(pair.host, 42);
+    CHECK(rbr_channel_wait_end(pair.host, &result, soon()) == RBR_OK && result.signalled);
+    CHECK(rbr_channel_peer_running(pair.host) == 42);
+    rbr_channel_close(pair.host);
+    CHECK(rbr_channel_peer_running(pair.host) == 42); /* until the last release */
+    rbr_channel_release(pair.host);
 }

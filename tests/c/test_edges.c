@@ -207,7 +207,7 @@ leave_a_request_unread(rbr_channel *channel)
     rbr_pending pending;
 
     rbr_pending_begin(&pending, channel);
-    while (channel->exchange.inbox_first == NULL)
+    while (channel->exchange.own.queue.first == NULL)
         CHECK(rbr_pending_wait(&pending, &message, 0, in_ms(50)) == RBR_TIMED_OUT);
     rbr_pending_end(&pending);
     CHECK(shared_mappings() > 0);

@@ -149,6 +149,31 @@ TEST(what_is_reserved_and_not_written_is_zero)
     }
 }
 
+/* Only the caller's bytes are left alone, and the frame is the same once they are there. */
+TEST(bytes_that_are_written_later_leave_nothing_else_unwritten)
+{
+    enum { COUNT = 1000 };
+    static uint8_t other[4096];
+    uint8_t *const rooms[] = {other, room};
+    uint32_t size = 0, i;
+
+    for (i = 0; i < 2; i++) {
+        rbr_builder b;
+        uint32_t slot, first;
+
+        memset(rooms[i], 0xAA, 4096);
+        rbr_build_start(&b, rooms[i], 4096, NULL, NULL);
+        slot = put_frame(&b, 1, RBR_BODY_RESULT);
+        first = i == 0 ? rbr_build_vector(&b, slot, COUNT, 1, 64)
+                       : rbr_build_bytes_later(&b, slot, COUNT, 64);
+        CHECK(first != 0 && first % 64 == 0);
+        CHECK(i != 0 || rooms[i][first + 8] == 0); /* else undefined: not to be read */
+        memset(rooms[i] + first, 7, COUNT);
+        size = rbr_build_finish(&b);
+    }
+    CHECK(size > COUNT && memcmp(room, other, size) == 0);
+}
+
 /* -------------------------------------------------------------------------------------- growing */
 
 struct growth {

@@ -150,7 +150,7 @@ TEST(union_with_type_or_value_alone_or_unknown_is_refused)
 
     expect(size, type, 1, RBR_BODY_NONE, RBR_DEFECT_UNION, value);
     expect(size, vtable + RBR_FRAME__BODY_TYPE, 2, 0, RBR_DEFECT_UNION, value);
-    expect(size, type, 1, RBR_BODY_SEGMENT + 1, RBR_DEFECT_UNION, type);
+    expect(size, type, 1, RBR_BODY_STREAM_CLOSE + 1, RBR_DEFECT_UNION, type);
     expect(size, type, 1, 255, RBR_DEFECT_UNION, type);
     expect(size, vtable + RBR_FRAME__BODY, 2, 0, RBR_DEFECT_UNION, type);
     expect(size, vtable, 2, RBR_FRAME__BODY, RBR_DEFECT_UNION, type);

@@ -239,3 +239,148 @@ TEST(a_reader_that_leaves_at_its_deadline_offers_the_role_to_who_sleeps)
     rbr_pending_end(&first.pending);
     pair_close(&pair);
 }
+
+/* ------------------------------------------------------------------------------- in the background */
+
+/* Until the role is held by a thread of this kind. */
+static void
+await_reader(rbr_exchange *exchange, bool background)
+{
+    const uint64_t until = in_ms(10000);
+    bool found;
+
+    do {
+        CHECK(rbr_now_ns() < until);
+        rbr_os_yield();
+        pthread_mutex_lock(&exchange->lock);
+        found = exchange->reading && exchange->background == background;
+        pthread_mutex_unlock(&exchange->lock);
+    } while (!found);
+}
+
+static void
+wait_until_not(const _Atomic bool *flag)
+{
+    const uint64_t until = in_ms(10000);
+
+    while (atomic_load(flag)) {
+        CHECK(rbr_now_ns() < until);
+        rbr_os_yield();
+    }
+}
+
+/* Takes what was directed to the host's own inbox, until the channel is closed. */
+static void *
+read_in_the_background(void *argument)
+{
+    rbr_channel *host = argument;
+    rbr_message *message;
+    rbr_status status;
+
+    while ((status = rbr_channel_receive(host, &message, 0, RBR_FOREVER)) != RBR_CLOSED)
+        if (status == RBR_OK)
+            rbr_message_free(message);
+    return NULL;
+}
+
+static void
+serve_when_told(rbr_channel *channel)
+{
+    wait_until(&stage->go);
+    pair_serve(channel);
+}
+
+static void
+close_with_background(channel_pair *pair, pthread_t thread)
+{
+    rbr_channel_close(pair->host);
+    pthread_join(thread, NULL);
+    pair_check_no_wake_was_lost(pair->host);
+    rbr_channel_release(pair->host);
+}
+
+TEST(a_background_reader_gives_way_to_a_call_and_reads_again_after_it)
+{
+    pthread_t thread, caller;
+    rbr_exchange *exchange;
+    channel_pair pair;
+    waiting_call call;
+
+    open_pair(&pair, serve_when_told);
+    exchange = &pair.host->exchange;
+    CHECK(pthread_create(&thread, NULL, read_in_the_background, pair.host) == 0);
+    await_reader(exchange, true);
+    call.id = rbr_pending_begin(&call.pending, pair.host);
+    CHECK(pthread_create(&caller, NULL, wait_for_answer, &call) == 0);
+    await_reader(exchange, false); /* nothing has come: only the caller's asking did that */
+    send_call(pair.host, call.id);
+    atomic_store(&stage->go, true);
+    pthread_join(caller, NULL);
+    CHECK(call.status == RBR_OK);
+    rbr_pending_end(&call.pending);
+    await_reader(exchange, true);
+    close_with_background(&pair, thread);
+}
+
+/* The one that it gave way to may have left by then, at its deadline. */
+TEST(a_background_reader_reads_on_when_who_asked_has_left)
+{
+    rbr_exchange *exchange;
+    rbr_message *message;
+    rbr_pending pending;
+    pthread_t thread;
+    channel_pair pair;
+    int i;
+
+    open_pair(&pair, serve_when_told);
+    exchange = &pair.host->exchange;
+    CHECK(pthread_create(&thread, NULL, read_in_the_background, pair.host) == 0);
+    for (i = 0; i < 300; i++) {
+        await_reader(exchange, true);
+        rbr_pending_begin(&pending, pair.host);
+        CHECK(rbr_pending_wait(&pending, &message, 0,
+                               rbr_now_ns() + (uint64_t)i * UINT64_C(1000)) == RBR_TIMED_OUT);
+        rbr_pending_end(&pending);
+    }
+    await_reader(exchange, true);
+    atomic_store(&exchange->give_way, true); /* as by somebody who is gone when it is heard */
+    rbr_wake_self(&pair.host->wake);
+    wait_until_not(&exchange->give_way); /* who takes the role clears it */
+    await_reader(exchange, true);
+    close_with_background(&pair, thread);
+}
+
+TEST(who_waits_for_an_answer_is_offered_the_role_before_a_background_reader)
+{
+    rbr_exchange *exchange;
+    rbr_message *message;
+    rbr_pending pending;
+    pthread_t thread, caller;
+    channel_pair pair;
+    waiting_call call;
+
+    open_pair(&pair, serve_when_told);
+    exchange = &pair.host->exchange;
+    set_reading(exchange, true);
+    call.id = rbr_pending_begin(&call.pending, pair.host);
+    CHECK(pthread_create(&caller, NULL, wait_for_answer, &call) == 0);
+    while (count_sleepers(exchange) < 1)
+        rbr_os_yield();
+    CHECK(pthread_create(&thread, NULL, read_in_the_background, pair.host) == 0);
+    while (count_sleepers(exchange) < 2) /* the newest is the first in the list */
+        rbr_os_yield();
+    set_reading(exchange, false);
+    rbr_pending_begin(&pending, pair.host);
+    CHECK(rbr_pending_wait(&pending, &message, 0, in_ms(20)) == RBR_TIMED_OUT);
+    pthread_mutex_lock(&exchange->lock); /* the one that still sleeps is the background reader */
+    CHECK(exchange->sleepers != NULL && exchange->sleepers->next == NULL);
+    CHECK(exchange->sleepers->want->kind == RBR_WANT_REQUEST);
+    pthread_mutex_unlock(&exchange->lock);
+    send_call(pair.host, call.id);
+    atomic_store(&stage->go, true);
+    pthread_join(caller, NULL);
+    CHECK(call.status == RBR_OK);
+    rbr_pending_end(&call.pending);
+    rbr_pending_end(&pending);
+    close_with_background(&pair, thread);
+}

@@ -5,7 +5,7 @@
  *   here                    in csrc/core
  *   waiter                  exchange.c wait_for: the loop, and at its end waiters.c
  *                           rbr_sleepers_offer_role (E1)
- *   read_until              exchange.c read_until, read_one; deliver is waiters.c rbr_deliver
+ *   read_until              exchange.c read_until, read_one; deliver is deliver.c rbr_deliver
  *   look_for_room           exchange.c look_for_room; waiters.c rbr_sleepers_wake_room
  *   sleep_as_reader         exchange.c sleep_as_reader; wake.c rbr_wake_announce, rbr_wake_sleep
  *   sleep_as_follower       exchange.c sleep_as_follower; wake.c rbr_wake_add_reason

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from latest import LATEST
 from mutant import Mutant
+from progress import PROGRESS
 from verifier import RULES
+from waiting import WAITING
 
 FLAT = "rbr_testing.flat"
 ARENA_TEST = ("test_arena_model", "any_misuse_is_an_error_and_every_byte_stays_where_it_was")
@@ -20,8 +23,8 @@ UNWRITTEN = [
     unwritten(
         "the padding before a piece",
         "flatbuf_build.c",
-        "clear(builder, builder->used, (uint32_t)end)",
-        "clear(builder, (uint32_t)at, (uint32_t)end)",
+        "clear(builder, builder->used, (uint32_t)(end - later))",
+        "clear(builder, (uint32_t)at, (uint32_t)(end - later))",
     ),
     unwritten(
         "the padding at a frame's end",
@@ -73,6 +76,13 @@ LEAKS = [
         "    Py_DECREF(self->title);\n    Py_DECREF(self->doc);",
         "values",
         "    Py_DECREF(self->doc);",
+    ),
+    leak(
+        "a text of progress that is no UTF-8",
+        "serve_task",
+        "    Py_XDECREF(made);\n    Py_RETURN_FALSE;\n",
+        "tasks",
+        "    Py_RETURN_FALSE;\n",
     ),
     leak("the number in a date", "value_dates", "        Py_DECREF(number);\n", "values"),
     leak(
@@ -148,6 +158,8 @@ MUTANTS = [
     *RULES,
     *UNWRITTEN,
     *ORDER,
+    *LATEST,
+    *WAITING,
     *LEAKS,
     Mutant(
         "builder: long pieces, and those at the end, left as they were",
@@ -166,14 +178,14 @@ MUTANTS = [
     Mutant(
         "wake: no second look before a sleep",
         "csrc/core/exchange.c",
-        "    if (ring_has_data(&exchange->consumer) || is_over(channel, want) != RBR_OK ||\n",
-        "    if (is_over(channel, want) != RBR_OK ||\n",
+        "    if (rbr_consumer_has_data(&exchange->consumer) || is_over(",
+        "    if (is_over(",
         ("test_wake", "what_is_published_right_before_a_sleep_is_announced_is_seen"),
     ),
     Mutant(
         "wake: a reader leaves and offers the role to nobody",
         "csrc/core/exchange.c",
-        "    rbr_sleepers_offer_role(exchange); /* E1 */\n",
+        "    rbr_sleepers_offer_role(channel); /* E1 */\n",
         "",
         ("test_wake", "a_reader_that_leaves_at_its_deadline_offers_the_role_to_who_sleeps"),
     ),
@@ -215,7 +227,7 @@ MUTANTS = [
     Mutant(
         "wake: an announcement of room is overwritten",
         "csrc/core/exchange.c",
-        "(!room && atomic_load_explicit(&exchange->room_sleepers, memory_order_relaxed) > 0)",
+        "(!room && rbr_room_is_wanted(exchange))",
         "false",
         (
             "test_announcement",
@@ -261,8 +273,8 @@ MUTANTS = [
     Mutant(
         "checks: two threads read",
         "csrc/core/exchange.c",
-        "        if (!exchange->reading) {\n",
-        "        if (true) {\n",
+        "        if (!exchange->reading && !gave_way) {\n",
+        "        if (!gave_way) {\n",
         ("test_channel", "threads_that_call_at_once_each_get_their_own_answers"),
     ),
     Mutant(
@@ -316,6 +328,7 @@ MUTANTS = [
         "    memcpy(inner->bytes, rbr_block_data(outer->refs[0].block), size);\n",
         ("test_flipper", "a_frame_in_a_block_is_verified_as_it_was_copied"),
     ),
+    *PROGRESS,
     Mutant(
         "arena: a block that the peer has is free",
         "csrc/core/arena.c",

@@ -251,6 +251,10 @@ run_worker(int socket)
         if (status != RBR_OK)
             break;
         body = rbr_message_body(message, &type);
+        if (type == RBR_BODY_RELEASE) { /* of a handle that was made of a frame of ours */
+            rbr_message_free(message);
+            continue;
+        }
         need(type == RBR_BODY_CALL || type == RBR_BODY_LOAD, "a request of another kind");
         if (type == RBR_BODY_LOAD)
             status = answer_load(channel, message, body);

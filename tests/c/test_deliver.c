@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_deliver.c - whose a message is: calls, nested requests, callbacks; and how many may wait.
+ *
+ * Both ends stand in this process, without sockets or watchers: each step is a call with deadline 0.
+ */
+#include "bare_channel.h"
+#include "channel.h"
+#include "channel_pair.h"
+#include "check.h"
+#include "os.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { RING = 65536 };
+
+static rbr_channel *host, *worker;
+static rbr_segment rings;
+
+static void
+open_both(void)
+{
+    int fd;
+
+    CHECK(rbr_segment_create(&rings, &fd, RING, 1, RBR_MEMORY_MEMFD, NULL) == RBR_OK);
+    close(fd);
+    host = bare_channel_new(RBR_ROLE_HOST, &rings, RBR_MIB);
+    worker = bare_channel_new(RBR_ROLE_WORKER, &rings, RBR_MIB);
+}
+
+static void
+close_both(void)
+{
+    bare_channel_free(host);
+    bare_channel_free(worker);
+    rbr_segment_detach(&rings);
+}
+
+static rbr_status
+send_empty(rbr_channel *from, uint8_t body, const struct rbr_table_desc *desc, uint64_t id,
+           uint64_t parent)
+{
+    alignas(8) uint8_t room[256];
+    const uint32_t size = pair_build_empty(room, sizeof room, id, parent, body, desc);
+
+    CHECK(size > 0);
+    return rbr_channel_send(from, room, size, NULL, 0, 0, NULL);
+}
+
+static rbr_status
+progress(uint64_t id)
+{
+    return send_empty(worker, RBR_BODY_PROGRESS, &rbr_desc_progress, id, 0);
+}
+
+static rbr_status
+item(uint64_t id)
+{
+    return send_empty(worker, RBR_BODY_STREAM_ITEM, &rbr_desc_stream_item, id, 0);
+}
+
+static rbr_status
+call_back(uint64_t id, uint64_t call)
+{
+    return send_empty(worker, RBR_BODY_CALLBACK, &rbr_desc_callback, id, call);
+}
+
+static rbr_status
+request(uint64_t id, uint64_t parent)
+{
+    return send_empty(host, RBR_BODY_CALL, &rbr_desc_call, id, parent);
+}
+
+/* The id of the frame that is there for this call; 0: none. */
+static uint64_t
+next_of(rbr_pending *pending)
+{
+    rbr_message *message;
+    uint64_t id;
+
+    if (rbr_pending_wait(pending, &message, 0, 0) != RBR_OK)
+        return 0;
+    id = rbr_message_id(message);
+    rbr_message_free(message);
+    return id;
+}
+
+static uint64_t
+next_request(void)
+{
+    rbr_message *message;
+    uint64_t id;
+
+    if (rbr_channel_receive(worker, &message, 0, 0) != RBR_OK)
+        return 0;
+    id = rbr_message_id(message);
+    rbr_message_free(message);
+    return id;
+}
+
+/* ---------------------------------------------------------------------------------- callbacks */
+
+/* The answer that the worker's callback got is the refusal. */
+static void
+check_refused(rbr_pending *callback)
+{
+    static const char expected[] = "ringbridge.errors.Cancelled";
+    rbr_message *message;
+    const uint8_t *name;
+    uint32_t length;
+    rbr_table error;
+    uint8_t type;
+
+    CHECK(rbr_pending_wait(callback, &message, 0, 0) == RBR_OK);
+    error = rbr_message_body(message, &type);
+    CHECK(type == RBR_BODY_ERROR);
+    CHECK(rbr_get_u16(error, RBR_ERROR__CODE, 0) == RBR_ERROR_CODE_CANCELLED);
+    name = rbr_get_vector(error, RBR_ERROR__TYPE, &length);
+    CHECK(name != NULL && length == sizeof expected - 1 && memcmp(name, expected, length) == 0);
+    rbr_message_free(message);
+    rbr_pending_end(callback);
+}
+
+TEST(a_callback_to_a_call_that_was_given_up_is_refused)
+{
+    rbr_pending callback, other;
+
+    open_both();
+    rbr_pending_begin(&other, host);
+    CHECK(call_back(rbr_pending_begin(&callback, worker), 999) == RBR_OK);
+    CHECK(next_of(&other) == 0);
+    check_refused(&callback);
+    rbr_pending_end(&other);
+    close_both();
+}
+
+TEST(a_callback_that_nobody_had_taken_when_its_call_ended_is_refused)
+{
+    rbr_pending callback, call, other;
+
+    open_both();
+    rbr_pending_begin(&other, host);
+    CHECK(call_back(rbr_pending_begin(&callback, worker), rbr_pending_begin(&call, host)) ==
+          RBR_OK);
+    CHECK(next_of(&other) == 0);
+    rbr_pending_end(&call);
+    check_refused(&callback);
+    rbr_pending_end(&other);
+    close_both();
+}
+
+TEST(a_callback_that_nobody_waits_for_is_dropped_without_a_word)
+{
+    rbr_pending other;
+    rbr_stats stats;
+
+    open_both();
+    rbr_pending_begin(&other, host);
+    CHECK(call_back(0, 999) == RBR_OK);
+    CHECK(next_of(&other) == 0);
+    rbr_channel_stats(host, &stats);
+    CHECK(stats.frames_received == 1 && stats.dropped_answers == 1 && stats.frames_sent == 0);
+    rbr_pending_end(&other);
+    close_both();
+}
+
+/* A refusal never waits, so a peer that asks for them and does not read them would fill our memory. */
+TEST_SECONDS(a_peer_that_reads_no_refusal_breaks_the_channel_before_it_fills_our_memory, 120)
+{
+    rbr_pending other;
+    rbr_error error;
+    uint32_t i;
+
+    open_both();
+    rbr_pending_begin(&other, host);
+    for (i = 0; i < 2000000 && rbr_channel_state(host, NULL) == RBR_OK; i++) {
+        if (call_back(1 + i, 999) == RBR_AGAIN)
+            next_of(&other);
+        CHECK(host->exchange.unsent_bytes <= RBR_UNSENT_BYTES_MAX + RING);
+    }
+    CHECK(rbr_channel_state(host, &error) == RBR_BROKEN);
+    CHECK(strstr(error.text, "callbacks") != NULL);
+    rbr_pending_end(&other);
+    close_both();
+}
+
+/* ------------------------------------------------------------------------------------ how many */
+
+/* A wait that finds others' frames only gives up after some of them. */
+static void
+read_all(rbr_pending *other)
+{
+    do
+        CHECK(next_of(other) == 0);
+    while (rbr_channel_state(host, NULL) == RBR_OK &&
+           rbr_consumer_has_data(&host->exchange.consumer));
+}
+
+/* `count` frames for a call that nobody takes from; `other` reads. */
+static void
+flood(rbr_pending *other, uint64_t id, rbr_status (*frame)(uint64_t), uint32_t count)
+{
+    uint32_t i;
+
+    for (i = 0; i < count; i++)
+        while (frame(id) == RBR_AGAIN)
+            read_all(other);
+    read_all(other);
+}
+
+TEST(progress_that_nobody_takes_is_dropped_beyond_a_limit)
+{
+    rbr_pending call, other;
+    uint32_t count = 0;
+    uint64_t id;
+
+    open_both();
+    rbr_pending_begin(&other, host);
+    id = rbr_pending_begin(&call, host);
+    flood(&other, id, progress, RBR_QUEUED_MAX + 100);
+    CHECK(rbr_channel_state(host, NULL) == RBR_OK);
+    while (next_of(&call) == id)
+        count++;
+    CHECK(count == RBR_QUEUED_MAX);
+    flood(&other, id, progress, 1); /* there is room again */
+    CHECK(next_of(&call) == id);
+    rbr_pending_end(&call);
+    rbr_pending_end(&other);
+    close_both();
+}
+
+TEST(items_beyond_the_limit_break_the_channel)
+{
+    rbr_pending call, other;
+    rbr_error error;
+    uint64_t id;
+
+    open_both();
+    rbr_pending_begin(&other, host);
+    id = rbr_pending_begin(&call, host);
+    flood(&other, id, item, RBR_QUEUED_MAX);
+    CHECK(rbr_channel_state(host, NULL) == RBR_OK);
+    flood(&other, id, item, 1);
+    CHECK(rbr_channel_state(host, &error) == RBR_BROKEN);
+    CHECK(strstr(error.text, "more for one call") != NULL);
+    rbr_pending_end(&call);
+    rbr_pending_end(&other);
+    close_both();
+}
+
+TEST(what_was_taken_does_not_count_as_queued)
+{
+    rbr_pending call, other;
+    uint64_t id;
+    int i;
+
+    open_both();
+    rbr_pending_begin(&other, host);
+    id = rbr_pending_begin(&call, host);
+    for (i = 0; i < 3 * RBR_QUEUED_MAX; i++) {
+        flood(&other, id, item, 1);
+        CHECK(next_of(&call) == id);
+    }
+    CHECK(rbr_channel_state(host, NULL) == RBR_OK);
+    rbr_pending_end(&call);
+    rbr_pending_end(&other);
+    close_both();
+}
+
+TEST(an_inbox_counts_what_it_holds_for_each_call)
+{
+    rbr_pending first, second;
+    rbr_message *message;
+    uint64_t ids[2];
+    int i;
+
+    open_both();
+    ids[0] = rbr_pending_begin(&first, host);
+    ids[1] = rbr_pending_begin(&second, host);
+    rbr_pending_direct(&first, rbr_channel_inbox(host));
+    rbr_pending_direct(&second, rbr_channel_inbox(host));
+    for (i = 0; i < 3 * RBR_QUEUED_MAX; i++) {
+        CHECK(item(ids[i % 2]) == RBR_OK);
+        CHECK(rbr_inbox_take(rbr_channel_inbox(host), &message, 0, 0) == RBR_OK);
+        CHECK(rbr_message_id(message) == ids[i % 2]);
+        rbr_message_free(message);
+    }
+    CHECK(item(ids[0]) == RBR_OK && item(ids[1]) == RBR_OK);
+    rbr_pending_end(&first); /* what comes for it now is dropped */
+    CHECK(rbr_inbox_take(rbr_channel_inbox(host), &message, 0, 0) == RBR_OK);
+    CHECK(rbr_message_id(message) == ids[1]);
+    rbr_message_free(message);
+    rbr_pending_end(&second);
+    close_both();
+}
+
+/* ------------------------------------------------------------------------------- nested requests */
+
+TEST(a_nested_request_is_taken_out_of_turn_by_who_waits_within_its_call)
+{
+    rbr_pending in_seven, in_eight, outside;
+
+    open_both();
+    rbr_pending_begin(&in_seven, worker);
+    rbr_pending_begin(&in_eight, worker);
+    rbr_pending_begin(&outside, worker);
+    rbr_pending_nest(&in_seven, 7);
+    rbr_pending_nest(&in_eight, 8);
+    CHECK(request(50, 0) == RBR_OK && request(51, 7) == RBR_OK && request(52, 8) == RBR_OK);
+    CHECK(request(53, 0) == RBR_OK && request(54, 7) == RBR_OK && request(55, 9) == RBR_OK);
+    CHECK(next_of(&outside) == 0); /* reads them all, and takes none */
+    CHECK(next_of(&in_seven) == 51 && next_of(&in_seven) == 54 && next_of(&in_seven) == 0);
+    CHECK(next_of(&in_eight) == 52 && next_of(&in_eight) == 0);
+    CHECK(next_request() == 50 && next_request() == 53 && next_request() == 55);
+    CHECK(next_request() == 0);
+    CHECK(request(56, 7) == RBR_OK && next_of(&in_seven) == 56); /* as the reader */
+    CHECK(request(57, 7) == RBR_OK && next_request() == 57);     /* nobody waits within it */
+    CHECK(worker->exchange.nested_queued == 0);
+    rbr_pending_end(&in_seven);
+    rbr_pending_end(&in_eight);
+    rbr_pending_end(&outside);
+    close_both();
+}
+
+static uint64_t
+soon(void)
+{
+    return rbr_now_ns() +
+           60 * RBR_SECOND; /* longer than the test may take: who waits that long fails */
+}
+
+static void *
+wait_within(void *argument)
+{
+    rbr_message *message;
+
+    CHECK(rbr_pending_wait(argument, &message, 0, soon()) == RBR_OK);
+    CHECK(rbr_message_id(message) == ((rbr_pending_call *)argument)->id);
+    rbr_message_free(message);
+    return NULL;
+}
+
+static void *
+wait_for_request(void *unused)
+{
+    rbr_message *message;
+
+    CHECK(rbr_channel_receive(worker, &message, 0, soon()) == RBR_OK);
+    CHECK(rbr_message_id(message) == 50);
+    rbr_message_free(message);
+    return unused;
+}
+
+static void
+await_sleepers(rbr_exchange *exchange, int wanted)
+{
+    const uint64_t until = soon();
+    const rbr_sleeper *sleeper;
+    int count;
+
+    do {
+        CHECK(rbr_now_ns() < until);
+        rbr_os_yield();
+        pthread_mutex_lock(&exchange->lock);
+        for (count = 0, sleeper = exchange->sleepers; sleeper != NULL; sleeper = sleeper->next)
+            count++;
+        pthread_mutex_unlock(&exchange->lock);
+    } while (count != wanted);
+}
+
+static void
+set_reading(rbr_exchange *exchange, bool reading)
+{
+    pthread_mutex_lock(&exchange->lock);
+    exchange->reading = reading;
+    pthread_mutex_unlock(&exchange->lock);
+}
+
+/* The next frame, as the reader that this thread plays. */
+static rbr_message *
+read_next(void)
+{
+    rbr_message *message;
+    const void *record;
+    uint32_t size;
+
+    CHECK(rbr_consumer_next(&worker->exchange.consumer, &record, &size) == RBR_OK);
+    CHECK(rbr_message_read(&message, worker, record, size, NULL) == RBR_OK);
+    return message;
+}
+
+/* Who was woken for a nested request finds its own answer first, and leaves: somebody else who waits
+ * for requests has to hear of the one that stays. */
+TEST(a_nested_request_that_its_thread_leaves_behind_wakes_who_waits_for_requests)
+{
+    rbr_message *first, *second;
+    rbr_exchange *exchange;
+    pthread_t threads[2];
+    rbr_pending call;
+    uint64_t id;
+
+    open_both();
+    exchange = &worker->exchange;
+    id = rbr_pending_begin(&call, worker);
+    rbr_pending_nest(&call, 7);
+    set_reading(exchange, true);
+    CHECK(pthread_create(&threads[0], NULL, wait_within, &call) == 0);
+    CHECK(pthread_create(&threads[1], NULL, wait_for_request, NULL) == 0);
+    await_sleepers(exchange, 2);
+    CHECK(request(50, 7) == RBR_OK);
+    CHECK(send_empty(host, RBR_BODY_RESULT, &rbr_desc_result, id, 0) == RBR_OK);
+    first = read_next();
+    second = read_next();
+    pthread_mutex_lock(&exchange->lock); /* both, before anybody wakes up */
+    CHECK(rbr_deliver(worker, &first) == RBR_OK && rbr_deliver(worker, &second) == RBR_OK);
+    pthread_mutex_unlock(&exchange->lock);
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[1], NULL);
+    set_reading(exchange, false);
+    rbr_pending_end(&call);
+    close_both();
+}

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_inbox.c - event loops: what is directed to an inbox arrives there, and its descriptor says so.
+ */
+#include "channel.h"
+#include "check.h"
+#include "loop_steps.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+/* --------------------------------------------------------------------------------- the descriptor */
+
+TEST(a_directed_call_is_answered_in_the_inbox)
+{
+    channel_pair pair;
+    rbr_pending pending;
+    rbr_inbox *inbox;
+    uint64_t id;
+    int i;
+
+    pair_open(&pair, &loop_never_spin, pair_serve);
+    inbox = loop_open(pair.host);
+    for (i = 0; i < 1000; i++) {
+        id = loop_start_call(pair.host, inbox, &pending);
+        CHECK(loop_take(inbox) == id);
+        rbr_pending_end(&pending);
+    }
+    rbr_inbox_close(inbox);
+    pair_close(&pair);
+}
+
+TEST(the_descriptor_is_readable_when_armed_and_something_came_and_not_before)
+{
+    channel_pair pair;
+    rbr_pending pending;
+    rbr_inbox *inbox;
+    rbr_block *block;
+    uint64_t id;
+
+    pair_open(&pair, &loop_never_spin, pair_serve);
+    inbox = loop_open(pair.host);
+    /* The peer sets the event once for nothing, when it gets it; then it answers what came after. */
+    CHECK(rbr_block_allocate(&block, pair.host, 1, loop_in_ms(15000), NULL) == RBR_OK);
+    rbr_block_release(block);
+    rbr_inbox_clear(inbox);
+    rbr_inbox_arm(inbox);
+    CHECK(!loop_is_readable(inbox, 20)); /* armed, nothing came */
+    rbr_inbox_disarm(inbox);
+    CHECK(loop_take_now(inbox) == 0);
+    rbr_inbox_arm(inbox);
+    id = loop_start_call(pair.host, inbox, &pending);
+    CHECK(loop_is_readable(inbox, 15000)); /* the peer has set it */
+    rbr_inbox_clear(inbox);
+    CHECK(!loop_is_readable(inbox, 0));
+    CHECK(loop_take_now(inbox) == id && loop_take_now(inbox) == 0);
+    rbr_pending_end(&pending);
+    id = loop_start_call(pair.host, inbox, &pending);
+    loop_await_data(pair.host);
+    rbr_inbox_clear(inbox);
+    rbr_inbox_arm(inbox); /* looks */
+    CHECK(loop_is_readable(inbox, 0));
+    CHECK(loop_take_now(inbox) == id);
+    rbr_pending_end(&pending);
+    rbr_inbox_close(inbox);
+    pair_close(&pair);
+}
+
+TEST(an_inbox_that_holds_something_is_readable_as_soon_as_it_is_armed)
+{
+    channel_pair pair;
+    rbr_pending pending;
+    rbr_inbox *inbox;
+    int64_t answer;
+    uint64_t id;
+
+    pair_open(&pair, &loop_never_spin, pair_serve);
+    inbox = loop_open(pair.host);
+    id = loop_start_call(pair.host, inbox, &pending);
+    CHECK(pair_call(pair.host, 7, 0, &answer, loop_in_ms(15000)) == RBR_OK && answer == 7);
+    rbr_inbox_clear(inbox);
+    rbr_inbox_arm(inbox);
+    CHECK(loop_is_readable(inbox, 0));
+    CHECK(loop_take_now(inbox) == id);
+    rbr_pending_end(&pending);
+    rbr_inbox_close(inbox);
+    pair_close(&pair);
+}
+
+static void
+set_reading(rbr_exchange *exchange, bool reading)
+{
+    pthread_mutex_lock(&exchange->lock);
+    exchange->reading = reading;
+    pthread_mutex_unlock(&exchange->lock);
+}
+
+TEST(what_a_thread_reads_for_an_armed_inbox_makes_it_readable)
+{
+    channel_pair pair;
+    rbr_pending pending;
+    rbr_inbox *inbox;
+    rbr_block *block;
+    int64_t answer;
+    uint64_t id;
+
+    pair_open(&pair, &loop_never_spin, pair_serve);
+    inbox = loop_open(pair.host);
+    CHECK(rbr_block_allocate(&block, pair.host, 1, loop_in_ms(15000), NULL) == RBR_OK);
+    rbr_block_release(block); /* the peer has the event now, and has set it once */
+    set_reading(&pair.host->exchange, true); /* so that the peer is not asked to set it again */
+    rbr_inbox_arm(inbox);
+    set_reading(&pair.host->exchange, false);
+    rbr_inbox_clear(inbox);
+    id = loop_start_call(pair.host, inbox, &pending);
+    CHECK(pair_call(pair.host, 7, 0, &answer, loop_in_ms(15000)) == RBR_OK && answer == 7);
+    CHECK(loop_is_readable(inbox, 0)); /* both were answered in order */
+    rbr_inbox_clear(inbox);
+    CHECK(loop_take_now(inbox) == id);
+    rbr_pending_end(&pending);
+    rbr_inbox_close(inbox);
+    pair_close(&pair);
+}
+
+/* Arms and takes, as a loop does, until there is nothing more to wait for. */
+static rbr_status
+await_end(rbr_inbox *inbox)
+{
+    rbr_message *message;
+    rbr_status status;
+
+    while ((status = rbr_inbox_take(inbox, &message, 0, 0)) == RBR_AGAIN) {
+        rbr_inbox_arm(inbox);
+        CHECK(loop_is_readable(inbox, 15000));
+        rbr_inbox_clear(inbox);
+    }
+    return status;
+}
+
+TEST(every_armed_inbox_becomes_readable_at_the_peers_death)
+{
+    channel_pair pair;
+    rbr_inbox *inboxes[2], *later;
+    int i;
+
+    pair_open(&pair, &loop_never_spin, loop_serve_none);
+    for (i = 0; i < 2; i++) {
+        inboxes[i] = loop_open(pair.host);
+        rbr_inbox_arm(inboxes[i]);
+    }
+    later = loop_open(pair.host);
+    CHECK(rbr_channel_kill(pair.host, SIGKILL, false, NULL) == RBR_OK);
+    for (i = 0; i < 2; i++) {
+        CHECK(loop_is_readable(inboxes[i], 15000));
+        CHECK(await_end(inboxes[i]) == RBR_DEAD);
+        rbr_inbox_close(inboxes[i]);
+    }
+    rbr_inbox_arm(later);
+    CHECK(loop_is_readable(later, 0));
+    rbr_inbox_close(later);
+    rbr_channel_release(pair.host);
+}
+
+TEST(every_armed_inbox_becomes_readable_when_the_channel_is_closed)
+{
+    channel_pair pair;
+    rbr_inbox *inboxes[2];
+    rbr_message *message;
+    int i;
+
+    pair_open(&pair, &loop_never_spin, loop_serve_none);
+    for (i = 0; i < 2; i++) {
+        inboxes[i] = loop_open(pair.host);
+        rbr_inbox_arm(inboxes[i]);
+    }
+    rbr_channel_close(pair.host);
+    for (i = 0; i < 2; i++) {
+        CHECK(loop_is_readable(inboxes[i], 0));
+        CHECK(rbr_inbox_take(inboxes[i], &message, 0, 0) == RBR_CLOSED);
+        rbr_inbox_arm(inboxes[i]);
+        CHECK(loop_is_readable(inboxes[i], 0));
+        rbr_inbox_close(inboxes[i]);
+    }
+    rbr_channel_release(pair.host);
+}
+
+/* The loop armed while a thread read for it; the thread has left, and nothing had come till then. */
+TEST(a_thread_that_leaves_hands_over_to_armed_loops)
+{
+    rbr_pending pending, other;
+    rbr_message *message;
+    channel_pair pair;
+    rbr_inbox *inbox;
+    uint64_t id;
+
+    pair_open(&pair, &loop_never_spin, pair_serve);
+    inbox = loop_open(pair.host);
+    rbr_pending_begin(&other, pair.host);
+    set_reading(&pair.host->exchange, true);
+    rbr_inbox_arm(inbox);
+    set_reading(&pair.host->exchange, false);
+    CHECK(rbr_pending_wait(&other, &message, 0, loop_in_ms(20)) == RBR_TIMED_OUT);
+    rbr_pending_end(&other);
+    rbr_inbox_clear(inbox);
+    id = loop_start_call(pair.host, inbox, &pending);
+    CHECK(loop_is_readable(inbox, 15000));
+    CHECK(loop_take_now(inbox) == id);
+    rbr_pending_end(&pending);
+    rbr_inbox_close(inbox);
+    pair_close(&pair);
+}
+
+/* ------------------------------------------------------------------------------- loops that stand still */
+
+/* A loop that was stopped is still armed, and looks at nothing: whoever wakes a loop must not take it
+ * for one that will read. */
+TEST(a_loop_that_stands_still_takes_no_wake_up_from_another_one)
+{
+    channel_pair pair;
+    rbr_pending first, second;
+    rbr_inbox *ours, *still;
+    uint64_t id;
+
+    pair_open(&pair, &loop_never_spin, pair_serve);
+    ours = loop_open(pair.host);
+    still = loop_open(pair.host);
+    loop_start_call(pair.host, still, &first);
+    loop_await_data(pair.host); /* from here on nobody has asked to be woken */
+    rbr_inbox_arm(still);
+    rbr_inbox_arm(still);
+    rbr_inbox_disarm(still);
+    CHECK(loop_take_now(still) != 0);
+    rbr_inbox_arm(still); /* and is never looked at again */
+    id = loop_start_call(pair.host, ours, &second);
+    loop_await_data(pair.host);
+    CHECK(loop_is_readable(ours, 15000)); /* the peer's event is everybody's */
+    rbr_inbox_clear(ours);
+    rbr_inbox_arm(ours); /* without having read: as when more comes meanwhile */
+    CHECK(loop_is_readable(ours, 1000));
+    CHECK(loop_take_now(ours) == id);
+    rbr_pending_end(&first);
+    rbr_pending_end(&second);
+    rbr_inbox_close(still);
+    rbr_inbox_close(ours);
+    pair_close(&pair);
+}
+
+/* The loop that cleared the peer's event found something in its own inbox, and looked no further. */
+TEST(a_loop_that_clears_the_peers_event_looks_at_the_ring_for_the_others)
+{
+    channel_pair pair;
+    rbr_pending first, second;
+    rbr_inbox *busy, *other;
+    uint64_t id;
+
+    pair_open(&pair, &loop_never_spin, pair_serve);
+    busy = loop_open(pair.host);
+    other = loop_open(pair.host);
+    loop_start_call(pair.host, busy, &first);
+    loop_await_data(pair.host);
+    CHECK(loop_take_now(other) == 0); /* read for `busy`, which is not armed */
+    rbr_inbox_arm(other);
+    id = loop_start_call(pair.host, other, &second);
+    loop_await_data(pair.host);
+    CHECK(loop_is_readable(busy, 15000));
+    rbr_inbox_clear(busy);
+    rbr_inbox_arm(busy); /* its own queue is enough to wake it */
+    CHECK(loop_is_readable(other, 1000));
+    CHECK(loop_take_now(other) == id);
+    rbr_pending_end(&first);
+    rbr_pending_end(&second);
+    rbr_inbox_close(other);
+    rbr_inbox_close(busy);
+    pair_close(&pair);
+}
+
+/* --------------------------------------------------------------------------------------- closing */
+
+TEST(calls_of_an_inbox_that_is_closed_keep_their_answers_to_themselves)
+{
+    enum { CALLS = 200 };
+    rbr_pending pending[CALLS];
+    rbr_message *message;
+    channel_pair pair;
+    rbr_inbox *inbox;
+    uint64_t ids[CALLS];
+    rbr_stats stats;
+    int i;
+
+    pair_open(&pair, &loop_never_spin, pair_serve);
+    inbox = loop_open(pair.host);
+    for (i = 0; i < CALLS / 2; i++)
+        ids[i] = loop_start_call(pair.host, inbox, &pending[i]);
+    CHECK(loop_take(inbox) == ids[0]);
+    for (; i < CALLS; i++)
+        ids[i] = loop_start_call(pair.host, inbox, &pending[i]);
+    rbr_inbox_close(inbox);
+    CHECK(rbr_pending_wait(&pending[CALLS - 1], &message, 0, loop_in_ms(15000)) == RBR_OK);
+    CHECK(rbr_message_id(message) == ids[CALLS - 1]);
+    rbr_message_free(message);
+    for (i = 0; i < CALLS; i++)
+        rbr_pending_end(&pending[i]);
+    rbr_channel_stats(pair.host, &stats);
+    CHECK(stats.frames_received == CALLS);
+    pair_close(&pair);
+}
+
+static rbr_status
+send_item(rbr_channel *channel, uint64_t id)
+{
+    alignas(8) uint8_t room[256];
+    const uint32_t size = pair_build_empty(room, sizeof room, id, 0, RBR_BODY_STREAM_ITEM,
+                                           &rbr_desc_stream_item);
+
+    return rbr_channel_send(channel, room, size, NULL, 0, loop_in_ms(15000), NULL);
+}
+
+/* Each request is answered with as many items as one call may have queued. */
+static void
+serve_many_items(rbr_channel *channel)
+{
+    rbr_message *message;
+    int i;
+
+    while (rbr_channel_receive(channel, &message, 0, RBR_FOREVER) == RBR_OK) {
+        for (i = 0; i < RBR_QUEUED_MAX; i++)
+            CHECK(send_item(channel, 1) == RBR_OK);
+        rbr_message_free(message);
+    }
+}
+
+/* Another call reads until `count` frames have come. */
+static void
+read_until_count(rbr_channel *host, uint64_t count)
+{
+    const uint64_t until = loop_in_ms(15000);
+    rbr_message *message;
+    rbr_pending other;
+    rbr_stats stats;
+
+    rbr_pending_begin(&other, host);
+    do {
+        CHECK(rbr_now_ns() < until);
+        CHECK(rbr_pending_wait(&other, &message, 0, loop_in_ms(1)) == RBR_TIMED_OUT);
+        rbr_channel_stats(host, &stats);
+    } while (stats.frames_received < count);
+    rbr_pending_end(&other);
+}
+
+/* They were counted, and then forgotten with the inbox: the call had no room left. */
+TEST(what_is_dropped_with_an_inbox_no_longer_counts_as_queued)
+{
+    rbr_pending pending, other;
+    rbr_message *message;
+    channel_pair pair;
+    rbr_inbox *inbox;
+    int i;
+
+    pair_open(&pair, &loop_never_spin, serve_many_items);
+    inbox = loop_open(pair.host);
+    CHECK(loop_start_call(pair.host, inbox, &pending) == 1);
+    read_until_count(pair.host, RBR_QUEUED_MAX);
+    rbr_inbox_close(inbox);
+    loop_start_call(pair.host, NULL, &other); /* asks for as many again */
+    read_until_count(pair.host, 2 * RBR_QUEUED_MAX);
+    for (i = 0; i < RBR_QUEUED_MAX; i++) {
+        CHECK(rbr_pending_wait(&pending, &message, 0, loop_in_ms(15000)) == RBR_OK);
+        rbr_message_free(message);
+    }
+    rbr_pending_end(&pending);
+    rbr_pending_end(&other);
+    pair_close(&pair);
+}
+
+/* -------------------------------------------------------------------------------------- all at once */
+
+enum { AHEAD = 64, LOOP_CALLS = 300000, THREAD_CALLS = 100000 };
+#define ENOUGH_NS (20 * RBR_SECOND) /* on a machine that is slower than that, fewer */
+
+typedef struct event_loop {
+    rbr_channel *host;
+    uint64_t done;
+} event_loop;
+
+static void *
+run_loop(void *argument)
+{
+    event_loop *self = argument;
+    const uint64_t until = rbr_now_ns() + ENOUGH_NS;
+    rbr_inbox *inbox = loop_open(self->host);
+    rbr_pending pending[AHEAD];
+    uint64_t ids[AHEAD], i;
+
+    for (i = 0; i < AHEAD; i++)
+        ids[i] = loop_start_call(self->host, inbox, &pending[i]);
+    for (self->done = 0; self->done < LOOP_CALLS; self->done++) {
+        const uint64_t at = self->done % AHEAD;
+
+        CHECK(loop_take(inbox) == ids[at]); /* answered in the order of the calls */
+        rbr_pending_end(&pending[at]);
+        if (rbr_now_ns() > until)
+            break;
+        /* Now and then it has nothing under way, and sleeps for one call alone. */
+        ids[at] = loop_start_call(self->host, inbox, &pending[at]);
+    }
+    for (i = 0; i < AHEAD; i++)
+        rbr_pending_end(&pending[i]);
+    rbr_inbox_close(inbox);
+    return NULL;
+}
+
+static void *
+call_one_by_one(void *argument)
+{
+    event_loop *self = argument;
+    const uint64_t until = rbr_now_ns() + ENOUGH_NS;
+    int64_t answer;
+
+    for (self->done = 0; self->done < THREAD_CALLS && rbr_now_ns() < until; self->done++)
+        CHECK(pair_call(self->host, (int64_t)self->done, 0, &answer, loop_in_ms(15000)) == RBR_OK &&
+              answer == (int64_t)self->done);
+    return NULL;
+}
+
+/* One call at a time: each sleep is a chance to lose a wake-up. */
+static void *
+run_lonely_loop(void *argument)
+{
+    event_loop *self = argument;
+    const uint64_t until = rbr_now_ns() + ENOUGH_NS;
+    rbr_inbox *inbox = loop_open(self->host);
+    rbr_pending pending;
+
+    for (self->done = 0; self->done < THREAD_CALLS && rbr_now_ns() < until; self->done++) {
+        const uint64_t id = loop_start_call(self->host, inbox, &pending);
+
+        CHECK(loop_take(inbox) == id);
+        rbr_pending_end(&pending);
+    }
+    rbr_inbox_close(inbox);
+    return NULL;
+}
+
+TEST_SECONDS(loops_and_threads_on_one_channel_each_get_their_own_answers, 120)
+{
+    void *(*const run[])(void *) = {run_loop, run_lonely_loop, call_one_by_one, run_loop};
+    event_loop loops[4];
+    pthread_t threads[4];
+    channel_pair pair;
+    int i;
+
+    pair_open(&pair, NULL, pair_serve);
+    for (i = 0; i < 4; i++) {
+        loops[i] = (event_loop){.host = pair.host};
+        CHECK(pthread_create(&threads[i], NULL, run[i], &loops[i]) == 0);
+    }
+    for (i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        CHECK(loops[i].done > 0);
+    }
+    pair_close(&pair);
+}
