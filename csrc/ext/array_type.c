@@ -12,7 +12,8 @@
  *
  * An Array that has been handed out never changes, so it may be exported any number of times, and
  * the pointers stay good for as long as it lives, exported or not (numpy releases its view at once
- * and keeps only a reference). It holds no objects but its type: no need for the cycle collector.
+ * and keeps only a reference). It holds no objects but its type, and perhaps another Array, in whose
+ * memory it lies: no need for the cycle collector.
  */
 #include "tensor.h"
 
@@ -29,24 +30,28 @@ array_forget_layout(ArrayObject *self)
     self->dims[1] = 1;
 }
 
-ArrayObject *
-array_new(core_state *state, rbr_block *block, uint64_t bytes, uint64_t offset, tensor *as)
+/* An Array of `bytes` at `memory`, or behind itself where that is NULL. */
+static ArrayObject *
+array_make(core_state *state, uint8_t *memory, uint64_t bytes, uint64_t offset, tensor *as)
 {
-    const uint64_t own = block == NULL ? bytes + TENSOR_ALIGN : 0;
+    const uint64_t own = memory == NULL ? bytes + TENSOR_ALIGN : 0;
     const size_t dims = 2 * sizeof(Py_ssize_t) * (size_t)(as->rank > 0 ? as->rank : 1);
     ArrayObject *self;
 
     if (bytes > PY_SSIZE_T_MAX - 4096) {
         PyErr_NoMemory();
-        goto fail;
+        return NULL;
     }
     self = PyObject_NewVar(ArrayObject, state->array_type, (Py_ssize_t)(dims + own));
     if (self == NULL)
-        goto fail;
-    self->block = block;
-    self->memory = (uint8_t *)self->dims + dims;
-    self->memory = block != NULL ? rbr_block_data(block)
-                                 : self->memory + (-(uintptr_t)self->memory & (TENSOR_ALIGN - 1));
+        return NULL;
+    self->block = NULL;
+    self->holder = NULL;
+    self->memory = memory;
+    if (memory == NULL) {
+        self->memory = (uint8_t *)self->dims + dims;
+        self->memory += -(uintptr_t)self->memory & (TENSOR_ALIGN - 1);
+    }
     self->bytes = bytes;
     self->first = as->first = self->memory + offset;
     self->readonly = as->readonly;
@@ -59,11 +64,29 @@ array_new(core_state *state, rbr_block *block, uint64_t bytes, uint64_t offset, 
     }
     array_forget_layout(self);
     return self;
+}
 
-fail:
-    if (block != NULL)
+ArrayObject *
+array_new(core_state *state, rbr_block *block, uint64_t bytes, uint64_t offset, tensor *as)
+{
+    uint8_t *memory = block != NULL ? rbr_block_data(block) : NULL;
+    ArrayObject *self = array_make(state, memory, bytes, offset, as);
+
+    if (self != NULL)
+        self->block = block;
+    else if (block != NULL)
         rbr_block_release(block);
-    return NULL;
+    return self;
+}
+
+ArrayObject *
+array_within(core_state *state, ArrayObject *holder, uint64_t offset, tensor *as)
+{
+    ArrayObject *self = array_make(state, holder->memory, holder->bytes, offset, as);
+
+    if (self != NULL)
+        self->holder = (ArrayObject *)Py_NewRef((PyObject *)holder);
+    return self;
 }
 static_assert(sizeof(Py_ssize_t) == sizeof(int64_t), "dims and the wire's longs are the same");
 
@@ -259,6 +282,7 @@ array_dealloc(PyObject *object)
 
     if (block != NULL)
         rbr_block_release(block);
+    Py_XDECREF((PyObject *)((ArrayObject *)object)->holder);
     PyObject_Free(object);
     Py_DECREF((PyObject *)type);
 }

@@ -74,39 +74,82 @@ call_encode_kwargs(value_encoder *encoder, uint32_t slot, PyObject *names, PyObj
     return 0;
 }
 
+static const rbr_shape *
+frame_shape(const value_encoder *encoder)
+{
+    return encoder->parent != 0 ? &rbr_shape_frame_parent : &rbr_shape_frame;
+}
+
 uint32_t
 call_start_frame(value_encoder *encoder, uint8_t body, uint32_t *slot)
 {
-    const uint32_t root = rbr_build_table(&encoder->build, 0, &rbr_shape_frame);
+    const rbr_shape *shape;
+    uint32_t root;
 
+    if (encoder->parent == 0)
+        encoder->parent = call_context_of(encoder->channel);
+    shape = frame_shape(encoder);
+    root = rbr_build_table(&encoder->build, 0, shape);
     if (root == 0) {
         PyErr_NoMemory();
         return 0;
     }
-    rbr_build_u8(&encoder->build, root, &rbr_shape_frame, RBR_FRAME__BODY_TYPE, body);
-    *slot = rbr_build_slot(root, &rbr_shape_frame, RBR_FRAME__BODY);
+    if (encoder->parent != 0)
+        rbr_build_u64(&encoder->build, root, shape, RBR_FRAME__PARENT, encoder->parent);
+    rbr_build_u8(&encoder->build, root, shape, RBR_FRAME__BODY_TYPE, body);
+    *slot = rbr_build_slot(root, shape, RBR_FRAME__BODY);
     return root;
 }
 
+void
+call_set_id(value_encoder *encoder, uint32_t root, uint64_t id)
+{
+    rbr_build_u64(&encoder->build, root, frame_shape(encoder), RBR_FRAME__ID, id);
+}
+
+/* Sends and waits, and answers on this thread what comes for the call meanwhile. */
+static rbr_message *
+exchange(ChannelObject *channel, value_encoder *encoder, rbr_pending *pending, uint64_t id,
+         uint32_t size, uint64_t deadline_ns, const char *doing)
+{
+    const event_hand hand = {channel, id, encoder->callbacks, encoder->callbacks_on};
+    rbr_message *answer = NULL;
+
+    encoder->callbacks = NULL;
+    if (channel_send(channel, encoder, size, deadline_ns, doing) == 0) {
+        value_encoder_stop(encoder); /* the buffer is free for the next call */
+        answer = channel_wait(channel, pending, id, deadline_ns, doing);
+    }
+    while (answer != NULL && !event_is_answer(answer)) {
+        const int result = event_handle(&hand, answer);
+
+        rbr_message_free(answer);
+        answer = NULL;
+        if (result == 0)
+            answer = channel_wait(channel, pending, id, deadline_ns, doing);
+        else /* a callback has raised what is not for the other side: Ctrl-C */
+            rbr_channel_cancel(channel->channel, id, true);
+    }
+    Py_XDECREF(hand.callbacks);
+    return answer;
+}
+
 rbr_message *
-call_exchange(ChannelObject *channel, value_encoder *encoder, uint32_t root, uint64_t deadline_ns,
-              const char *doing)
+call_exchange(ChannelObject *channel, value_encoder *encoder, uint32_t root, uint64_t *id,
+              uint64_t deadline_ns, const char *doing)
 {
     const uint32_t size = rbr_build_finish(&encoder->build);
-    rbr_message *answer = NULL;
+    rbr_message *answer;
     rbr_pending pending;
-    uint64_t id;
 
+    *id = 0;
     if (size == 0) {
         PyErr_NoMemory();
         return NULL;
     }
-    id = rbr_pending_begin(&pending, channel->channel);
-    rbr_build_u64(&encoder->build, root, &rbr_shape_frame, RBR_FRAME__ID, id);
-    if (channel_send(channel, encoder, size, deadline_ns, doing) == 0) {
-        value_encoder_stop(encoder); /* the buffer is free for the next call */
-        answer = channel_wait(channel, &pending, id, deadline_ns, doing);
-    }
+    *id = rbr_pending_begin(&pending, channel->channel);
+    call_set_id(encoder, root, *id);
+    answer = exchange(channel, encoder, &pending, *id, size, deadline_ns, doing);
     rbr_pending_end(&pending);
     return answer;
 }

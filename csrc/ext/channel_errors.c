@@ -75,6 +75,19 @@ raise_system(const rbr_error *err)
 }
 
 void *
+channel_raise_closed(ChannelObject *self)
+{
+    if (self->retired)
+        PyErr_Format(self->state->worker_died, "this process of worker %U has been replaced",
+                     self->name);
+    else
+        PyErr_Format(self->state->ringbridge_error,
+                     "worker %U is closed: by close(), or since nothing held the Worker any more",
+                     self->name);
+    return NULL;
+}
+
+void *
 channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err, const char *doing)
 {
     core_state *state = self->state;
@@ -89,6 +102,8 @@ channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err, cons
     case RBR_DEAD:
         return raise_died(self, err != NULL ? err->text : "the worker has ended", doing);
     case RBR_CLOSED:
+        if (self->retired)
+            return channel_raise_closed(self);
         PyErr_Format(state->ringbridge_error, "worker %U is closed; the call was %s", self->name,
                      what);
         break;

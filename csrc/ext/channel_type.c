@@ -17,9 +17,7 @@ rbr_channel *
 channel_enter(ChannelObject *self)
 {
     if (self->channel == NULL || self->closing) {
-        PyErr_Format(self->state->ringbridge_error,
-                     "worker %U is closed: by close(), or since nothing held the Worker any more",
-                     self->name);
+        channel_raise_closed(self);
         return NULL;
     }
     self->users++;
@@ -36,9 +34,12 @@ channel_enter_alive(ChannelObject *self)
     if (channel == NULL)
         return NULL;
     status = rbr_channel_state(channel, &error);
-    if (status == RBR_OK)
+    if (status == RBR_OK && !self->retired)
         return channel;
-    channel_raise(self, status, &error, NULL); /* this call is not to blame */
+    if (status == RBR_OK)
+        channel_raise_closed(self);
+    else
+        channel_raise(self, status, &error, NULL); /* this call is not to blame */
     channel_leave(self);
     return NULL;
 }
@@ -74,9 +75,14 @@ channel_new_empty(core_state *state, const char *name)
     self->channel = NULL;
     self->users = 0;
     self->closing = false;
+    self->host = false;
+    self->retired = false;
     self->pickle = false;
     self->scratch = NULL;
     self->scratch_bytes = 0;
+    self->owner = Py_NewRef(Py_None);
+    self->readers = NULL;
+    self->weakrefs = NULL;
     self->name = PyUnicode_FromString(name);
     PyObject_GC_Track((PyObject *)self);
     if (self->name == NULL)
@@ -122,6 +128,7 @@ channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         close_fds(socket, out, err);
         return NULL;
     }
+    self->host = true;
     options.name = name;
     options.ring_bytes = ring_bytes;
     options.arena_limit = arena_bytes;
@@ -180,7 +187,8 @@ static int
 channel_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
-    (void)arg;
+    Py_VISIT(((ChannelObject *)self)->owner);
+    Py_VISIT(((ChannelObject *)self)->readers);
     return 0;
 }
 
@@ -191,10 +199,14 @@ channel_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
 
     PyObject_GC_UnTrack(object);
+    if (self->weakrefs != NULL)
+        PyObject_ClearWeakRefs(object);
     if (self->channel != NULL)
         let_go(self);
     value_scratch_free(self);
     Py_XDECREF(self->name);
+    Py_XDECREF(self->owner);
+    Py_XDECREF(self->readers);
     PyObject_GC_Del(object);
     Py_DECREF(type);
 }
@@ -211,6 +223,7 @@ channel_close(ChannelObject *self, PyObject *unused)
     rbr_channel_close(self->channel);
     Py_END_ALLOW_THREADS
     channel_leave(self);
+    Py_CLEAR(self->readers); /* they hold us, and descriptors */
     Py_RETURN_NONE;
 }
 
@@ -275,7 +288,7 @@ static PyObject *
 channel_alive(ChannelObject *self, void *unused)
 {
     (void)unused;
-    return PyBool_FromLong(self->channel != NULL && !self->closing &&
+    return PyBool_FromLong(self->channel != NULL && !self->closing && !self->retired &&
                            rbr_channel_state(self->channel, NULL) == RBR_OK);
 }
 
@@ -337,84 +350,19 @@ channel_say_goodbye(ChannelObject *self, PyObject *unused)
 }
 
 static PyObject *
-channel_kill(ChannelObject *self, PyObject *args)
+channel_retire(ChannelObject *self, PyObject *unused)
 {
-    int signal_number, group;
-    rbr_status status;
-    rbr_error error = {.status = RBR_OK};
-
-    if (!PyArg_ParseTuple(args, "ip:kill", &signal_number, &group) || channel_enter(self) == NULL)
-        return NULL;
-    status = rbr_channel_kill(self->channel, signal_number, group != 0, &error);
-    if (status != RBR_OK && status != RBR_DEAD)
-        channel_raise(self, status, &error, "sending a signal");
-    channel_leave(self);
-    return PyErr_Occurred() ? NULL : PyBool_FromLong(status == RBR_OK);
-}
-
-static PyObject *
-channel_wait_end(ChannelObject *self, PyObject *timeout)
-{
-    uint64_t deadline_ns;
-    rbr_exit result;
-    rbr_status status;
-    int more = 1;
-
-    if (!deadline_from_timeout(timeout, &deadline_ns) || channel_enter(self) == NULL)
-        return NULL;
-    do {
-        const uint64_t until = channel_slice_end(deadline_ns);
-
-        Py_BEGIN_ALLOW_THREADS
-        status = rbr_channel_wait_end(self->channel, &result, until);
-        Py_END_ALLOW_THREADS
-    } while (status != RBR_OK && (more = channel_slice_over(status, deadline_ns)) == 1);
-    channel_leave(self);
-    if (more < 0)
-        return NULL;
-    if (status != RBR_OK)
-        Py_RETURN_NONE;
-    return Py_BuildValue("(NNiN)", PyBool_FromLong(result.known), PyBool_FromLong(result.signalled),
-                         result.code, PyBool_FromLong(result.core_dumped));
-}
-
-static PyObject *
-channel_read_output(ChannelObject *self, PyObject *timeout)
-{
-    char bytes[32768];
-    size_t size = sizeof bytes;
-    int stream = 0;
-    uint64_t dropped = 0, deadline_ns;
-    rbr_status status;
-
-    if (!deadline_from_timeout(timeout, &deadline_ns))
-        return NULL;
-    if (self->channel == NULL || self->closing)
-        Py_RETURN_NONE;
-    channel_enter(self);
-    Py_BEGIN_ALLOW_THREADS
-    status = rbr_channel_read_output(self->channel, bytes, &size, &stream, &dropped, deadline_ns);
-    Py_END_ALLOW_THREADS
-    channel_leave(self);
-    if (status == RBR_CLOSED)
-        Py_RETURN_NONE;
-    if (status != RBR_OK)
-        size = 0;
-    return Py_BuildValue("(iy#K)", stream, bytes, (Py_ssize_t)size, (unsigned long long)dropped);
-}
-
-static PyObject *
-channel_error_tail(ChannelObject *self, PyObject *unused)
-{
-    char bytes[8192];
-    size_t size;
-
     (void)unused;
-    if (channel_enter(self) == NULL)
-        return NULL;
-    size = rbr_channel_error_tail(self->channel, bytes, sizeof bytes);
-    channel_leave(self);
-    return PyBytes_FromStringAndSize(bytes, (Py_ssize_t)size);
+    self->retired = true;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+channel_peer_running(ChannelObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(
+        self->channel != NULL ? rbr_channel_peer_running(self->channel) : 0);
 }
 
 static PyMethodDef channel_methods[] = {
@@ -433,6 +381,8 @@ static PyMethodDef channel_methods[] = {
                "interrupt it.")},
     {"say_goodbye", (PyCFunction)channel_say_goodbye, METH_NOARGS,
      PyDoc_STR("say_goodbye($self)\n--\n\nAsks the peer to end after the call that it is in.")},
+    {"retire", (PyCFunction)channel_retire, METH_NOARGS,
+     PyDoc_STR("retire($self)\n--\n\nNo call begins here any more; those under way go on.")},
     {"kill", (PyCFunction)channel_kill, METH_VARARGS,
      PyDoc_STR("kill($self, signal, group)\n--\n\nSignals the peer, or its session.")},
     {"wait_end", (PyCFunction)channel_wait_end, METH_O,
@@ -450,8 +400,18 @@ static PyMethodDef channel_methods[] = {
 
 static PyGetSetDef channel_getset[] = {
     {"peer", (getter)channel_peer, NULL, PyDoc_STR("What the peer said of itself."), NULL},
+    {"peer_running", (getter)channel_peer_running, NULL,
+     PyDoc_STR("The id of the call that the peer runs, or ran when it ended; 0: none."), NULL},
     {"alive", (getter)channel_alive, NULL, PyDoc_STR("Whether the channel works."), NULL},
     {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef channel_members[] = {
+    {"name", T_OBJECT, offsetof(ChannelObject, name), READONLY, NULL},
+    {"owner", T_OBJECT, offsetof(ChannelObject, owner), 0, NULL},
+    {"readers", T_OBJECT, offsetof(ChannelObject, readers), 0, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(ChannelObject, weakrefs), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
 };
 
 static PyType_Slot channel_slots[] = {
@@ -460,6 +420,7 @@ static PyType_Slot channel_slots[] = {
     {Py_tp_dealloc, (void *)channel_dealloc},
     {Py_tp_traverse, (void *)channel_traverse},
     {Py_tp_methods, channel_methods},
+    {Py_tp_members, channel_members},
     {Py_tp_getset, channel_getset},
     {0, NULL},
 };

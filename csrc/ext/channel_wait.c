@@ -70,6 +70,39 @@ channel_send(ChannelObject *self, value_encoder *encoder, uint32_t size, uint64_
     return -1;
 }
 
+int
+channel_post(ChannelObject *self, value_encoder *encoder, uint32_t size, uint64_t id,
+             uint64_t deadline_ns, const char *doing)
+{
+    rbr_channel *channel = self->channel;
+    rbr_error error = {.status = RBR_OK};
+    rbr_status status = rbr_channel_post(channel, encoder->build.base, size, encoder->blocks,
+                                         encoder->block_count, id, 0, &error);
+    int more = 1;
+
+    if (status == RBR_OK)
+        return 0;
+    if (status == RBR_AGAIN && deadline_ns == 0) {
+        PyErr_Format(self->state->busy,
+                     "%s cannot be sent now: the calls that worker %U has not taken yet fill this "
+                     "process's outbox, and an event loop's thread must not wait; await some first",
+                     doing, self->name);
+        return -1;
+    }
+    while (more == 1 && (more = channel_slice_over(status, deadline_ns)) == 1) {
+        const uint64_t until = channel_slice_end(deadline_ns);
+
+        Py_BEGIN_ALLOW_THREADS
+        status = rbr_channel_post(channel, encoder->build.base, size, encoder->blocks,
+                                  encoder->block_count, id, until, &error);
+        Py_END_ALLOW_THREADS
+    }
+    if (more == 0 && status == RBR_OK)
+        return 0;
+    channel_raise(self, status, error.status == status ? &error : NULL, doing);
+    return -1;
+}
+
 rbr_message *
 channel_wait(ChannelObject *self, rbr_pending *pending, uint64_t id, uint64_t deadline_ns,
              const char *doing)

@@ -4,18 +4,32 @@
  *
  *   module.c          the module: its state, its types, its few functions
  *   channel_type.c    Channel: one end of a channel
+ *   channel_process.c signals to the peer, its end, its output
  *   channel_wait.c    waiting without the GIL, so that Ctrl-C is heard
  *   channel_errors.c  statuses and Error frames become exceptions
- *   function_type.c   Function: a remote function; its call is the hot path of the host
+ *   target_type.c     Target: what a remote function is bound to, and again after a restart
+ *   function_type.c   Function: a remote function, its names and options
+ *   function_call.c   its call: the hot path of the host
  *   call_frame.c      what a call and a load have in common
+ *   call_type.c       Call: a call that nobody blocks for
+ *   inbox_type.c      Inbox: where the answers to such calls arrive
+ *   event.c           what comes for a call: its answer, progress, items, callbacks
+ *   context.c         the call in which this thread runs a callback
+ *   small_frame.c     requests that are posted and not answered
+ *   handle_type.c     Handle: an object that stays in the worker
  *   load.c            the host's side of loading a module
  *   serve_loop.c      serve(): the hot path of the worker
  *   serve_answer.c    what the worker sends back
+ *   serve_stream.c    its generators, item by item
+ *   serve_handle.c    its objects that stay, their attributes
+ *   serve_callback.c  its calls back into the host
+ *   serve_task.c      what a running call tells the host: progress, log
  *   array_type.c      Array: memory of a block (or of its own) with shape, strides and format
  *   numpy_*.c         the few things that we ask of numpy, without its headers; it may be absent
  *   value_encode.c    Python values -> table Value
  *   value_decode.c    table Value -> Python values
  *   value_foreign.c   tables and pickles, through Python modules of ours
+ *   value_handle.c    handles, and functions that are called back
  *
  * Only this folder includes Python.h, and of the core it sees include/ only. The source keeps to
  * what the limited API of 3.11 has (or to a shim here), so that an abi3 build stays possible.
@@ -28,22 +42,34 @@
 
 #include "ringbridge.h"
 #include "ringbridge_flatbuf.h"
+#include "ringbridge_latest.h"
 #include "ringbridge_wire.h"
 
 /* ---------------------------------------------------------------------------------- the module */
 
-enum foreign_module { FOREIGN_TABLES, FOREIGN_PICKLES, FOREIGN_COUNT };
+enum foreign_module {
+    FOREIGN_TABLES,
+    FOREIGN_PICKLES,
+    FOREIGN_OUTPUT,
+    FOREIGN_TASK,
+    FOREIGN_OBJECTS,
+    FOREIGN_CALLBACKS,
+    FOREIGN_COUNT
+};
 
 typedef struct core_state {
     PyTypeObject *channel_type;
+    PyTypeObject *target_type;
     PyTypeObject *function_type;
+    PyTypeObject *call_type, *inbox_type, *handle_type;
     PyTypeObject *array_type;
     /* of ringbridge.errors */
     PyObject *ringbridge_error, *worker_start_failed, *worker_died, *cannot_cross, *call_timeout;
-    PyObject *arena_full, *protocol_error;
+    PyObject *arena_full, *protocol_error, *busy;
     PyObject *error_from_wire; /* (code, type, message, traceback, args) -> exception */
     PyObject *error_to_wire;   /* (exception) -> (code, type, message, traceback, args) */
     uint64_t running_call; /* in a worker: the id of the call that it runs; 0: none */
+    struct server *server; /* in a worker: its loop; NULL: none */
     /* numpy_bridge.c: NULL until numpy was first needed */
     struct numpy_bridge *numpy;
     bool numpy_missing;     /* looked for, not installed */
@@ -53,11 +79,19 @@ typedef struct core_state {
     PyObject *foreign[FOREIGN_COUNT];
 } core_state;
 
+/* tp_new of a type whose objects only C makes: raises. */
+PyObject *type_without_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+
 core_state *core_state_of_type(PyTypeObject *type); /* of one of our types (not a subclass) */
 void numpy_bridge_clear(core_state *state);
 int numpy_bridge_traverse(core_state *state, visitproc visit, void *arg);
 
-extern PyType_Spec channel_type_spec, function_type_spec, array_type_spec;
+/* value_foreign.c: a function of a Python module of ours, imported now if it has not been; a new
+ * reference. */
+PyObject *foreign_function(core_state *state, enum foreign_module which, const char *name);
+
+extern PyType_Spec call_type_spec, inbox_type_spec, handle_type_spec;
+extern PyType_Spec channel_type_spec, target_type_spec, function_type_spec, array_type_spec;
 
 typedef struct value_encoder value_encoder;
 
@@ -70,7 +104,12 @@ typedef struct ChannelObject {
     int users;            /* threads inside channel_enter ... channel_leave */
     bool closing;
     bool pickle;          /* both sides have agreed to pickled values */
+    bool retired;         /* no call begins here any more; those under way go on */
+    bool host;            /* not the worker's end */
     PyObject *name;       /* str, for messages */
+    PyObject *owner;      /* () -> who sees to the process, or None; or None: nobody */
+    PyObject *readers;    /* who takes from its inboxes: of readers.py; until close() */
+    PyObject *weakrefs;
     uint8_t *scratch;     /* one encode buffer kept warm; NULL while somebody uses it */
     uint32_t scratch_bytes;
 } ChannelObject;
@@ -78,16 +117,26 @@ typedef struct ChannelObject {
 /* The channel to use until channel_leave, NULL with an exception when it is closed. While anybody is
  * inside, close() only marks it: nobody's memory is unmapped under him. */
 rbr_channel *channel_enter(ChannelObject *self);
-/* The same, and NULL with the reason when the peer has ended already. */
+/* The same, and NULL with the reason when the peer has ended already, or is to be replaced. */
 rbr_channel *channel_enter_alive(ChannelObject *self);
 void channel_leave(ChannelObject *self);
 
 /* The deadline for a timeout in seconds (None: never). false with an exception. */
 bool deadline_from_timeout(PyObject *timeout, uint64_t *deadline_ns);
 
+/* channel_process.c: methods of Channel. */
+PyObject *channel_kill(ChannelObject *self, PyObject *args);
+PyObject *channel_wait_end(ChannelObject *self, PyObject *timeout);
+PyObject *channel_read_output(ChannelObject *self, PyObject *timeout);
+PyObject *channel_error_tail(ChannelObject *self, PyObject *unused);
+
 /* Sends a finished frame; waits without the GIL. `doing` is for the message. -1 with an exception. */
 int channel_send(ChannelObject *self, value_encoder *encoder, uint32_t size, uint64_t deadline_ns,
                  const char *doing);
+/* The same, posted: it never waits for room. A call (id is not 0) for which there is no room even in this
+ * process waits until the deadline; 0: raises Busy. */
+int channel_post(ChannelObject *self, value_encoder *encoder, uint32_t size, uint64_t id,
+                 uint64_t deadline_ns, const char *doing);
 /* Waits for the answer to a call of ours: spins a moment with the GIL, then lets go of it and runs
  * signal handlers. NULL with an exception; on a timeout or an exception of a handler the peer is
  * asked to cancel the call. */
@@ -114,7 +163,11 @@ rbr_block *channel_allocate(ChannelObject *self, uint64_t bytes, uint64_t deadli
 void *channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err,
                     const char *doing);
 
-#include "call.h"
+/* The same for a channel that was closed, or retired: whose Worker has gone on without it. */
+void *channel_raise_closed(ChannelObject *self);
+
 #include "value.h"
+
+#include "call.h"
 
 #endif

@@ -1,191 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * function_type.c - Function: a remote function. Calling it is the hot path of the host.
+ * function_type.c - Function: a remote function, as a Python object. function_call.c calls it.
  *
- *   encode into a buffer of its own -> register the call -> copy to the ring -> wait -> decode
- *
- * The frame is encoded before the call is registered, so that whatever Python code the encoding
- * runs can make calls itself.
+ *   Function --+
+ *   Function --+--> Target --> Channel        copies made by options() share the Target
  */
 #include "ext.h"
 
 #include <stddef.h>
 #include <string.h>
 
-typedef struct FunctionObject {
-    PyObject_HEAD
-#ifndef Py_LIMITED_API
-    vectorcallfunc vectorcall;
-#endif
-    ChannelObject *channel;
-    uint32_t id;
-    bool copy;
-    PyObject *name;    /* "terrain.hillshade" */
-    PyObject *timeout; /* float seconds, or None */
-    PyObject *label;   /* str, or None */
-    PyObject *title;   /* name and label, for messages */
-    PyObject *doc, *signature;
-    PyObject *weakrefs;
-} FunctionObject;
-
-static const char *
-function_name(const FunctionObject *self)
-{
-    const char *name = PyUnicode_AsUTF8AndSize(self->title, NULL);
-
-    if (name != NULL)
-        return name;
-    PyErr_Clear();
-    return "a function";
-}
-
-/* -------------------------------------------------------------------------------------- encoding */
-
-/* Which way the frame's Call table looks: the common case has a constant shape. */
-static const rbr_shape *
-call_shape(const FunctionObject *self, Py_ssize_t keywords, uint64_t deadline_ns, rbr_shape *made)
-{
-    uint32_t fields = RBR_BIT(RBR_CALL__FUNCTION) | RBR_BIT(RBR_CALL__ARGS);
-
-    if (keywords == 0 && deadline_ns == RBR_FOREVER && self->label == Py_None)
-        return &rbr_shape_call;
-    if (keywords > 0)
-        fields |= RBR_BIT(RBR_CALL__KWARGS);
-    if (deadline_ns != RBR_FOREVER)
-        fields |= RBR_BIT(RBR_CALL__DEADLINE_MS);
-    if (self->label != Py_None)
-        fields |= RBR_BIT(RBR_CALL__LABEL);
-    rbr_shape_make(made, &rbr_desc_call, fields);
-    return made;
-}
-
-/* Returns the Frame table's position, 0 with an exception. */
-static uint32_t
-encode_call(FunctionObject *self, value_encoder *encoder, PyObject *const *args, Py_ssize_t count,
-            PyObject *names, uint64_t deadline_ns)
-{
-    const Py_ssize_t keywords = names != NULL ? PyTuple_Size(names) : 0;
-    rbr_builder *build = &encoder->build;
-    rbr_shape made;
-    const rbr_shape *shape = call_shape(self, keywords, deadline_ns, &made);
-    uint32_t slot, call;
-    const uint32_t root = call_start_frame(encoder, RBR_BODY_CALL, &slot);
-
-    if (root == 0)
-        return 0;
-    call = shape == &made ? rbr_build_table_once(build, slot, shape)
-                          : rbr_build_table(build, slot, shape);
-    if (call == 0) {
-        PyErr_NoMemory();
-        return 0;
-    }
-    rbr_build_u32(build, call, shape, RBR_CALL__FUNCTION, self->id);
-    if (deadline_ns != RBR_FOREVER) {
-        const uint64_t now = rbr_now_ns();
-        const uint64_t left_ms = deadline_ns > now ? (deadline_ns - now) / 1000000 + 1 : 1;
-
-        rbr_build_u32(build, call, shape, RBR_CALL__DEADLINE_MS,
-                      left_ms < UINT32_MAX ? (uint32_t)left_ms : UINT32_MAX);
-    }
-    if (self->label != Py_None &&
-        call_encode_text(encoder, rbr_build_slot(call, shape, RBR_CALL__LABEL), self->label) < 0)
-        return 0;
-    if (call_encode_args(encoder, rbr_build_slot(call, shape, RBR_CALL__ARGS), args, count) < 0)
-        return 0;
-    if (keywords > 0 && call_encode_kwargs(encoder, rbr_build_slot(call, shape, RBR_CALL__KWARGS),
-                                           names, args + count) < 0)
-        return 0;
-    return root;
-}
-
-/* --------------------------------------------------------------------------------------- calling */
-
-static PyObject *
-decode_answer(ChannelObject *channel, const rbr_message *message, bool copy)
-{
-    value_decoder decoder = {
-        .state = channel->state, .message = message, .copy = copy, .pickle = channel->pickle};
-    uint8_t type;
-    const rbr_table body = rbr_message_body(message, &type);
-
-    if (type == RBR_BODY_RESULT) {
-        PyObject *result = value_decode_field(&decoder, body, RBR_RESULT__VALUE);
-
-        if (result == NULL)
-            value_decode_place(&decoder, "result", NULL, -1);
-        return result;
-    }
-    if (type == RBR_BODY_ERROR)
-        return channel_raise_remote(channel, message, body);
-    PyErr_Format(channel->state->protocol_error, "an answer is of kind %d", (int)type);
-    return NULL;
-}
-
-static PyObject *
-function_call(FunctionObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
-{
-    ChannelObject *channel = self->channel;
-    value_encoder encoder;
-    rbr_message *answer = NULL;
-    PyObject *result = NULL;
-    uint64_t deadline_ns;
-    uint32_t root;
-
-    if (!deadline_from_timeout(self->timeout, &deadline_ns) || channel_enter_alive(channel) == NULL)
-        return NULL;
-    if (value_encoder_start(&encoder, channel, deadline_ns) == 0) {
-        root = encode_call(self, &encoder, args, count, names, deadline_ns);
-        if (root != 0)
-            answer = call_exchange(channel, &encoder, root, deadline_ns, function_name(self));
-        value_encoder_stop(&encoder);
-    }
-    if (answer != NULL) {
-        result = decode_answer(channel, answer, self->copy);
-        rbr_message_free(answer);
-    }
-    channel_leave(channel);
-    return result;
-}
-
-#ifndef Py_LIMITED_API
-static PyObject *
-function_vectorcall(PyObject *self, PyObject *const *args, size_t count, PyObject *names)
-{
-    return function_call((FunctionObject *)self, args, PyVectorcall_NARGS(count), names);
-}
-#else
-static PyObject *
-function_tp_call(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-    const Py_ssize_t count = PyTuple_Size(args);
-    const Py_ssize_t keywords = kwargs != NULL ? PyDict_Size(kwargs) : 0;
-    PyObject **all = PyMem_Malloc((size_t)(count + keywords + 1) * sizeof *all);
-    PyObject *names = keywords > 0 ? PyTuple_New(keywords) : NULL;
-    PyObject *key, *value, *result = NULL;
-    Py_ssize_t i, position = 0;
-
-    if (all == NULL || (keywords > 0 && names == NULL)) {
-        PyErr_NoMemory();
-        goto done;
-    }
-    for (i = 0; i < count; i++)
-        all[i] = PyTuple_GetItem(args, i);
-    for (; i < count + keywords && PyDict_Next(kwargs, &position, &key, &value); i++) {
-        PyTuple_SetItem(names, i - count, Py_NewRef(key));
-        all[i] = value;
-    }
-    result = function_call((FunctionObject *)self, all, count, names);
-done:
-    PyMem_Free(all);
-    Py_XDECREF(names);
-    return result;
-}
-#endif
-
-/* ---------------------------------------------------------------------------------- the object */
-
 static FunctionObject *
-function_alloc(core_state *state, ChannelObject *channel)
+function_alloc(core_state *state, TargetObject *target)
 {
     FunctionObject *self = PyObject_GC_New(FunctionObject, state->function_type);
 
@@ -194,10 +20,11 @@ function_alloc(core_state *state, ChannelObject *channel)
 #ifndef Py_LIMITED_API
     self->vectorcall = function_vectorcall;
 #endif
-    self->channel = (ChannelObject *)Py_NewRef((PyObject *)channel);
-    self->id = 0;
-    self->copy = false;
-    self->name = Py_NewRef(Py_None);
+    self->target = (TargetObject *)Py_NewRef((PyObject *)target);
+    self->copy = self->keep = self->latest = false;
+    self->handle = Py_NewRef(Py_None);
+    self->method = Py_NewRef(Py_None);
+    self->callbacks_on = Py_NewRef(Py_None);
     self->timeout = Py_NewRef(Py_None);
     self->label = Py_NewRef(Py_None);
     self->title = Py_NewRef(Py_None);
@@ -220,9 +47,9 @@ put(PyObject **to, PyObject *value)
 static PyObject *
 titled(FunctionObject *self)
 {
-    PyObject *title = self->label == Py_None
-                          ? Py_NewRef(self->name)
-                          : PyUnicode_FromFormat("%U [%U]", self->name, self->label);
+    PyObject *name = self->target->name;
+    PyObject *title = self->label == Py_None ? Py_NewRef(name)
+                                             : PyUnicode_FromFormat("%U [%U]", name, self->label);
 
     if (title == NULL) {
         Py_DECREF((PyObject *)self);
@@ -233,84 +60,142 @@ titled(FunctionObject *self)
     return (PyObject *)self;
 }
 
+/* The options that function_new and options() share. */
+typedef struct function_wishes {
+    PyObject *timeout, *label, *callbacks_on;
+    int copy, keep, latest;
+} function_wishes;
+
 static bool
-check_options(PyObject *timeout, PyObject *label)
+check_wishes(const function_wishes *wishes)
 {
     uint64_t ignored;
 
-    if (!deadline_from_timeout(timeout, &ignored))
+    if (!deadline_from_timeout(wishes->timeout, &ignored))
         return false;
-    if (timeout != Py_None && PyFloat_AsDouble(timeout) == 0.0) {
+    if (wishes->timeout != Py_None && PyFloat_AsDouble(wishes->timeout) == 0.0) {
         PyErr_SetString(PyExc_ValueError, "a call's timeout must be more than 0 seconds, or None");
         return false;
     }
-    if (label != Py_None && !PyUnicode_Check(label)) {
-        PyErr_Format(PyExc_TypeError, "label must be a str or None, not %R", label);
+    if (wishes->label != Py_None && !PyUnicode_Check(wishes->label)) {
+        PyErr_Format(PyExc_TypeError, "label must be a str or None, not %R", wishes->label);
+        return false;
+    }
+    if (wishes->callbacks_on != Py_None &&
+        !PyObject_HasAttrString(wishes->callbacks_on, "submit")) {
+        PyErr_Format(PyExc_TypeError,
+                     "callbacks_on must be an executor (with a submit method) or None, not %R",
+                     wishes->callbacks_on);
+        return false;
+    }
+    if (wishes->keep && wishes->latest) {
+        PyErr_SetString(PyExc_ValueError,
+                        "keep and latest exclude each other: nobody would release the objects of "
+                        "items that are dropped");
         return false;
     }
     return true;
 }
 
 static PyObject *
+wished(FunctionObject *self, const function_wishes *wishes)
+{
+    self->copy = wishes->copy != 0;
+    self->keep = wishes->keep != 0;
+    self->latest = wishes->latest != 0;
+    put(&self->timeout, wishes->timeout);
+    put(&self->label, wishes->label);
+    put(&self->callbacks_on, wishes->callbacks_on);
+    return titled(self);
+}
+
+static PyObject *
 function_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"channel", "id",   "name",  "doc", "signature",
-                               "timeout", "copy", "label", NULL};
+    static char *keywords[] = {"target", "doc",    "signature", "timeout", "copy",
+                               "label",  "handle", "method",    NULL};
     core_state *state = core_state_of_type(type);
-    PyObject *name, *doc = Py_None, *signature = Py_None, *timeout = Py_None, *label = Py_None;
-    PyObject *channel;
-    unsigned int id;
-    int copy = 0;
+    function_wishes wishes = {Py_None, Py_None, Py_None, 0, 0, 0};
+    PyObject *doc = Py_None, *signature = Py_None, *handle = Py_None, *method = Py_None, *target;
     FunctionObject *self;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!IU|$OOOpO:Function", keywords,
-                                     state->channel_type, &channel, &id, &name, &doc, &signature,
-                                     &timeout, &copy, &label) ||
-        !check_options(timeout, label))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$OOOpOOO:Function", keywords,
+                                     state->target_type, &target, &doc, &signature, &wishes.timeout,
+                                     &wishes.copy, &wishes.label, &handle, &method) ||
+        !check_wishes(&wishes))
         return NULL;
-    self = function_alloc(state, (ChannelObject *)channel);
+    if (handle != Py_None &&
+        (!PyObject_TypeCheck(handle, state->handle_type) || !PyUnicode_Check(method))) {
+        PyErr_SetString(PyExc_TypeError, "a method needs a Handle and a str");
+        return NULL;
+    }
+    self = function_alloc(state, (TargetObject *)target);
     if (self == NULL)
         return NULL;
-    self->id = id;
-    self->copy = copy != 0;
-    put(&self->name, name);
     put(&self->doc, doc);
     put(&self->signature, signature);
-    put(&self->timeout, timeout);
-    put(&self->label, label);
-    return titled(self);
+    put(&self->handle, handle);
+    put(&self->method, method);
+    return wished(self, &wishes);
 }
 
 static PyObject *
 function_options(FunctionObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"timeout", "copy", "label", NULL};
-    PyObject *timeout = self->timeout, *label = self->label;
-    int copy = self->copy;
+    static char *keywords[] = {"timeout", "copy", "label", "keep", "callbacks_on", "latest", NULL};
+    function_wishes wishes = {self->timeout, self->label, self->callbacks_on,
+                              self->copy,    self->keep,  self->latest};
     FunctionObject *other;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OpO:options", keywords, &timeout, &copy,
-                                     &label) ||
-        !check_options(timeout, label))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OpOpOp:options", keywords, &wishes.timeout,
+                                     &wishes.copy, &wishes.label, &wishes.keep,
+                                     &wishes.callbacks_on, &wishes.latest) ||
+        !check_wishes(&wishes))
         return NULL;
-    other = function_alloc(self->channel->state, self->channel);
+    other = function_alloc(self->target->channel->state, self->target);
     if (other == NULL)
         return NULL;
-    other->id = self->id;
-    other->copy = copy != 0;
-    put(&other->name, self->name);
     put(&other->doc, self->doc);
     put(&other->signature, self->signature);
-    put(&other->timeout, timeout);
-    put(&other->label, label);
-    return titled(other);
+    put(&other->handle, self->handle);
+    put(&other->method, self->method);
+    return wished(other, &wishes);
+}
+
+/* maker(function, args, kwargs) of ringbridge.task. */
+static PyObject *
+with_task(FunctionObject *self, const char *maker, PyObject *args, PyObject *kwargs)
+{
+    PyObject *make = foreign_function(self->target->channel->state, FOREIGN_TASK, maker);
+    PyObject *named = kwargs != NULL ? Py_NewRef(kwargs) : PyDict_New();
+    PyObject *made = NULL;
+
+    if (make != NULL && named != NULL)
+        made = PyObject_CallFunctionObjArgs(make, (PyObject *)self, args, named, NULL);
+    Py_XDECREF(make);
+    Py_XDECREF(named);
+    return made;
+}
+
+static PyObject *
+function_submit(FunctionObject *self, PyObject *args, PyObject *kwargs)
+{
+    return with_task(self, "submit", args, kwargs);
+}
+
+static PyObject *
+function_stream(FunctionObject *self, PyObject *args, PyObject *kwargs)
+{
+    return with_task(self, "stream", args, kwargs);
 }
 
 static int
 function_traverse(FunctionObject *self, visitproc visit, void *arg)
 {
     Py_VISIT((PyObject *)Py_TYPE((PyObject *)self));
-    Py_VISIT((PyObject *)self->channel);
+    Py_VISIT((PyObject *)self->target);
+    Py_VISIT(self->handle);
+    Py_VISIT(self->callbacks_on);
     Py_VISIT(self->timeout);
     Py_VISIT(self->signature);
     return 0;
@@ -324,8 +209,10 @@ function_dealloc(FunctionObject *self)
     PyObject_GC_UnTrack((PyObject *)self);
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs((PyObject *)self);
-    Py_DECREF((PyObject *)self->channel);
-    Py_DECREF(self->name);
+    Py_DECREF((PyObject *)self->target);
+    Py_DECREF(self->handle);
+    Py_DECREF(self->method);
+    Py_DECREF(self->callbacks_on);
     Py_DECREF(self->timeout);
     Py_DECREF(self->label);
     Py_DECREF(self->title);
@@ -339,27 +226,28 @@ static PyObject *
 function_repr(FunctionObject *self)
 {
     return PyUnicode_FromFormat("<remote function %U on worker %U>", self->title,
-                                self->channel->name);
+                                self->target->channel->name);
 }
 
 static PyObject *
 get_qualname(FunctionObject *self, void *unused)
 {
     (void)unused;
-    return Py_NewRef(self->name);
+    return Py_NewRef(self->target->name);
 }
 
 /* "terrain.hillshade": part 0 is what stands before the last dot, part 1 what stands after it. */
 static PyObject *
 get_name_part(FunctionObject *self, void *part)
 {
-    const Py_ssize_t length = PyUnicode_GetLength(self->name);
-    const Py_ssize_t dot = PyUnicode_FindChar(self->name, '.', 0, length, -1);
+    PyObject *name = self->target->name;
+    const Py_ssize_t length = PyUnicode_GetLength(name);
+    const Py_ssize_t dot = PyUnicode_FindChar(name, '.', 0, length, -1);
 
     if (dot < 0)
-        return part != NULL ? Py_NewRef(self->name) : PyUnicode_FromString("");
-    return part != NULL ? PyUnicode_Substring(self->name, dot + 1, length)
-                        : PyUnicode_Substring(self->name, 0, dot);
+        return part != NULL ? Py_NewRef(name) : PyUnicode_FromString("");
+    return part != NULL ? PyUnicode_Substring(name, dot + 1, length)
+                        : PyUnicode_Substring(name, 0, dot);
 }
 
 static PyObject *
@@ -415,14 +303,30 @@ static PyGetSetDef function_getset[] = {
 };
 
 static PyMethodDef function_methods[] = {
+    {"submit", (PyCFunction)(void (*)(void))function_submit, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("submit($self, /, *args, **kwargs)\n--\n\n"
+               "Calls it without waiting: a Task, which is a concurrent.futures.Future and can be\n"
+               "awaited.")},
+    {"stream", (PyCFunction)(void (*)(void))function_stream, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("stream($self, /, *args, **kwargs)\n--\n\n"
+               "Calls it, and gives what it yields, item by item: for `for` and `async for`.")},
+    {"start", (PyCFunction)(void (*)(void))call_start, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("start($self, args, kwargs, *, inbox=None, credit=0, may_wait=True, parent=0,\n"
+               "      owner=None)\n--\n\nCalls it without waiting: a Call.")},
     {"options", (PyCFunction)(void (*)(void))function_options, METH_VARARGS | METH_KEYWORDS,
-     PyDoc_STR("options($self, *, timeout=..., copy=..., label=...)\n--\n\n"
+     PyDoc_STR("options($self, *, timeout=..., copy=..., label=..., keep=..., callbacks_on=...,\n"
+               "        latest=...)\n--\n\n"
                "The same function with these options: seconds to wait for a result (None: no\n"
-               "limit), results as private copies, a label for messages.")},
+               "limit), results as private copies, a label for messages, results that stay over\n"
+               "there, the executor for its callbacks, streams whose newest item wins.")},
     {NULL, NULL, 0, NULL},
 };
 
 static PyMemberDef function_members[] = {
+    {"_callbacks_on", T_OBJECT, offsetof(FunctionObject, callbacks_on), READONLY, NULL},
+    {"_target", T_OBJECT, offsetof(FunctionObject, target), READONLY, NULL},
+    {"_timeout", T_OBJECT, offsetof(FunctionObject, timeout), READONLY, NULL},
+    {"_title", T_OBJECT, offsetof(FunctionObject, title), READONLY, NULL},
 #ifndef Py_LIMITED_API
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(FunctionObject, vectorcall), READONLY, NULL},
 #endif

@@ -17,8 +17,8 @@ decode_function(rbr_table function)
                          (Py_ssize_t)doc_size, (int)rbr_get_u8(function, RBR_FUNCTION__KIND, 0));
 }
 
-static PyObject *
-decode_functions(rbr_table body)
+PyObject *
+load_decode_functions(rbr_table body)
 {
     uint32_t count, i;
     const uint8_t *first = rbr_get_vector(body, RBR_LOADED__FUNCTIONS, &count);
@@ -60,7 +60,7 @@ static PyObject *
 decode_loaded(ChannelObject *channel, const rbr_message *message)
 {
     value_decoder decoder = {
-        .state = channel->state, .message = message, .pickle = channel->pickle};
+        .state = channel->state, .channel = channel, .message = message, .pickle = channel->pickle};
     uint8_t type;
     const rbr_table body = rbr_message_body(message, &type);
     PyObject *functions, *values, *loaded = NULL;
@@ -74,7 +74,7 @@ decode_loaded(ChannelObject *channel, const rbr_message *message)
         return NULL;
     }
     doc = rbr_get_string(body, RBR_LOADED__DOC, &size);
-    functions = decode_functions(body);
+    functions = load_decode_functions(body);
     values = functions != NULL ? decode_values(&decoder, body) : NULL;
     if (values != NULL)
         loaded = Py_BuildValue("(IOOz#)", rbr_get_u32(body, RBR_LOADED__GENERATION, 0), functions,
@@ -111,7 +111,7 @@ channel_load(ChannelObject *self, PyObject *const *args, Py_ssize_t count)
     value_encoder encoder;
     rbr_message *answer = NULL;
     PyObject *result = NULL;
-    uint64_t deadline_ns;
+    uint64_t deadline_ns, id;
     uint32_t root;
     int reload;
 
@@ -126,7 +126,7 @@ channel_load(ChannelObject *self, PyObject *const *args, Py_ssize_t count)
     if (value_encoder_start(&encoder, self, deadline_ns) == 0) {
         root = encode_load(&encoder, args[0], reload != 0);
         if (root != 0)
-            answer = call_exchange(self, &encoder, root, deadline_ns, "load");
+            answer = call_exchange(self, &encoder, root, &id, deadline_ns, "load");
         value_encoder_stop(&encoder);
     }
     if (answer != NULL) {

@@ -14,6 +14,15 @@ core_state_of_type(PyTypeObject *type)
     return PyType_GetModuleState(type);
 }
 
+PyObject *
+type_without_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    (void)args;
+    (void)kwargs;
+    PyErr_Format(PyExc_TypeError, "%R objects cannot be made by hand", (PyObject *)type);
+    return NULL;
+}
+
 static PyTypeObject *
 add_type(PyObject *module, PyType_Spec *spec)
 {
@@ -38,6 +47,7 @@ find_errors(core_state *state)
         {&state->call_timeout, "CallTimeout"},
         {&state->arena_full, "ArenaFull"},
         {&state->protocol_error, "ProtocolError"},
+        {&state->busy, "Busy"},
         {&state->error_from_wire, "from_wire"},
         {&state->error_to_wire, "to_wire"},
     };
@@ -59,13 +69,23 @@ static int
 core_exec(PyObject *module)
 {
     core_state *state = PyModule_GetState(module);
+    const struct {
+        PyTypeObject **to;
+        PyType_Spec *spec;
+    } types[] = {
+        {&state->channel_type, &channel_type_spec},   {&state->target_type, &target_type_spec},
+        {&state->function_type, &function_type_spec}, {&state->array_type, &array_type_spec},
+        {&state->call_type, &call_type_spec},         {&state->inbox_type, &inbox_type_spec},
+        {&state->handle_type, &handle_type_spec},
+    };
+    size_t i;
 
     if (find_errors(state) < 0)
         return -1;
-    state->channel_type = add_type(module, &channel_type_spec);
-    state->function_type = add_type(module, &function_type_spec);
-    state->array_type = add_type(module, &array_type_spec);
-    if (state->channel_type == NULL || state->function_type == NULL || state->array_type == NULL) {
+    for (i = 0; i < sizeof types / sizeof types[0]; i++) {
+        *types[i].to = add_type(module, types[i].spec);
+        if (*types[i].to != NULL)
+            continue;
         if (!PyErr_Occurred()) /* CPython 3.11 does not say when there is no room for its name */
             PyErr_NoMemory();
         return -1;
@@ -82,7 +102,11 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     if (state == NULL)
         return 0;
     Py_VISIT(state->channel_type);
+    Py_VISIT(state->target_type);
     Py_VISIT(state->function_type);
+    Py_VISIT(state->handle_type);
+    Py_VISIT(state->inbox_type);
+    Py_VISIT(state->call_type);
     Py_VISIT(state->array_type);
     Py_VISIT(state->ringbridge_error);
     Py_VISIT(state->worker_start_failed);
@@ -91,6 +115,7 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->call_timeout);
     Py_VISIT(state->arena_full);
     Py_VISIT(state->protocol_error);
+    Py_VISIT(state->busy);
     Py_VISIT(state->error_from_wire);
     Py_VISIT(state->error_to_wire);
     for (i = 0; i < sizeof state->cold_types / sizeof state->cold_types[0]; i++)
@@ -109,7 +134,11 @@ core_clear(PyObject *module)
     if (state == NULL)
         return 0;
     Py_CLEAR(state->channel_type);
+    Py_CLEAR(state->target_type);
     Py_CLEAR(state->function_type);
+    Py_CLEAR(state->handle_type);
+    Py_CLEAR(state->inbox_type);
+    Py_CLEAR(state->call_type);
     Py_CLEAR(state->array_type);
     Py_CLEAR(state->ringbridge_error);
     Py_CLEAR(state->worker_start_failed);
@@ -118,6 +147,7 @@ core_clear(PyObject *module)
     Py_CLEAR(state->call_timeout);
     Py_CLEAR(state->arena_full);
     Py_CLEAR(state->protocol_error);
+    Py_CLEAR(state->busy);
     Py_CLEAR(state->error_from_wire);
     Py_CLEAR(state->error_to_wire);
     for (i = 0; i < sizeof state->cold_types / sizeof state->cold_types[0]; i++)
@@ -136,12 +166,34 @@ core_free(void *module)
 
 static PyMethodDef core_functions[] = {
     {"serve", (PyCFunction)(void (*)(void))serve_loop, METH_FASTCALL,
-     PyDoc_STR("serve(channel, functions, load)\n--\n\n"
+     PyDoc_STR("serve(channel, table)\n--\n\n"
                "Runs the calls that arrive, one after another, until the peer closes or dies.")},
     {"cancelled", (PyCFunction)(void (*)(void))serve_cancelled, METH_FASTCALL,
      PyDoc_STR("cancelled(channel, call_id)\n--\n\nWhether the host asked to cancel this call.")},
     {"current_call", serve_current_call, METH_NOARGS,
      PyDoc_STR("current_call()\n--\n\nThe id of the call that this process runs now; 0: none.")},
+    {"progress", (PyCFunction)(void (*)(void))serve_progress, METH_FASTCALL,
+     PyDoc_STR("progress(channel, call_id, done, total, fraction, text)\n--\n\n"
+               "Tells what a call has come to; whether the host asked to cancel it.")},
+    {"log", (PyCFunction)(void (*)(void))serve_log, METH_FASTCALL,
+     PyDoc_STR("log(channel, call_id, level, logger, text)\n--\n\n"
+               "Sends a log record of a call; False when that has ended.")},
+    {"call_back", serve_call_back, METH_VARARGS,
+     PyDoc_STR("call_back(call, index, name, args, kwargs, wait)\n--\n\n"
+               "In a worker: calls a function that came with a call; not waiting gives None.")},
+    {"callback_released", serve_callback_released, METH_VARARGS,
+     PyDoc_STR("callback_released(call, index)\n--\n\n"
+               "In a worker: nothing holds that function any more.")},
+    {"run_callback", event_run_callback, METH_VARARGS,
+     PyDoc_STR("run_callback(channel, call, request, callable, args, kwargs)\n--\n\n"
+               "Runs a callback of that call on this thread, and answers it.")},
+    {"attribute", handle_attribute, METH_VARARGS,
+     PyDoc_STR("attribute(handle, name)\n--\n\n"
+               "Of an object over there: (False, value) or (True, how a method looks).")},
+    {"set_attribute", handle_set_attribute, METH_VARARGS,
+     PyDoc_STR("set_attribute(handle, name, value)\n--\n\nOf an object over there.")},
+    {"about", handle_about, METH_O,
+     PyDoc_STR("about(handle)\n--\n\nIts channel, its number, its type's name.")},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * serve_answer.c - what a worker sends back: Result, Error, Loaded.
+ * serve_answer.c - what is sent back: Result, Error, Loaded, StreamItem, StreamEnd.
  */
-#include "ext.h"
+#include "serve.h"
 
 static uint32_t
 start_answer(value_encoder *encoder, uint64_t id, uint8_t body, uint32_t *slot)
@@ -24,22 +24,38 @@ send_answer(ChannelObject *channel, value_encoder *encoder)
         PyErr_NoMemory();
         return -1;
     }
+    if (channel->host) /* to a callback: the worker waits, the host must not */
+        return channel_post(channel, encoder, size, 0, RBR_FOREVER, "answering a callback");
     return channel_send(channel, encoder, size, RBR_FOREVER, "sending a result");
+}
+
+/* The slot of the end's error; 0 where it has none. */
+static uint32_t
+start_end(value_encoder *encoder, const stream *from, bool error)
+{
+    rbr_shape shape;
+    uint32_t slot, table;
+
+    start_answer(encoder, from->id, RBR_BODY_STREAM_END, &slot);
+    rbr_shape_make(&shape, &rbr_desc_stream_end,
+                   RBR_BIT(RBR_STREAM_END__COUNT) | (error ? RBR_BIT(RBR_STREAM_END__ERROR) : 0));
+    table = rbr_build_table_once(&encoder->build, slot, &shape);
+    rbr_build_u64(&encoder->build, table, &shape, RBR_STREAM_END__COUNT, from->index);
+    return error ? rbr_build_slot(table, &shape, RBR_STREAM_END__ERROR) : 0;
 }
 
 /* described: what errors.to_wire says: (code, type, message, traceback, args). */
 static int
-encode_error(value_encoder *encoder, uint64_t id, PyObject *described, bool with_args)
+encode_error(value_encoder *encoder, uint32_t slot, PyObject *described, bool with_args)
 {
     const uint32_t texts[] = {RBR_ERROR__TYPE, RBR_ERROR__MESSAGE, RBR_ERROR__TRACEBACK};
     const value_path path = {.root = "exception.args", .index = -1};
     PyObject *args = PyTuple_GetItem(described, 4);
     rbr_shape shape;
-    uint32_t slot, error;
+    uint32_t error;
     int i;
 
     with_args = with_args && args != Py_None;
-    start_answer(encoder, id, RBR_BODY_ERROR, &slot);
     rbr_shape_make(&shape, &rbr_desc_error,
                    RBR_BIT(RBR_ERROR__CODE) | RBR_BIT(RBR_ERROR__TYPE) |
                        RBR_BIT(RBR_ERROR__MESSAGE) | RBR_BIT(RBR_ERROR__TRACEBACK) |
@@ -56,15 +72,22 @@ encode_error(value_encoder *encoder, uint64_t id, PyObject *described, bool with
                : 0;
 }
 
+/* end: of a stream, not of a call. */
 static int
-try_send_error(ChannelObject *channel, uint64_t id, PyObject *described, bool with_args)
+try_send_error(ChannelObject *channel, uint64_t id, const stream *end, PyObject *described,
+               bool with_args)
 {
     value_encoder encoder;
+    uint32_t slot;
     int result;
 
     if (value_encoder_start(&encoder, channel, RBR_FOREVER) < 0)
         return -1;
-    result = encode_error(&encoder, id, described, with_args);
+    if (end != NULL)
+        slot = start_end(&encoder, end, true);
+    else
+        start_answer(&encoder, id, RBR_BODY_ERROR, &slot);
+    result = encode_error(&encoder, slot, described, with_args);
     if (result == 0)
         result = send_answer(channel, &encoder);
     value_encoder_stop(&encoder);
@@ -91,8 +114,8 @@ fetch_exception(void)
 }
 
 /* Answers with the current exception. 0: sent; -1: the channel is of no more use. */
-int
-serve_answer_error(ChannelObject *channel, uint64_t id)
+static int
+send_error(ChannelObject *channel, uint64_t id, const stream *end)
 {
     PyObject *exception = fetch_exception();
     PyObject *described = PyObject_CallFunctionObjArgs(channel->state->error_to_wire, exception,
@@ -101,14 +124,20 @@ serve_answer_error(ChannelObject *channel, uint64_t id)
 
     Py_XDECREF(exception);
     if (described != NULL && PyTuple_Check(described) && PyTuple_Size(described) == 5) {
-        result = try_send_error(channel, id, described, true);
+        result = try_send_error(channel, id, end, described, true);
         if (result < 0) { /* its arguments cannot cross: the message will do */
             PyErr_Clear();
-            result = try_send_error(channel, id, described, false);
+            result = try_send_error(channel, id, end, described, false);
         }
     }
     Py_XDECREF(described);
     return result;
+}
+
+int
+serve_answer_error(ChannelObject *channel, uint64_t id)
+{
+    return send_error(channel, id, NULL);
 }
 
 int
@@ -126,6 +155,94 @@ serve_answer_result(ChannelObject *channel, uint64_t id, PyObject *value)
     if (value_encode(&encoder, value, rbr_build_slot(result, &rbr_shape_result, RBR_RESULT__VALUE),
                      &path) == 0)
         status = send_answer(channel, &encoder);
+    value_encoder_stop(&encoder);
+    return status;
+}
+
+/* A Value that names the object, which stays. */
+static int
+encode_kept(value_encoder *encoder, server *self, PyObject *value, uint32_t slot)
+{
+    const value_path path = {.root = "result", .index = -1};
+    PyObject *name = serve_type_name(value);
+    const uint64_t number = name != NULL ? serve_keep(self, value) : 0;
+    int result = -1;
+
+    if (number != 0)
+        result = value_encode_handle(encoder, number, name, slot, &path);
+    Py_XDECREF(name);
+    return result;
+}
+
+int
+serve_answer_kept(server *self, uint64_t id, PyObject *value)
+{
+    value_encoder encoder;
+    uint32_t slot, result;
+    int status;
+
+    if (value_encoder_start(&encoder, self->channel, RBR_FOREVER) < 0)
+        return -1;
+    start_answer(&encoder, id, RBR_BODY_RESULT, &slot);
+    result = rbr_build_table(&encoder.build, slot, &rbr_shape_result);
+    status = encode_kept(&encoder, self, value,
+                         rbr_build_slot(result, &rbr_shape_result, RBR_RESULT__VALUE));
+    if (status == 0)
+        status = send_answer(self->channel, &encoder);
+    value_encoder_stop(&encoder);
+    return status;
+}
+
+/* -------------------------------------------------------------------------------------- streams */
+
+int
+serve_build_item(value_encoder *encoder, server *self, const stream *from, PyObject *value)
+{
+    const value_path path = {.root = "item", .index = -1};
+    rbr_shape shape;
+    uint32_t slot, table;
+
+    start_answer(encoder, from->id, RBR_BODY_STREAM_ITEM, &slot);
+    rbr_shape_make(&shape, &rbr_desc_stream_item,
+                   RBR_BIT(RBR_STREAM_ITEM__INDEX) | RBR_BIT(RBR_STREAM_ITEM__VALUE));
+    table = rbr_build_table_once(&encoder->build, slot, &shape);
+    rbr_build_u64(&encoder->build, table, &shape, RBR_STREAM_ITEM__INDEX, from->index);
+    slot = rbr_build_slot(table, &shape, RBR_STREAM_ITEM__VALUE);
+    return from->keep ? encode_kept(encoder, self, value, slot)
+                      : value_encode(encoder, value, slot, &path);
+}
+
+int
+serve_answer_item(server *self, const stream *from, PyObject *value, uint64_t *bytes)
+{
+    value_encoder encoder;
+    int status;
+    size_t i;
+
+    if (value_encoder_start(&encoder, self->channel, RBR_FOREVER) < 0)
+        return -1;
+    status = serve_build_item(&encoder, self, from, value);
+    if (status == 0)
+        status = send_answer(self->channel, &encoder);
+    *bytes = encoder.build.used;
+    for (i = 0; i < encoder.block_count; i++)
+        *bytes += rbr_block_bytes(encoder.blocks[i]);
+    value_encoder_stop(&encoder);
+    return status;
+}
+
+int
+serve_answer_end(server *self, const stream *from)
+{
+    value_encoder encoder;
+    int status;
+
+    if (PyErr_Occurred())
+        return send_error(self->channel, from->id, from);
+    if (value_encoder_start(&encoder, self->channel, RBR_FOREVER) < 0)
+        return -1;
+    start_end(&encoder, from, false);
+    status = send_answer(self->channel, &encoder);
     value_encoder_stop(&encoder);
     return status;
 }
@@ -243,4 +360,16 @@ serve_answer_loaded(ChannelObject *channel, uint64_t id, PyObject *loaded)
         status = send_answer(channel, &encoder);
     value_encoder_stop(&encoder);
     return status;
+}
+
+int
+serve_answer_method(server *self, uint64_t id, PyObject *described)
+{
+    PyObject *loaded = Py_BuildValue("I[O]{}O", 0u, described, Py_None);
+    int result = -1;
+
+    if (loaded != NULL)
+        result = serve_answer_loaded(self->channel, id, loaded);
+    Py_XDECREF(loaded);
+    return result;
 }

@@ -2,13 +2,14 @@
 /*
  * serve_loop.c - serve(): the worker's loop, on its main thread.
  *
- *   receive -> decode -> call -> encode -> send, one call after another
+ *   receive -> decode -> call -> encode -> send, one call after another; between two of them streams
+ *   make their next items
  *
  * Whatever a call does, its caller gets an answer and the loop goes on: exceptions of every kind,
  * sys.exit and results that cannot cross become Error frames. A forked child that comes back from
  * user code ends here, because the rings are its parent's.
  */
-#include "ext.h"
+#include "serve.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -16,12 +17,6 @@
 /* An idle loop lets Python's signal handlers run this often: a signal that came just before the
  * sleep does not interrupt it. It looks at the ring as often by itself. */
 #define IDLE_LOOK_NS UINT64_C(100000000)
-
-typedef struct server {
-    ChannelObject *channel;
-    PyObject *functions; /* list, by function id */
-    PyObject *load;
-} server;
 
 /* ----------------------------------------------------------------------------------------- calls */
 
@@ -122,21 +117,37 @@ call_function(PyObject *function, const arguments *with)
 #endif
 }
 
+/* What a Call calls; a new reference. */
 static PyObject *
-run_call(server *self, rbr_message **message, rbr_table call)
+callee(server *self, rbr_table call)
 {
-    const uint32_t id = rbr_get_u32(call, RBR_CALL__FUNCTION, 0);
-    value_decoder decoder = {
-        .state = self->channel->state, .message = *message, .pickle = self->channel->pickle};
-    PyObject *function, *result = NULL;
+    const uint64_t handle = rbr_get_u64(call, RBR_CALL__HANDLE, 0);
+    PyObject *object, *function;
+    const char *name;
+    uint32_t size;
+
+    if (handle == 0) /* a new reference: a reload may take it off the list while it runs */
+        return serve_function(self, rbr_get_u32(call, RBR_CALL__FUNCTION, 0));
+    name = rbr_get_string(call, RBR_CALL__TARGET, &size);
+    object = serve_kept(self, handle);
+    if (object == NULL)
+        return NULL;
+    function = PyObject_CallMethod(self->table, "bind", "Os#", object, name != NULL ? name : "",
+                                   name != NULL ? (Py_ssize_t)size : 0);
+    Py_DECREF(object);
+    return function;
+}
+
+static PyObject *
+run_call(server *self, rbr_message **message, rbr_table call, PyObject *function)
+{
+    value_decoder decoder = {.state = self->channel->state,
+                             .channel = self->channel,
+                             .message = *message,
+                             .pickle = self->channel->pickle};
+    PyObject *result = NULL;
     arguments with;
 
-    if ((Py_ssize_t)id >= PyList_Size(self->functions)) {
-        PyErr_Format(self->channel->state->protocol_error, "there is no function number %u", id);
-        return NULL;
-    }
-    function = PyList_GetItem(self->functions, (Py_ssize_t)id);
-    Py_INCREF(function); /* a reload may take it off the list while it runs */
     if (decode_arguments(&decoder, call, &with) == 0) {
         /* From here on the arguments alone hold their blocks: they go back before the answer goes,
          * so that the host's next call finds their memory free. */
@@ -145,45 +156,82 @@ run_call(server *self, rbr_message **message, rbr_table call)
         result = call_function(function, &with);
     }
     arguments_clear(&with);
-    Py_DECREF(function);
     return result;
 }
 
-/* Marks the call as running for the watcher and for the SIGINT handler. From the moment it is
- * cleared, right after the user's function, no cancel can hit the next one. */
-static void
-set_running(server *self, uint64_t id)
+uint64_t
+serve_set_running(server *self, uint64_t id)
 {
-    self->channel->state->running_call = id;
+    core_state *state = self->channel->state;
+    const uint64_t before = state->running_call;
+
+    state->running_call = id;
     rbr_channel_set_running(self->channel->channel, id);
+    return before;
 }
 
-/* -1 when it was cancelled before it began: the handler of SIGINT raises Cancelled. */
-static int
-begin(server *self, uint64_t id)
+int
+serve_run_again(server *self, uint64_t before)
 {
-    set_running(self, id);
+    serve_set_running(self, before);
+    if (before == 0)
+        return 0;
+    if (rbr_channel_cancelled(self->channel->channel, before) == 2)
+        raise(SIGINT); /* it came while another call ran on top of this one */
+    return PyErr_CheckSignals();
+}
+
+/* The handler of SIGINT raises Cancelled. */
+int
+serve_begin(server *self, uint64_t id)
+{
+    serve_set_running(self, id);
     if (rbr_channel_cancelled(self->channel->channel, id))
         raise(SIGINT);
     return PyErr_CheckSignals();
 }
 
+/* Whatever was raised goes back as the call's answer. */
 static int
-on_call(server *self, rbr_message **message, rbr_table call)
+answer_raised(server *self, uint64_t id, int status)
 {
-    const uint64_t id = rbr_message_id(*message);
-    PyObject *result;
-    int status = -1;
-
-    result = begin(self, id) < 0 ? NULL : run_call(self, message, call);
-    set_running(self, 0);
-    if (result != NULL) {
-        status = serve_answer_result(self->channel, id, result);
-        Py_DECREF(result);
-    }
     if (status < 0 && rbr_channel_state(self->channel->channel, NULL) == RBR_OK)
         status = serve_answer_error(self->channel, id);
     return status;
+}
+
+static int
+on_call(server *self, rbr_message **message, rbr_table call)
+{
+    const uint64_t id = rbr_message_id(*message), before = self->channel->state->running_call;
+    const uint32_t credit = rbr_get_u32(call, RBR_CALL__CREDIT, 0);
+    const uint32_t flags = rbr_get_u32(call, RBR_CALL__FLAGS, 0);
+    bool keep = (flags & CALL_KEEP) != 0;
+    PyObject *result = NULL, *function;
+    int status = -1;
+
+    function = callee(self, call);
+    if (function != NULL && serve_begin(self, id) == 0)
+        result = run_call(self, message, call, function);
+    if (result != NULL && credit > 0) {
+        status = stream_start(self, id, result, credit, flags);
+        Py_CLEAR(result);
+        keep = status == 0; /* nothing is answered yet */
+    }
+    serve_set_running(self, 0);
+    if (status < 0) /* else a stream, which goes on */
+        rbr_channel_progress_end(self->channel->channel, id);
+    if (result != NULL) {
+        keep = keep || PyType_Check(function); /* an instance stays where it was made */
+        status = keep ? serve_answer_kept(self, id, result)
+                      : serve_answer_result(self->channel, id, result);
+        Py_DECREF(result);
+    }
+    Py_XDECREF(function);
+    if (credit == 0 || status < 0)
+        serve_callbacks_end(self, id);
+    status = answer_raised(self, id, status);
+    return status < 0 ? status : serve_run_again(self, before);
 }
 
 /* ---------------------------------------------------------------------------------------- loads */
@@ -191,38 +239,39 @@ on_call(server *self, rbr_message **message, rbr_table call)
 static int
 on_load(server *self, const rbr_message *message, rbr_table body)
 {
-    const uint64_t id = rbr_message_id(message);
+    const uint64_t id = rbr_message_id(message), before = self->channel->state->running_call;
     uint32_t size;
     const char *name = rbr_get_string(body, RBR_LOAD__MODULE, &size);
-    PyObject *loaded;
+    PyObject *loaded = NULL;
     int status = -1;
 
-    loaded = begin(self, id) < 0 ? NULL
-                                 : PyObject_CallFunction(
-                                       self->load, "s#O", name, (Py_ssize_t)size,
-                                       rbr_get_u8(body, RBR_LOAD__RELOAD, 0) ? Py_True : Py_False);
-    set_running(self, 0);
+    if (serve_begin(self, id) == 0)
+        loaded = PyObject_CallMethod(self->table, "load", "s#O", name, (Py_ssize_t)size,
+                                     rbr_get_u8(body, RBR_LOAD__RELOAD, 0) ? Py_True : Py_False);
+    serve_set_running(self, 0);
+    rbr_channel_progress_end(self->channel->channel, id);
     if (loaded != NULL) {
         status = serve_answer_loaded(self->channel, id, loaded);
         Py_DECREF(loaded);
     }
-    if (status < 0 && rbr_channel_state(self->channel->channel, NULL) == RBR_OK)
-        status = serve_answer_error(self->channel, id);
-    return status;
+    status = answer_raised(self, id, status);
+    return status < 0 ? status : serve_run_again(self, before);
 }
 
 /* --------------------------------------------------------------------------------------- the loop */
 
-/* The next request. NULL without an exception: the host is done with us. */
+/* The next request; waits for it unless a stream has work. NULL without an exception: there is none now
+ * (*over: none will come, the host is done with us). */
 static rbr_message *
-next_request(server *self)
+next_request(server *self, bool *over)
 {
     rbr_channel *channel = self->channel->channel;
+    const bool wait = !stream_is_ready(self);
     rbr_message *message = NULL;
-    rbr_status status = rbr_channel_receive(channel, &message, GIL_SPIN_NS, 0);
+    rbr_status status = rbr_channel_receive(channel, &message, wait ? GIL_SPIN_NS : 0, 0);
     uint64_t spin_ns = RBR_FOREVER; /* once: an idle worker would else spin at each look */
 
-    while (status == RBR_AGAIN || status == RBR_TIMED_OUT || status == RBR_INTERRUPTED) {
+    while (wait && (status == RBR_AGAIN || status == RBR_TIMED_OUT || status == RBR_INTERRUPTED)) {
         const uint64_t until = rbr_now_ns() + IDLE_LOOK_NS;
 
         Py_BEGIN_ALLOW_THREADS
@@ -238,13 +287,15 @@ next_request(server *self)
     }
     if (status == RBR_BROKEN || status == RBR_NO_MEMORY)
         channel_raise(self->channel, status, NULL, "receiving");
+    *over = status != RBR_OK && status != RBR_AGAIN && status != RBR_TIMED_OUT &&
+            status != RBR_INTERRUPTED;
     return status == RBR_OK ? message : NULL;
 }
 
-/* May free the message before its end, and sets it to NULL then. */
-static int
-on_request(server *self, rbr_message **message)
+int
+serve_request(server *self, rbr_message **message)
 {
+    const uint64_t id = rbr_message_id(*message);
     uint8_t type;
     const rbr_table body = rbr_message_body(*message, &type);
 
@@ -253,45 +304,104 @@ on_request(server *self, rbr_message **message)
         return on_call(self, message, body);
     case RBR_BODY_LOAD:
         return on_load(self, *message, body);
+    case RBR_BODY_ATTRIBUTE:
+        return serve_attribute(self, *message, body);
+    case RBR_BODY_RELEASE:
+        return serve_release(self, body);
+    case RBR_BODY_STREAM_CREDIT:
+        stream_credit(self, id, rbr_get_u32(body, RBR_STREAM_CREDIT__ITEMS, 0));
+        return 0;
+    case RBR_BODY_STREAM_CLOSE:
+        return stream_close(self, id);
     default:
         PyErr_Format(self->channel->state->protocol_error,
                      "this worker does not know requests of kind %d", (int)type);
-        return serve_answer_error(self->channel, rbr_message_id(*message));
+        return serve_answer_error(self->channel, id);
     }
+}
+
+static void
+end_if_forked(server *self)
+{
+    if (rbr_channel_state(self->channel->channel, NULL) == RBR_FORKED)
+        _exit(PyErr_Occurred() ? 1 : 0); /* user code forked, and its child came back */
+}
+
+static void
+run(server *self)
+{
+    bool over = false;
+
+    while (!over) {
+        rbr_message *message = next_request(self, &over);
+        int status = 0;
+
+        if (message != NULL) {
+            status = serve_request(self, &message);
+            rbr_message_free(message);
+        } else if (PyErr_Occurred()) {
+            return;
+        }
+        end_if_forked(self);
+        if (status == 0 && !over && stream_is_ready(self)) {
+            status = stream_step(self);
+            end_if_forked(self);
+        }
+        if (status < 0)
+            return;
+    }
+}
+
+static void
+server_clear(server *self)
+{
+    stream_drop_all(self);
+    notice_drop_all(self);
+    Py_XDECREF(self->functions);
+    Py_XDECREF(self->kept);
+    Py_XDECREF(self->kept_ids);
+    Py_XDECREF(self->calling);
 }
 
 PyObject *
 serve_loop(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     core_state *state = PyModule_GetState(module);
-    rbr_message *message;
     bool host_died;
     server self;
 
-    if (count != 3 || !Py_IS_TYPE(args[0], state->channel_type) || !PyList_Check(args[1]) ||
-        !PyCallable_Check(args[2])) {
-        PyErr_SetString(PyExc_TypeError,
-                        "serve(channel: Channel, functions: list, load: callable)");
+    if (count != 2 || !Py_IS_TYPE(args[0], state->channel_type)) {
+        PyErr_SetString(PyExc_TypeError, "serve(channel: Channel, table: ExportTable)");
         return NULL;
     }
-    self = (server){(ChannelObject *)args[0], args[1], args[2]};
-    if (channel_enter(self.channel) == NULL)
+    self = (server){.channel = (ChannelObject *)args[0],
+                    .table = args[1],
+                    .functions = PyObject_GetAttrString(args[1], "functions"),
+                    .thread = PyThread_get_thread_ident(),
+                    .kept = PyDict_New(),
+                    .kept_ids = PyDict_New(),
+                    .calling = PySet_New(NULL)};
+    if (self.functions == NULL || self.kept == NULL || self.kept_ids == NULL ||
+        self.calling == NULL || channel_enter(self.channel) == NULL) {
+        server_clear(&self);
         return NULL;
+    }
+    state->server = &self;
     rbr_channel_set_running(self.channel->channel, 0); /* this thread runs the calls */
-    while ((message = next_request(&self)) != NULL) {
-        const int status = on_request(&self, &message);
-
-        rbr_message_free(message);
-        if (rbr_channel_state(self.channel->channel, NULL) == RBR_FORKED)
-            _exit(PyErr_Occurred() ? 1 : 0); /* user code forked, and its child came back */
-        if (status < 0)
-            break;
-    }
+    run(&self);
     host_died = rbr_channel_state(self.channel->channel, NULL) == RBR_DEAD;
+    state->server = NULL;
     channel_leave(self.channel);
-    if (PyErr_Occurred() && !host_died)
+    if (PyErr_Occurred() && !host_died) {
+        PyObject *type, *value, *traceback;
+
+        PyErr_Fetch(&type, &value, &traceback);
+        server_clear(&self);
+        PyErr_Restore(type, value, traceback);
         return NULL;
+    }
     PyErr_Clear();
+    server_clear(&self);
     Py_RETURN_NONE;
 }
 
@@ -317,6 +427,7 @@ serve_cancelled(PyObject *module, PyObject *const *args, Py_ssize_t count)
     id = PyLong_AsUnsignedLongLong(args[1]);
     if (PyErr_Occurred())
         return NULL;
-    return PyBool_FromLong(((ChannelObject *)args[0])->channel != NULL &&
-                           rbr_channel_cancelled(((ChannelObject *)args[0])->channel, id));
+    return PyLong_FromLong(((ChannelObject *)args[0])->channel != NULL
+                               ? rbr_channel_cancelled(((ChannelObject *)args[0])->channel, id)
+                               : 0);
 }

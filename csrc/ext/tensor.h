@@ -75,7 +75,8 @@ void tensor_copy(uint8_t *to, const tensor *from, bool fortran);
 
 typedef struct ArrayObject {
     PyObject_VAR_HEAD
-    rbr_block *block; /* NULL: the memory is its own, behind this struct */
+    rbr_block *block;          /* where the memory is; NULL: in holder */
+    struct ArrayObject *holder; /* NULL too: its own, behind this struct */
     uint8_t *memory;
     uint64_t bytes;
     uint8_t *first;
@@ -91,6 +92,8 @@ typedef struct ArrayObject {
  * as->first is set. An element without a buffer format (DT64 ...) makes it an Array of bytes. */
 ArrayObject *array_new(core_state *state, rbr_block *block, uint64_t bytes, uint64_t offset,
                        tensor *as);
+/* An Array laid out as `as` in the memory of `holder` (borrowed), the first element at `offset`. */
+ArrayObject *array_within(core_state *state, ArrayObject *holder, uint64_t offset, tensor *as);
 /* Makes it an Array of all its bytes, before anybody has seen it. */
 void array_forget_layout(ArrayObject *self);
 /* What the user sees of `base` (a reference that it takes, also on failure; NULL passes an error

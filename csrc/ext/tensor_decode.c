@@ -7,7 +7,8 @@
  * that the first and last byte that the strides can reach lie inside the block.
  *
  * An array in a block is used in place: the Array under it holds the block until the last view has
- * gone. An inline payload, and each payload when private copies are wanted, gets memory of its own.
+ * gone. An inline payload, and each payload when private copies are wanted, gets memory of its own;
+ * unless the frame itself lies in memory that an Array may hold, and is little more than this payload.
  */
 #include "values.h"
 
@@ -180,6 +181,26 @@ array_in_place(value_decoder *self, received *from)
     return array_new(self->state, block, from->payload, from->offset, &from->array);
 }
 
+/* Whether the frame's memory may be held for the array: it is that of latest_view. */
+static bool
+may_stay(const value_decoder *self, const received *from)
+{
+    uint32_t size;
+
+    if (self->holder == NULL || from->block != NULL)
+        return false;
+    rbr_message_frame(self->message, &size);
+    return from->payload >= size / 4;
+}
+
+static ArrayObject *
+array_in_frame(value_decoder *self, received *from)
+{
+    const uint64_t at = (uint64_t)(from->inline_data - self->holder->memory);
+
+    return array_within(self->state, self->holder, at + from->offset, &from->array);
+}
+
 /* Copies without the GIL where that pays. */
 static void
 copy_payload(uint8_t *to, const tensor *from, uint64_t bytes, bool fortran)
@@ -264,6 +285,8 @@ tensor_decode(value_decoder *self, rbr_table value)
         } else {
             if (from.block != NULL && !self->copy)
                 base = array_in_place(self, &from);
+            else if (may_stay(self, &from))
+                base = array_in_frame(self, &from);
             else
                 base = array_copied(self, &from);
             result = array_present(self->state, base, &from.array, &hostile);

@@ -4,6 +4,7 @@
  *
  * Where the payload goes:
  *
+ *   the frame takes it all         into the frame
  *   lies in a block of our arena   as it is: block, offset, strides; nothing is copied
  *   up to TENSOR_INLINE_BYTES_MAX  into the frame
  *   larger                         into a new block of our arena: one copy
@@ -325,6 +326,19 @@ write_descr(rbr_builder *build, uint32_t slot, PyObject *descr)
     return 0;
 }
 
+/* Lets other threads run meanwhile where that pays. */
+static void
+copy_elements(uint8_t *to, const tensor *array, uint64_t bytes, bool fortran)
+{
+    if (bytes < COPY_NOGIL_BYTES_MIN) {
+        tensor_copy(to, array, fortran);
+        return;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    tensor_copy(to, array, fortran);
+    Py_END_ALLOW_THREADS
+}
+
 static int
 write_tensor(value_encoder *self, uint32_t slot, const sending *what, const value_path *path)
 {
@@ -362,10 +376,12 @@ write_tensor(value_encoder *self, uint32_t slot, const sending *what, const valu
         rbr_build_u64(build, table, shape, RBR_TENSOR__DATA_OFFSET, what->offset);
         return value_built(self, path);
     }
-    first = rbr_build_vector(build, rbr_build_slot(table, shape, RBR_TENSOR__INLINE_DATA),
-                             (uint32_t)what->bytes, 1, TENSOR_ALIGN);
+    if (what->bytes > RBR_FRAME_BYTES_MAX)
+        build->status = RBR_TOO_BIG;
+    first = rbr_build_bytes_later(build, rbr_build_slot(table, shape, RBR_TENSOR__INLINE_DATA),
+                                  (uint32_t)what->bytes, TENSOR_ALIGN);
     if (first != 0 && what->bytes != 0)
-        tensor_copy(build->base + first, array, (what->flags & TENSOR_FORTRAN) != 0);
+        copy_elements(build->base + first, array, what->bytes, (what->flags & TENSOR_FORTRAN) != 0);
     return value_built(self, path);
 }
 
@@ -390,13 +406,7 @@ copied_block(value_encoder *self, const tensor *array, uint64_t bytes, bool fort
 
     if (block == NULL || value_add_block(self, block) < 0)
         return NULL;
-    if (bytes < COPY_NOGIL_BYTES_MIN) {
-        tensor_copy(rbr_block_data(block), array, fortran);
-        return block;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    tensor_copy(rbr_block_data(block), array, fortran);
-    Py_END_ALLOW_THREADS
+    copy_elements(rbr_block_data(block), array, bytes, fortran);
     return block;
 }
 
@@ -417,13 +427,13 @@ encode_source(value_encoder *self, PyObject *value, const source *from, uint32_t
         what.flags |= TENSOR_WRITABLE;
     if (fortran)
         what.flags |= TENSOR_FORTRAN;
-    if (what.bytes != 0 && from->flags == 0)
+    if (what.bytes != 0 && from->flags == 0 && !self->all_inline)
         what.block = shared_block(self, value, array, &what.offset);
     if (what.block != NULL) {
         what.strides = !c_order && !fortran;
         if (value_add_block(self, what.block) < 0)
             return -1;
-    } else if (what.bytes > TENSOR_INLINE_BYTES_MAX) {
+    } else if (what.bytes > TENSOR_INLINE_BYTES_MAX && !self->all_inline) {
         what.block = copied_block(self, array, what.bytes, fortran);
         if (what.block == NULL)
             return -1;
@@ -480,8 +490,10 @@ tensor_encode_text(value_encoder *self, uint8_t kind, const char *bytes, uint64_
     text.rank = 1;
     text.shape[0] = (int64_t)size;
     text.strides[0] = 1;
-    what.block = copied_block(self, &text, size, false);
-    if (what.block == NULL)
-        return -1;
+    if (!self->all_inline) {
+        what.block = copied_block(self, &text, size, false);
+        if (what.block == NULL)
+            return -1;
+    }
     return write_value(self, kind, slot, &what, path);
 }

@@ -19,27 +19,42 @@ struct value_encoder {
     rbr_builder build; /* its context is this encoder */
     ChannelObject *channel;
     uint64_t deadline_ns;
+    uint8_t *slot;     /* memory that is not ours, where the frame begins; or NULL */
+    bool all_inline; /* no block holds a payload: the frame may be overwritten, and never sent */
     rbr_block **blocks; /* referred to by the frame; a reference each */
     size_t block_count, block_room;
     rbr_block *blocks_few[4];
     int depth;
     uint32_t tables; /* in the frame so far; who writes many others (KeyVal) adds them */
+    uint64_t parent; /* the call that the frame is made in; 0: none, or not asked yet */
+    bool takes_callables; /* they cross as callbacks */
+    PyObject *callbacks; /* a list of them; NULL: none so far */
+    PyObject *callbacks_on; /* borrowed: the executor that runs them, or None: who waits */
 };
 
 /* deadline_ns: for waiting until the peer has mapped new memory. */
 int value_encoder_start(value_encoder *self, ChannelObject *channel, uint64_t deadline_ns);
+/* The same for a frame that holds all its payloads, built in a slot of `room` bytes which is written
+ * and never read. What does not fit goes on elsewhere: build.base is the slot no more then. NULL, 0:
+ * elsewhere from the beginning. */
+int value_encoder_start_in(value_encoder *self, ChannelObject *channel, void *slot, uint64_t room);
 /* Writes a table Value and points `slot` at it. -1 with an exception (CannotCross names the path,
  * MemoryError, ArenaFull, or what the value's own code raised). */
 int value_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
 /* Raises CannotCross "<path>: <text>"; returns -1. */
 int value_refuse(value_encoder *self, const value_path *path, const char *format, ...);
+/* Writes a Value that names an object that stays here. -1 with an exception. */
+int value_encode_handle(value_encoder *self, uint64_t number, PyObject *name, uint32_t slot,
+                        const value_path *path);
 /* Gives back the buffer and the block references. Idempotent after start. */
 void value_encoder_stop(value_encoder *self);
 
 typedef struct value_decoder {
     core_state *state;
+    ChannelObject *channel; /* for handles and callbacks; NULL: there are none here */
     const rbr_message *message;
-    bool copy;   /* arrays become private copies, no block stays held */
+    struct ArrayObject *holder; /* in whose memory the frame lies; NULL: arrays cannot stay there */
+    bool copy; /* arrays become private copies, no block stays held */
     bool pickle; /* pickles may be decoded: the channel's */
     bool placed; /* a place stands in the CannotCross that is raised */
     int depth;

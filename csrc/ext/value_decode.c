@@ -286,6 +286,9 @@ value_decode(value_decoder *self, rbr_table value)
     case RBR_KIND_TABLE:
     case RBR_KIND_PICKLE:
         return foreign_decode(self, value, kind);
+    case RBR_KIND_HANDLE:
+    case RBR_KIND_CALLBACK:
+        return handle_decode(self, value, kind);
     default:
         return rare_decode(self, value, kind);
     }

@@ -3,13 +3,16 @@
  * value_encoder.c - the buffer that a frame is built in, and how a value is refused.
  *
  * The buffer is the channel's warm one, or a new one when that is in use: an encode may run Python
- * code that sends something itself.
+ * code that sends something itself. Or it is a slot in shared memory, until that is too small.
  */
 #include "values.h"
 
+/* Lets no other thread run: who writes may hold pointers into Python objects. */
 static bool
 encoder_grow(rbr_builder *build, uint32_t wanted)
 {
+    const value_encoder *self = build->context;
+    const bool leaves_slot = self->slot != NULL && build->base == self->slot;
     uint64_t room = (uint64_t)build->capacity * 2;
     uint8_t *base;
 
@@ -17,12 +20,33 @@ encoder_grow(rbr_builder *build, uint32_t wanted)
         room = wanted;
     if (room > RBR_FRAME_BYTES_MAX)
         room = RBR_FRAME_BYTES_MAX;
-    base = PyMem_Realloc(build->base, (size_t)room);
+    base = PyMem_Realloc(leaves_slot ? NULL : build->base, (size_t)room);
     if (base == NULL)
         return false;
+    if (leaves_slot)
+        memcpy(base, self->slot, build->used);
     build->base = base;
     build->capacity = (uint32_t)room;
     return true;
+}
+
+static void
+start_building(value_encoder *self, ChannelObject *channel, uint8_t *base, uint32_t room)
+{
+    self->channel = channel;
+    self->deadline_ns = RBR_FOREVER;
+    self->slot = NULL;
+    self->all_inline = false;
+    self->blocks = self->blocks_few;
+    self->block_count = 0;
+    self->block_room = sizeof self->blocks_few / sizeof *self->blocks_few;
+    self->depth = 0;
+    self->tables = VALUE_TABLES_SPARE;
+    self->parent = 0;
+    self->takes_callables = false;
+    self->callbacks = NULL;
+    self->callbacks_on = Py_None;
+    rbr_build_start(&self->build, base, room, encoder_grow, self);
 }
 
 int
@@ -36,20 +60,30 @@ value_encoder_start(value_encoder *self, ChannelObject *channel, uint64_t deadli
         base = PyMem_Malloc(room);
         if (base == NULL) {
             self->build.base = NULL;
+            self->callbacks = NULL;
             self->block_count = self->block_room = 0;
             PyErr_NoMemory();
             return -1;
         }
     }
     channel->scratch = NULL;
-    self->channel = channel;
+    start_building(self, channel, base, room);
     self->deadline_ns = deadline_ns;
-    self->blocks = self->blocks_few;
-    self->block_count = 0;
-    self->block_room = sizeof self->blocks_few / sizeof *self->blocks_few;
-    self->depth = 0;
-    self->tables = VALUE_TABLES_SPARE;
-    rbr_build_start(&self->build, base, room, encoder_grow, self);
+    return 0;
+}
+
+int
+value_encoder_start_in(value_encoder *self, ChannelObject *channel, void *slot, uint64_t room)
+{
+    if (slot == NULL) {
+        if (value_encoder_start(self, channel, RBR_FOREVER) < 0)
+            return -1;
+    } else {
+        start_building(self, channel, slot,
+                       room < RBR_FRAME_BYTES_MAX ? (uint32_t)room : RBR_FRAME_BYTES_MAX);
+        self->slot = slot;
+    }
+    self->all_inline = true;
     return 0;
 }
 
@@ -59,6 +93,7 @@ value_encoder_stop(value_encoder *self)
     ChannelObject *channel = self->channel;
     size_t i;
 
+    Py_CLEAR(self->callbacks);
     if (self->build.base == NULL)
         return;
     for (i = 0; i < self->block_count; i++)
@@ -67,7 +102,9 @@ value_encoder_stop(value_encoder *self)
     if (self->blocks != self->blocks_few)
         PyMem_Free(self->blocks);
     self->blocks = self->blocks_few;
-    if (channel->scratch == NULL && self->build.capacity <= SCRATCH_BYTES_KEPT) {
+    if (self->slot != NULL && self->build.base == self->slot) {
+        /* not ours */
+    } else if (channel->scratch == NULL && self->build.capacity <= SCRATCH_BYTES_KEPT) {
         channel->scratch = self->build.base;
         channel->scratch_bytes = self->build.capacity;
     } else {
@@ -112,6 +149,10 @@ value_built(value_encoder *self, const value_path *path)
 {
     if (self->build.status == RBR_OK)
         return 0;
+    if (self->build.status == RBR_TOO_BIG && self->all_inline)
+        return value_refuse(self, path,
+                            "an item would exceed %u MiB, the most that options(latest=True) takes",
+                            RBR_FRAME_BYTES_MAX >> 20);
     if (self->build.status == RBR_TOO_BIG)
         return value_refuse(self, path,
                             "the message would exceed %u MiB; send large data as arrays",
@@ -284,7 +325,8 @@ value_refuse_type(value_encoder *self, const value_path *path, PyObject *value)
     else if (PyCallable_Check(value))
         advice = "functions and classes stay where they are; send what they return";
     else if (PyIter_Check(value))
-        advice = "send what it yields, as list(...)";
+        advice =
+            "send what it yields, as list(...); of a result: call the function with .stream(...)";
     if (builtin != NULL)
         value_refuse(self, path,
                      "a value of type %U, a subclass of %s, cannot cross; convert it with %s(...)",

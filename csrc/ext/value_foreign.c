@@ -11,13 +11,13 @@
  */
 #include "values.h"
 
-/* A function of one of the two modules; a new reference. */
-static PyObject *
-function_of(core_state *state, enum foreign_module which, const char *name)
+PyObject *
+foreign_function(core_state *state, enum foreign_module which, const char *name)
 {
     static const char *const names[FOREIGN_COUNT] = {
-        [FOREIGN_TABLES] = "ringbridge.tables",
-        [FOREIGN_PICKLES] = "ringbridge.pickles",
+        [FOREIGN_TABLES] = "ringbridge.tables",   [FOREIGN_PICKLES] = "ringbridge.pickles",
+        [FOREIGN_OUTPUT] = "ringbridge.output",   [FOREIGN_TASK] = "ringbridge.task",
+        [FOREIGN_OBJECTS] = "ringbridge.objects", [FOREIGN_CALLBACKS] = "ringbridge.callbacks",
     };
 
     if (state->foreign[which] == NULL) {
@@ -67,7 +67,7 @@ stream_memory(value_encoder *self, uint64_t bytes)
 
     as.shape[0] = (int64_t)bytes;
     tensor_pack(&as, false);
-    if (bytes > TENSOR_INLINE_BYTES_MAX) {
+    if (bytes > TENSOR_INLINE_BYTES_MAX && !self->all_inline) {
         block = channel_allocate(self->channel, bytes, self->deadline_ns);
         if (block == NULL)
             return NULL;
@@ -90,7 +90,7 @@ encode_measured(value_encoder *self, PyObject *measured, uint32_t slot, const va
 
     if (!PyArg_ParseTuple(measured, "OKO:measure", &parts[0], &bytes, &arrow))
         return -1;
-    write = function_of(self->channel->state, FOREIGN_TABLES, "write");
+    write = foreign_function(self->channel->state, FOREIGN_TABLES, "write");
     if (write != NULL)
         parts[1] = stream_memory(self, bytes);
     if (parts[1] != NULL)
@@ -106,7 +106,7 @@ encode_measured(value_encoder *self, PyObject *measured, uint32_t slot, const va
 static int
 encode_table(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path)
 {
-    PyObject *measure = function_of(self->channel->state, FOREIGN_TABLES, "measure");
+    PyObject *measure = foreign_function(self->channel->state, FOREIGN_TABLES, "measure");
     PyObject *measured;
     int result = 0;
 
@@ -125,7 +125,7 @@ encode_table(value_encoder *self, PyObject *value, uint32_t slot, const value_pa
 static int
 encode_pickle(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path)
 {
-    PyObject *write = function_of(self->channel->state, FOREIGN_PICKLES, "write");
+    PyObject *write = foreign_function(self->channel->state, FOREIGN_PICKLES, "write");
     PyObject *parts, **items;
     Py_ssize_t count, i;
     int result = -1;
@@ -174,7 +174,7 @@ make(value_decoder *self, rbr_table value, enum foreign_module which, const char
 
     if (items == NULL)
         return NULL;
-    read = function_of(self->state, which, "read");
+    read = foreign_function(self->state, which, "read");
     if (read != NULL)
         result = PyObject_Call(read, items, NULL);
     Py_XDECREF(read);

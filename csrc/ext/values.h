@@ -9,6 +9,7 @@
  *   value_rare.c     big int, slice, range, Path, UUID, Decimal, both ways
  *   value_dates.c    the datetime family, both ways
  *   value_foreign.c  tables and pickles, both ways; ringbridge/tables.py and pickles.py do the work
+ *   value_handle.c   objects that stay, functions that are called back, both ways
  *   tensor_encode.c  arrays and long texts                      tensor_decode.c
  *   tensor_dlpack.c  the memory of what has __dlpack__, for tensor_encode.c
  *
@@ -27,6 +28,7 @@
  *        i64s, its name (if it has one) in aux; 2 ZoneInfo: its key in aux
  *   Tensor tensor
  *   Table  items: Int (what it was: see ringbridge/tables.py), Tensor (1-d U8: an Arrow IPC stream)
+ *   Handle Callback  i, s, sub: see value_handle.c
  *   Pickle items: Bytes, then a Tensor (1-d U8) for each buffer out of band
  */
 #ifndef RBR_EXT_VALUES_H
@@ -78,6 +80,7 @@ int list_encode_vector(value_encoder *self, PyObject *list, Py_ssize_t count, ui
 int dates_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
 int rare_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
 int foreign_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
+int handle_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
 int tensor_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
 /* What has __dlpack__; the same results. */
 int tensor_encode_dlpack(value_encoder *self, PyObject *value, uint32_t slot,
@@ -108,6 +111,7 @@ PyObject *list_decode_vector(value_decoder *self, rbr_table value, uint8_t kind)
 PyObject *rare_decode_big_int(value_decoder *self, rbr_table value);
 PyObject *rare_decode(value_decoder *self, rbr_table value, uint8_t kind);
 PyObject *foreign_decode(value_decoder *self, rbr_table value, uint8_t kind);
+PyObject *handle_decode(value_decoder *self, rbr_table value, uint8_t kind);
 PyObject *dates_decode(value_decoder *self, rbr_table value, uint8_t kind);
 PyObject *tensor_decode(value_decoder *self, rbr_table value);
 PyObject *tensor_decode_text(value_decoder *self, rbr_table value, uint8_t kind);

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from prose import directive, markdown
 
+_Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 _Definition = (ast.ClassDef, ast.FunctionDef)
 
 
@@ -87,13 +88,13 @@ def _described(node: ast.ClassDef | ast.FunctionDef) -> Name:
 
 
 def _is_public_member(node: ast.stmt) -> bool:
-    return isinstance(node, ast.FunctionDef) and (
+    return isinstance(node, _Function) and (
         not node.name.startswith("_") or node.name == "__call__"
     )
 
 
 def _member(node: ast.stmt) -> Name:
-    assert isinstance(node, ast.FunctionDef)
+    assert isinstance(node, _Function)
     if any(getattr(each, "id", None) == "property" for each in node.decorator_list):
         returns = f"\n:type: {ast.unparse(node.returns)}" if node.returns else ""
         return Name("property", node.name, returns, _doc(node))
@@ -104,7 +105,7 @@ def _made_by(node: ast.ClassDef) -> str:
     """The signature of its constructor, where it has one of its own; a dataclass has its fields."""
     for each in node.body:
         if isinstance(each, ast.FunctionDef) and each.name in ("__init__", "__new__"):
-            if node.name in ("RemoteModule", "Function"):  # made by load, not by the user
+            if node.name in ("RemoteModule", "Function", "Task", "Stream"):  # not made by the user
                 return ""
             return _signature(each, 1).partition(" -> ")[0]
     if any("dataclass" in ast.unparse(each) for each in node.decorator_list):
@@ -113,12 +114,12 @@ def _made_by(node: ast.ClassDef) -> str:
     return ""
 
 
-def _signature(node: ast.FunctionDef, skipped: int) -> str:
+def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef, skipped: int) -> str:
     arguments = node.args
     arguments.args = arguments.args[skipped:]
     returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
     return f"({ast.unparse(arguments)}){returns}"
 
 
-def _doc(node: ast.ClassDef | ast.FunctionDef) -> str:
+def _doc(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     return ast.get_docstring(node) or ""

@@ -14,7 +14,9 @@ import sys
 
 TYPE_CHECKING = False  # type checkers know the name; importing typing takes 10 ms
 if TYPE_CHECKING:
-    from ringbridge.current import empty
+    from ringbridge.bars import progress_bar
+    from ringbridge.crew import BrokenPool
+    from ringbridge.current import current_task, empty
     from ringbridge.discovery import environments
     from ringbridge.environment import Environment
     from ringbridge.errors import (
@@ -32,7 +34,11 @@ if TYPE_CHECKING:
         WorkerDied,
         WorkerStartFailed,
     )
+    from ringbridge.objects import RemoteObject
+    from ringbridge.pool import Pool
     from ringbridge.remote import RemoteModule
+    from ringbridge.stream import Stream
+    from ringbridge.task import Progress, Task
     from ringbridge.worker import Worker
 
 __version__ = "0.1.0"
@@ -41,31 +47,47 @@ _OLDEST = (3, 9)
 __all__ = [
     "ActivationFailed",
     "ArenaFull",
+    "BrokenPool",
     "Busy",
     "CallTimeout",
     "Cancelled",
     "CannotCross",
     "Environment",
     "EnvironmentNotFound",
+    "Pool",
+    "Progress",
     "ProtocolError",
     "RemoteError",
     "RemoteModule",
+    "RemoteObject",
     "RemoteTraceback",
     "RingbridgeError",
+    "Stream",
+    "Task",
     "Worker",
     "WorkerDied",
     "WorkerStartFailed",
+    "current_task",
     "empty",
     "environments",
+    "progress_bar",
 ]
 
 # Where each name comes from; the rest comes from errors.
 _HOMES = {
+    "BrokenPool": "crew",
     "Environment": "environment",
+    "Pool": "pool",
+    "Progress": "task",
     "RemoteModule": "remote",
+    "RemoteObject": "objects",
+    "Stream": "stream",
+    "Task": "task",
     "Worker": "worker",
+    "current_task": "current",
     "empty": "current",
     "environments": "discovery",
+    "progress_bar": "bars",
 }
 
 

@@ -1,7 +1,12 @@
 """The C extension: channels, remote functions, the worker's loop."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, SupportsIndex, final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, SupportsFloat, SupportsIndex, final
+
+from typing_extensions import disjoint_base
+
+from ringbridge.stream import Stream
+from ringbridge.task import Task
 
 VERSION: str
 
@@ -43,9 +48,23 @@ class Channel:
     def peer(self) -> dict[str, Any]:
         """After the handshake: pid, python, abi, version, executable."""
 
+    #: What gives whoever sees to the process (`gave_up(channel, call_id)`, `replace(reason)`), or
+    #: None; None: nobody.
+    owner: Callable[[], Any] | None
+    #: Who takes from its inboxes: readers.py's.
+    readers: Any
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def peer_running(self) -> int:
+        """The id of the call that the worker runs, or ran when it ended; 0: none."""
+
     @property
     def alive(self) -> bool:
-        """True until the peer has ended, this end is closed, or the protocol was broken."""
+        """True until the peer has ended, this end is closed or retired, or the protocol was
+        broken."""
 
     def load(
         self, module: str, reload: bool, timeout: float | None
@@ -62,6 +81,9 @@ class Channel:
     def cancel(self, call_id: int, hard: bool) -> None: ...
     def say_goodbye(self) -> None:
         """Asks the peer to end after the call that it is in."""
+
+    def retire(self) -> None:
+        """No call and no load begins here any more; those under way go on."""
 
     def kill(self, signal: int, group: bool) -> bool:
         """Signals the peer (or its whole session); False when it has ended already."""
@@ -80,24 +102,56 @@ class Channel:
         """Lets go of everything; never waits for the peer. Idempotent."""
 
 @final
+class Target:
+    """What a remote function is bound to; its options() copies share it."""
+
+    def __new__(cls, channel: Channel, id: int | None, name: str, owner: object = None) -> Target:
+        """name: "terrain.hillshade". owner: a call that finds the channel dead, closed or retired
+        asks `owner.revived(target, timeout)` (timeout: the seconds that it has left, or None), and
+        goes on when that is true, with what the target is bound to by then. Where it is false, the
+        call raises what it would raise without an owner."""
+
+    def rebind(self, channel: Channel, id: int | None) -> None:
+        """From the next call on it is this function there; None: there is none any more, and a call
+        raises AttributeError. Safe while calls are under way: they end where they began."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def channel(self) -> Channel: ...
+    @property
+    def id(self) -> int | None: ...
+
+@final
 class Function:
     """A function of a module that is loaded in a worker; calling it calls there, and waits."""
 
     def __new__(
         cls,
-        channel: Channel,
-        id: int,
-        name: str,
+        target: Target,
         *,
         doc: str | None = None,
         signature: str | None = None,
         timeout: float | None = None,
         copy: bool = False,
         label: str | None = None,
-    ) -> Function: ...
+        handle: Handle | None = None,
+        method: str | None = None,
+    ) -> Function:
+        """handle, method: calls this method of an object over there; the target's id means nothing
+        then."""
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls it over there with these arguments, and waits for its result. Raises what it
-        raised, or WorkerDied, CallTimeout, CannotCross, ArenaFull, ProtocolError."""
+        raised, or WorkerDied, CallTimeout, CannotCross, ArenaFull, ProtocolError. A callable
+        argument is a callback: code over there calls it, and it runs on this thread."""
+
+    def submit(self, /, *args: Any, **kwargs: Any) -> Task:
+        """Calls it without waiting. Raises CannotCross, WorkerDied; on an event loop's thread Busy
+        where it would have to wait."""
+
+    def stream(self, /, *args: Any, **kwargs: Any) -> Stream:
+        """Calls it, and gives what it yields, item by item."""
 
     def options(
         self,
@@ -105,9 +159,34 @@ class Function:
         timeout: float | None = ...,
         copy: bool = ...,
         label: str | None = ...,
+        keep: bool = ...,
+        callbacks_on: Any = ...,
+        latest: bool = ...,
     ) -> Function:
         """The same function with these options: seconds to wait for a result (None: no limit),
-        results as private copies, a label for messages."""
+        results as private copies, a label for messages, results that stay over there (a
+        RemoteObject comes), the executor that runs its callbacks, streams whose newest item wins
+        (for stream() only)."""
+
+    def start(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        inbox: Inbox | None = None,
+        credit: int = 0,
+        may_wait: bool = True,
+        parent: int = 0,
+        owner: object = None,
+    ) -> Call:
+        """Calls it without waiting for the answer. inbox: where its events go (LookupError: it is
+        another channel's than the function's now); without one, take(). credit: a stream, so many
+        items of which may be under way. may_wait False: raises Busy where it would have to. parent:
+        the call whose callback makes this one, where the thread does not tell."""
+    _target: Target
+    _timeout: float | None
+    _title: str
+    _callbacks_on: Any
     __name__: str
     __qualname__: str
     __module__: str
@@ -116,19 +195,136 @@ class Function:
     def __signature__(self) -> Any: ...
 
 @final
+class Call:
+    """A call that no thread blocks for; made by Function.start()."""
+
+    id: int
+    owner: Any
+    channel: Channel
+    @property
+    def running(self) -> bool:
+        """Whether the worker says that it runs it now, or ran it when it ended."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether the worker has begun it, or may have; False: surely not."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing comes for it any more."""
+
+    def take(self, timeout: float | None) -> tuple[int, Any]:
+        """Waits for its next event, (kind, payload): see enum event_kind in csrc/ext/call.h.
+        Without an inbox only. Raises CallTimeout, WorkerDied, KeyboardInterrupt."""
+
+    def newest(self) -> tuple[int, Any]:
+        """After NEWER: the newest item now, as an event; NOTHING where it has been taken already.
+        Returns the credit."""
+
+    @property
+    def dropped(self) -> int:
+        """Items of a stream that nobody saw, since a newer one won."""
+
+    def cancel(self, hard: bool) -> bool:
+        """Asks the worker to end; hard: interrupts it. True: it had not been sent, nor will be."""
+
+    def credit(self, items: int, bytes: int) -> None:
+        """The stream may send so many items more."""
+
+    def close_stream(self) -> None:
+        """Asks the worker to close the generator; END follows."""
+
+    def end(self) -> None:
+        """Forgets it: what comes later is dropped. Idempotent."""
+
+@final
+class Inbox:
+    """Where the events of calls arrive that no thread blocks for; it holds the calls."""
+
+    channel: Channel
+    calls: dict[int, Call]
+    def __new__(cls, channel: Channel, event: bool = False) -> Inbox:
+        """The channel's own; event: one with a descriptor, for an event loop."""
+
+    def take(self, timeout: float | None) -> tuple[Call, int, Any] | None:
+        """The next event, (call, kind, payload); None: none came in time. 0 never waits. After
+        RESULT, ERROR and END the call has ended. Raises the channel's end."""
+
+    def fileno(self) -> int: ...
+    def clear(self) -> None:
+        """The descriptor is not readable any more: then take until there is nothing, then arm."""
+
+    def arm(self) -> None:
+        """The next event makes the descriptor readable, once; also one that is there already."""
+
+    def close(self) -> None:
+        """Ends its calls, and lets go of the descriptor. Idempotent."""
+
+@disjoint_base
+class Handle:
+    """An object that stays in a worker; the base of RemoteObject."""
+
+@final
 class Array:
     """Memory of a block with shape, strides and format: the buffer behind received arrays."""
 
-def serve(
-    channel: Channel,
-    functions: list[Callable[..., Any]],
-    load: Callable[[str, bool], tuple[int, list[_Function], dict[str, Any], str | None]],
-) -> None:
-    """Runs the calls that arrive, one after another, until the peer closes or dies. `functions`
-    is indexed by function id; `load` appends to it."""
+class _ExportTable(Protocol):
+    functions: list[Callable[..., Any]]
+    def load(
+        self, module_name: str, reload: bool
+    ) -> tuple[int, list[_Function], dict[str, Any], str | None]: ...
+    def bind(self, thing: object, name: str) -> Callable[..., Any]: ...
+    def describe(self, thing: object, name: str, value: Any) -> _Function | None: ...
+    def iterate(self, result: object) -> Iterator[Any]: ...
+
+def serve(channel: Channel, table: _ExportTable) -> None:
+    """Runs the calls that arrive, one after another, until the peer closes or dies. The table's
+    `functions` is indexed by function id; its `load` appends to it."""
 
 def current_call() -> int:
     """The id of the call that the worker runs now; 0: none."""
 
-def cancelled(channel: Channel, call_id: int) -> bool:
-    """True when the host asked to cancel this call."""
+def cancelled(channel: Channel, call_id: int) -> int:
+    """Whether the host asked to cancel this call: 0 no, 1 to end, 2 to be interrupted."""
+
+def progress(
+    channel: Channel | None,
+    call_id: int,
+    done: SupportsFloat | SupportsIndex | None,
+    total: SupportsFloat | SupportsIndex | None,
+    fraction: SupportsFloat | SupportsIndex | None,
+    text: str | None,
+) -> bool:
+    """Tells the host what this call has come to (no number at all, text None: as before). True:
+    nothing was told, since the host asked to cancel it. Without a channel, and of a call that has
+    ended, the arguments are checked and nothing else."""
+
+def log(channel: Channel, call_id: int, level: int, logger: str, text: str) -> bool:
+    """Sends a log record to the host; waits for room. False: that call has ended."""
+
+def call_back(
+    call: int, index: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], wait: bool
+) -> Any:
+    """In a worker: calls a function that came with a call. Raises what it raised, RingbridgeError
+    when the call has ended."""
+
+def callback_released(call: int, index: int) -> None:
+    """In a worker: nothing holds that function any more."""
+
+def run_callback(
+    channel: Channel,
+    call: int,
+    request: int,
+    callable: Callable[..., Any] | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+) -> None:
+    """Runs a callback as part of that call, on this thread, and answers the request. Raises only
+    what is no Exception."""
+
+def attribute(handle: Handle, name: str) -> tuple[bool, Any]:
+    """(False, its value), or (True, [how the method looks])."""
+
+def set_attribute(handle: Handle, name: str, value: object) -> None: ...
+def about(handle: Handle) -> tuple[Channel, int, str]:
+    """Its channel, its number, its type's name."""

@@ -7,6 +7,8 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from ringbridge.errors import WorkerDied
+
 if TYPE_CHECKING:
     from ringbridge._core import Channel
 
@@ -28,6 +30,20 @@ def ending(status: tuple[bool, bool, int, bool] | None) -> str:
     except ValueError:
         name = f"signal {code}"
     return f"was killed by {name}" + (", and dumped core" if core_dumped else "")
+
+
+def death(
+    channel: Channel, name: str, pid: int, status: tuple[bool, bool, int, bool] | None
+) -> WorkerDied:
+    """How a worker has ended that was not told to. status: as for `ending`."""
+    known, signalled, code, _dumped = status or (False, False, 0, False)
+    text = f"worker {name!r} (pid {pid}) {ending(status)}"
+    last = channel.error_tail().decode("utf-8", "backslashreplace").strip()
+    if last:
+        text += f"; its last output on stderr:\n{last}"
+    return WorkerDied(
+        text, code if known and signalled else None, code if known and not signalled else None
+    )
 
 
 def last_output(channel: Channel) -> str:

@@ -48,11 +48,13 @@ class WorkerDied(RingbridgeError):
     """The other process ended while it was needed.
 
     `signal` is the number of the signal that ended it, `exit_code` its exit code; the one that
-    does not apply, or is unknown, is None.
+    does not apply, or is unknown, is None. `begun` is False where the call had surely not begun, so
+    that it can be made again without harm; only a task tells.
     """
 
     signal: int | None = None
     exit_code: int | None = None
+    begun: bool | None = None
 
     def __init__(
         self, message: str = "", signal: int | None = None, exit_code: int | None = None

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The worker's export table: which names of a module the host sees, and under which number.
 
-Knows modules and callables, not channels: `load` is what the worker's loop calls when the host
-asks for a module, and what it appends to `functions` is what that loop runs.
+Knows modules, callables and objects, not channels: the worker's loop calls `load` when the host
+asks for a module, runs what stands in `functions`, and asks the other methods about objects that
+stay.
 
 Everything is imported when it is needed: the worker's start does not wait for inspect.
 """
@@ -39,6 +40,9 @@ class ExportTable:
         """Imports a module: generation, functions, plain values, doc. Raises what that raised."""
         import inspect  # noqa: F401 - a failure here is told; in _export it would hide functions
 
+        # Made now, since a signal handler must not import anything (see serve._Signals.interrupt).
+        from ringbridge.errors import Cancelled  # noqa: F401
+
         module = _import(module_name, reload)
         described: list[Described] = []
         values: dict[str, Any] = {}
@@ -57,12 +61,40 @@ class ExportTable:
         except Exception:  # a proxy whose target is missing: as if it were not there
             return []
         number = self._ids.setdefault((module_name, name), len(self.functions))
-        runnable = _runnable(function, kind, f"{module_name}.{name}")
+        runnable = _run_to_end(function) if kind == COROUTINE else function
         if number == len(self.functions):
             self.functions.append(runnable)
         else:
             self.functions[number] = runnable
         return [(number, name, signature, doc, kind)]
+
+    def bind(self, thing: object, name: str) -> Callable[..., Any]:
+        """A method of an object that stays, as the loop calls it."""
+        method: Callable[..., Any] = getattr(thing, name)
+        return _run_to_end(method) if _kind(method) == COROUTINE else method
+
+    def describe(self, thing: object, name: str, value: Any) -> Described | None:
+        """How a method, `value`, looks; its number is 1 where every object of the type has it.
+
+        None: it is no method.
+        """
+        if not callable(value) or isinstance(value, type):
+            return None
+        kind, signature, doc = _kind(value), _signature(value), _doc(value)
+        of_the_type = name not in getattr(thing, "__dict__", ())
+        return int(of_the_type), name, signature, doc, kind
+
+    def iterate(self, result: object) -> Iterator[Any]:
+        """What a stream reads from: also an async generator becomes an ordinary one."""
+        if hasattr(type(result), "__aiter__"):
+            return _iterate_async(result)
+        try:
+            return iter(result)  # type: ignore[call-overload, no-any-return]
+        except TypeError:
+            raise TypeError(
+                f"a stream needs a function that yields, or returns what can be iterated over, and "
+                f"this one returned {type(result).__name__}"
+            ) from None
 
     def _withdraw(self, module_name: str, kept: set[str]) -> None:
         """What a reload took away is an error when it is called, under its old number too."""
@@ -119,20 +151,6 @@ def _kind(function: Callable[..., Any]) -> int:
     return PLAIN
 
 
-def _runnable(function: Callable[..., Any], kind: int, name: str) -> Callable[..., Any]:
-    """What the loop calls; the function itself wherever possible, since that is the hot path."""
-    if kind == COROUTINE:
-        return _run_to_end(function)
-    if kind == GENERATOR:
-        return _refuse(f"{name} is a generator function, and streams are not built yet: {_ADVICE}")
-    if kind == CLASS:
-        return _refuse(f"{name} is a class, and remote objects are not built yet: {_ADVICE}")
-    return function
-
-
-_ADVICE = "call a function that returns plain values or arrays"
-
-
 def _run_to_end(function: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         import asyncio
@@ -142,11 +160,26 @@ def _run_to_end(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _refuse(message: str) -> Callable[..., Any]:
-    def refuse(*_args: Any, **_kwargs: Any) -> Any:
-        raise NotImplementedError(message)
+def _iterate_async(asynchronous: Any) -> Iterator[Any]:
+    import asyncio
 
-    return refuse
+    loop = asyncio.new_event_loop()
+    iterator = type(asynchronous).__aiter__(asynchronous)
+    try:
+        while True:
+            try:
+                item = loop.run_until_complete(iterator.__anext__())
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        try:
+            close = getattr(iterator, "aclose", None)
+            if close is not None:
+                loop.run_until_complete(close())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
 
 
 def _gone(module_name: str, name: str) -> Callable[..., Any]:

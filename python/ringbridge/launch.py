@@ -107,7 +107,8 @@ class Start:
         self._abandoned = True
         child = self._child
         if child is not None:
-            child.channel.kill(signal.SIGKILL, True)
+            with contextlib.suppress(RingbridgeError):  # run() has closed it just now
+                child.channel.kill(signal.SIGKILL, True)
 
     def _activated(self) -> dict[str, str]:
         plan = self._plan

@@ -7,9 +7,10 @@ does not keep it alive.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ringbridge._core import Channel
 from ringbridge.errors import RingbridgeError
@@ -22,23 +23,31 @@ _NAMES = {1: "stdout", 2: "stderr"}
 
 
 class OutputPump:
-    """The thread between one channel's output and the logger `ringbridge.worker.<name>`."""
+    """The thread between one channel's output and the logger `ringbridge.worker.<name>`.
 
-    def __init__(self, channel: Channel, worker_name: str) -> None:
+    ended: called by it when the output has ended.
+    """
+
+    def __init__(
+        self, channel: Channel, worker_name: str, ended: Callable[[], None] | None = None
+    ) -> None:
         logger = logging.getLogger(f"ringbridge.worker.{worker_name}")
         name = f"ringbridge output of {worker_name}"
         try:
-            args = (channel, logger, _IDLE_S)
-            self._thread = threading.Thread(target=pump, args=args, name=name, daemon=True)
+            args = (channel, logger, _IDLE_S, ended)
+            self._thread = threading.Thread(target=_run, args=args, name=name, daemon=True)
         except RuntimeError:  # an isolated subinterpreter, which waits for each thread at its end
             _hear_of_the_end()
-            args = (channel, logger, _PAUSE_S)
-            self._thread = threading.Thread(target=pump, args=args, name=name, daemon=False)
-        self._thread.start()
+            args = (channel, logger, _PAUSE_S, ended)
+            self._thread = threading.Thread(target=_run, args=args, name=name, daemon=False)
+        # An interpreter that ends (3.12 and later) starts no thread any more. A pool may start a
+        # worker even then, for what is left to do; what that writes is not logged.
+        with contextlib.suppress(RuntimeError):
+            self._thread.start()
 
     def join(self, timeout_s: float) -> None:
         """Waits until all output has been logged; not when a log handler is what asks."""
-        if self._thread is not threading.current_thread():
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
 
 
@@ -55,6 +64,14 @@ def _hear_of_the_end() -> None:
     if not _hears_of_the_end:
         _hears_of_the_end = True
         threading._register_atexit(_ending.set)  # type: ignore[attr-defined]
+
+
+def _run(
+    channel: Channel, logger: logging.Logger, idle_s: float, ended: Callable[[], None] | None
+) -> None:
+    pump(channel, logger, idle_s)
+    if ended is not None and not _ending.is_set():
+        ended()
 
 
 def pump(channel: Channel, logger: logging.Logger, idle_s: float = _IDLE_S) -> None:
@@ -144,3 +161,10 @@ def _cut(line: bytes) -> list[bytes]:
 
 def _text(line: bytes) -> str:
     return line.decode("utf-8", "backslashreplace")
+
+
+def hear(worker: str, record: tuple[int, str | None, str]) -> None:
+    """Logs what code in the worker logged with current_task().log: (level, logger, text)."""
+    level, logger, text = record
+    name = f"ringbridge.worker.{worker}" + (f".{logger}" if logger else "")
+    _log(logging.getLogger(name), level, text)

@@ -21,6 +21,13 @@ _PROTOCOL = 5
 _REASON_CHARS_MAX = 1000
 
 
+class Carried:
+    """Pickled with the function in it, which by itself would cross as a callback."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+
 def write(value: object) -> tuple[bytes | memoryview, ...]:
     """The pickle, then its buffers. Raises CannotCross with pickle's own reason."""
     buffers: list[pickle.PickleBuffer] = []

@@ -7,13 +7,46 @@ contents, and the contents are functions of the C extension and plain values.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from ringbridge._core import Channel, Function
+from ringbridge._core import Channel, Function, Target
 
-_Loaded = tuple[int, "list[tuple[int, str, str | None, str | None, int]]", "dict[str, Any]", Any]
+#: What Channel.load gives: generation, functions, plain values, doc.
+Loaded = tuple[int, "list[tuple[int, str, str | None, str | None, int]]", "dict[str, Any]", Any]
+
+
+class Targets:
+    """What the functions of one worker are bound to, by module and name.
+
+    A name keeps its Target for good, whatever is loaded again and wherever: functions that somebody
+    holds follow it. owner: what a Target asks for a live channel, see Target in _core.
+    """
+
+    def __init__(self, owner: object = None) -> None:
+        self._owner = owner
+        self._known: dict[str, dict[str, Target]] = {}
+        self._newest: dict[str, tuple[Channel, int]] = {}
+        self._lock = threading.Lock()
+
+    def bind(self, channel: Channel, module: str, loaded: Loaded) -> Mapping[str, Target]:
+        """Binds the module's functions as an answer of Channel.load says; those that it does not
+        know any more are gone."""
+        generation, described, *_rest = loaded
+        numbers = {name: number for number, name, *_details in described}
+        with self._lock:
+            known = self._known.setdefault(module, {})
+            before, newest = self._newest.get(module, (None, 0))
+            if before is not channel or generation > newest:  # or else a later load was faster
+                self._newest[module] = channel, generation
+                for name, target in known.items():
+                    target.rebind(channel, numbers.get(name))
+            for name, number in numbers.items():
+                if name not in known:
+                    known[name] = Target(channel, number, f"{module}.{name}", self._owner)
+            return dict(known)
 
 
 class Contents(NamedTuple):
@@ -24,14 +57,12 @@ class Contents(NamedTuple):
     doc: str | None
 
     @classmethod
-    def of(cls, channel: Channel, module: str, loaded: _Loaded, timeout: float | None) -> Contents:
+    def of(cls, targets: Mapping[str, Target], loaded: Loaded, timeout: float | None) -> Contents:
         """From the answer of Channel.load; timeout is what each call may take."""
         _generation, described, values, doc = loaded
         functions = {
-            name: Function(
-                channel, number, f"{module}.{name}", doc=text, signature=signature, timeout=timeout
-            )
-            for number, name, signature, text, _kind in described
+            name: Function(targets[name], doc=text, signature=signature, timeout=timeout)
+            for _number, name, signature, text, _kind in described
         }
         return cls(functions, values, doc)
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-    from ringbridge.exports import Loaded
-
 _START_TIMEOUT_S = 30.0
 
 
@@ -39,15 +37,8 @@ def main(fd: int, settings: dict[str, Any]) -> None:
     channel.handshake(float(settings.get("start_timeout", _START_TIMEOUT_S)))
     current.enter(channel)
     os.register_at_fork(after_in_child=_leave)
-    table = ExportTable()
-
-    def load(module: str, reload: bool) -> Loaded:
-        # Made now, since a signal handler must not import anything (see _Signals.interrupt).
-        from ringbridge.errors import Cancelled  # noqa: F401
-
-        return table.load(module, reload)
-
-    _core.serve(channel, table.functions, load)
+    _show_tqdm()
+    _core.serve(channel, ExportTable())
 
 
 def _own_the_output() -> None:
@@ -56,6 +47,12 @@ def _own_the_output() -> None:
         reconfigure = getattr(stream, "reconfigure", None)  # a sitecustomize may have replaced it
         if reconfigure is not None:
             reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+def _show_tqdm() -> None:
+    from ringbridge import tqdm_bars  # now, when the host waits for us no more
+
+    tqdm_bars.watch_imports()
 
 
 def _leave() -> None:

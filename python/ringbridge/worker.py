@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Worker: the host's handle on a process in another environment.
 
-Holds the pieces together; how a process is started, what a module looks like and where output
-goes stands in launch, remote and output.
+What users see of it. The process behind it, its start, end and replacement stand in worker_process,
+what a module looks like in remote.
 
     a Worker is  new --start--> running --close()--> closed     (wait=True: the constructor starts
                   \\-------------close()--------------/           it; False: a thread of its own)
@@ -10,9 +10,7 @@ goes stands in launch, remote and output.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import threading
 import weakref
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,19 +18,14 @@ from typing import TYPE_CHECKING, Any
 from ringbridge import plan
 from ringbridge.discovery import find
 from ringbridge.environment import Environment, EnvironmentLike
-from ringbridge.errors import RingbridgeError
 from ringbridge.remote import Contents, RemoteModule
+from ringbridge.worker_process import Process
 
 if TYPE_CHECKING:
-    import logging
     from types import TracebackType
     from typing import SupportsIndex
 
-    from ringbridge import launch
-    from ringbridge._core import Channel
-    from ringbridge.output import OutputPump
-
-_OUTPUT_JOIN_S = 1.0
+_RESTART = ("never", "on-crash")
 
 
 class Worker:
@@ -51,6 +44,8 @@ class Worker:
     call_timeout  seconds for each call; None: no limit
     pickle        True: values that do not cross otherwise are pickled, both ways. Reading a
                   pickle runs code that the other side chose: only with code that you trust
+    restart       "on-crash": a process that died is replaced by a new one, which loads the same
+                  modules; calls that were under way raise WorkerDied. "never": it stays dead
     threads       sets the usual thread-count variables
     limits        arena_bytes, ring_bytes, memory ("auto", "shm" or "memfd")
 
@@ -77,8 +72,8 @@ class Worker:
     ) -> None:
         if not isinstance(pickle, bool):
             raise TypeError(f"pickle must be True or False, not {type(pickle).__name__}")
-        if restart != "never":
-            raise ValueError(f"restart={restart!r} is not built yet: use restart='never'")
+        if restart not in _RESTART:
+            raise ValueError(f"restart must be one of {list(_RESTART)}, not {restart!r}")
         self._call_timeout = plan.seconds("call_timeout", call_timeout)
         environment = find(env)
         wanted = plan.Plan(
@@ -92,9 +87,9 @@ class Worker:
             start_timeout_s=plan.start_timeout(start_timeout),
             pickle=pickle,
         )
-        self._process = _Process(wanted)
+        self._process = Process(wanted, restart == "on-crash")
         # Runs when this object is collected, or else at exit; what it calls must not know us.
-        self._finalizer = weakref.finalize(self, _Process.close, self._process)
+        self._finalizer = weakref.finalize(self, Process.close, self._process)
         if wait:
             self._process.channel()
         else:
@@ -119,9 +114,12 @@ class Worker:
         return self._process.channel().empty(shape, dtype)
 
     def _fetch(self, module: str, reload: bool) -> Contents:
-        channel = self._process.channel()
-        loaded = channel.load(module, reload, None)
-        return Contents.of(channel, module, loaded, self._call_timeout)
+        while True:
+            channel = self._process.channel()
+            loaded = channel.load(module, reload, None)
+            targets = self._process.bind(channel, module, loaded)
+            if targets is not None:
+                return Contents.of(targets, loaded, self._call_timeout)
 
     # ------------------------------------------------------------------------------------- state
 
@@ -147,18 +145,33 @@ class Worker:
         process = self._process
         return process.child is not None and not process.closed and process.child.channel.alive
 
+    @property
+    def restarts(self) -> int:
+        """How often its process has been replaced by another."""
+        return self._process.restarts
+
     def stats(self) -> dict[str, int]:
-        """Counters of the channel; empty as long as the worker has not been started."""
-        if self._process.child is None and not self._process.closed:
-            return {}
-        return self._process.channel().stats()
+        """Counters of the channel to its present process, and `restarts`; empty as long as the
+        worker has not been started."""
+        return self._process.stats()
 
     def __repr__(self) -> str:
         process = self._process
         state = "closed" if process.closed else f"pid {self.pid}" if self.pid else "not started"
+        if process.restarts:
+            state += f", restarts: {process.restarts}"
         return f"<ringbridge.Worker {self.name!r} ({self.environment.python}, {state})>"
 
     # --------------------------------------------------------------------------------------- end
+
+    def restart(self) -> None:
+        """Replaces the worker's process by a new one that loads the same modules.
+
+        Whatever `restart=` was, and also after its process died too often. The old one ends as by
+        close(): calls that still run in other threads raise. What it held (remote state, globals of
+        modules) is gone; modules and functions here go on working.
+        """
+        self._process.restart()
 
     def close(self) -> None:
         """Ends the worker: it may finish its call within a second, then it is killed. Idempotent.
@@ -177,116 +190,3 @@ class Worker:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-class _Process:
-    """What is behind a Worker, apart from it: it can be ended when the Worker is no more."""
-
-    def __init__(self, wanted: plan.Plan) -> None:
-        self.plan = wanted
-        self.child: launch.Child | None = None
-        self.closed = False  # set by close() before all else, so that a start sees it
-        self._ended = False
-        self._tried = False  # a use came before the thread of start_early, which then has no work
-        self._start: launch.Start | None = None  # while it runs, in whichever thread
-        self._failed_early: Exception | None = None  # for the first use to raise
-        self._pump: OutputPump | None = None
-        self._owner_pid = os.getpid()
-        # Reentrant, since a signal handler or a finaliser may close while this thread starts.
-        self._lock = threading.RLock()
-
-    def channel(self) -> Channel:
-        """The channel, of a process that is started now if it has not been."""
-        child = self.child
-        if child is None or self.closed:
-            self._check_open()
-            child = self._started()
-        return child.channel
-
-    def start_early(self) -> None:
-        """Starts it in a thread of its own. The first use starts it where that cannot be had."""
-        with contextlib.suppress(RuntimeError):  # an isolated subinterpreter has no daemon threads
-            threading.Thread(
-                target=self._start_quietly, name=f"start of {self.plan.name}", daemon=True
-            ).start()
-
-    def _start_quietly(self) -> None:
-        with self._lock:
-            if self.child is None and not self.closed and not self._tried:
-                try:
-                    self._started()
-                except Exception as error:
-                    self._failed_early = error
-                    if not self.closed:
-                        _logger_of(self.plan.name).warning("%s", error)
-
-    def _started(self) -> launch.Child:
-        with self._lock:
-            self._check_open()
-            failure, self._failed_early = self._failed_early, None
-            if failure is not None:
-                raise failure
-            if self.child is None:
-                self._tried = True
-                from ringbridge import output
-
-                child = self.child = self._made()
-                self._pump = output.OutputPump(child.channel, self.plan.name)
-                if self._ended:  # meanwhile, by a signal handler
-                    self._end(join_output=True)
-            self._check_open()
-            return self.child
-
-    def _made(self) -> launch.Child:
-        from ringbridge import launch  # with what a start takes: in the background, where it may
-
-        start = self._start = launch.Start(self.plan)
-        if self.closed:  # since: close() has seen no start to abandon
-            start.abandon()
-        try:
-            return start.run()
-        except RingbridgeError:
-            self._check_open()  # that it was closed is the reason then
-            raise
-        finally:
-            self._start = None
-
-    def _check_open(self) -> None:
-        if os.getpid() != self._owner_pid:  # the lock may be held by a thread that is not here
-            raise RingbridgeError(
-                f"worker {self.plan.name!r} belongs to the process that this one was forked from: "
-                "make one of its own here"
-            )
-        if self.closed:
-            raise RingbridgeError(f"worker {self.plan.name!r} is closed")
-
-    def close(self, *, join_output: bool = False) -> None:
-        """join_output: until the last line is logged; not in a finaliser, which may run inside of
-        a log handler, whose lock the last line waits for."""
-        if os.getpid() != self._owner_pid:
-            return  # a forked child: the worker is its parent's
-        self.closed = True
-        start = self._start
-        if start is not None:  # or else the lock would be waited for until it has started
-            start.abandon()
-        with self._lock:
-            if not self._ended:
-                self._ended = True
-                self._end(join_output)
-
-    def _end(self, join_output: bool) -> None:
-        child, pump = self.child, self._pump
-        if child is None:
-            return
-        try:
-            child.end()
-            if join_output and pump is not None:
-                pump.join(_OUTPUT_JOIN_S)
-        finally:
-            child.close()
-
-
-def _logger_of(name: str) -> logging.Logger:
-    import logging
-
-    return logging.getLogger(f"ringbridge.worker.{name}")

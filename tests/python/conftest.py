@@ -87,6 +87,18 @@ def make_worker() -> Iterator[Callable[..., ringbridge.Worker]]:
         each.close()
 
 
+@pytest.fixture
+def make_pool() -> Iterator[Callable[..., ringbridge.Pool]]:
+    """Starts pools of a test's own; shuts them down after it."""
+    with contextlib.ExitStack() as stack:
+
+        def make(size: int | None = 2, **options: Any) -> ringbridge.Pool:
+            given = {"paths": [HERE], "name": "tested", **options}
+            return stack.enter_context(ringbridge.Pool(sys.executable, size, **given))
+
+        yield make
+
+
 @pytest.fixture(scope="session")
 def basics(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
     return worker.load("rbr_testing.basics")

@@ -88,6 +88,20 @@ def check_row(row: dict[str, Any]) -> None:
         assert row["trip_ns"] > 0 and row["samples"] > 0
 
 
+def check_rhythm(document: dict[str, Any]) -> None:
+    ticks = rows(document, "ticks")
+    assert ticks.keys() == {"ringbridge, awaited", "ringbridge, callbacks", "nothing arrives"}
+    for name, row in ticks.items():
+        assert row["samples"] >= 25  # in half a second
+        assert (row.get("bytes_per_s", 0) > 0) == name.startswith("ringbridge")
+    budgets = [each["what"] for each in document["budgets"] if each["what"].startswith("ticks")]
+    assert budgets == [
+        f"ticks while 100 MB arrives, {load}: {figure}"
+        for load in ("awaited", "callbacks")
+        for figure in ("99 %", "latest")
+    ]
+
+
 def rows(document: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in document["results"] if row["kind"] == kind}
 
@@ -95,7 +109,7 @@ def rows(document: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
 @NEEDS_NUMPY
 def test_a_run_writes_what_the_format_says(tmp_path: Path) -> None:
     path = tmp_path / "python.json"
-    tests = "call,pipelined,argument,result,in-place,dict,sleep,start,idle"
+    tests = "call,submit,pipelined,await,argument,result,in-place,dict,rhythm,sleep,start,idle"
     done = run(*SMALL, "--tests", tests, "--peers", "pipe,shared_memory", "--json", str(path))
     assert done.returncode == 0, done.stderr
     document = json.loads(path.read_text())
@@ -106,6 +120,14 @@ def test_a_run_writes_what_the_format_says(tmp_path: Path) -> None:
     assert calls["multiprocessing.Pipe"]["ratio"] > 0
     assert calls["ringbridge"]["cpu_ns"] > 0 and calls["ringbridge"]["peer_cpu_ns"] > 0
     assert rows(document, "pipelined calls")["ringbridge"]["lost"] == 0
+    assert rows(document, "submit().result()").keys() == {"ringbridge"}  # a pipe has no futures
+    for kind in ("await", "sleeping await"):
+        wake = rows(document, kind)
+        assert wake.keys() == {"ringbridge", "call_soon_threadsafe"}
+        assert wake["ringbridge"]["floor"] == "call_soon_threadsafe"
+        assert wake["ringbridge"]["budget"] == 1.3
+    assert rows(document, "awaits at once").keys() == {"ringbridge", "asyncio.sleep(0)"}
+    check_rhythm(document)
     assert "numpy.copyto, warm" in rows(document, "array as result")
     places = [row for row in document["results"] if row["kind"].startswith("array in place")]
     assert {row["name"] for row in places} == {"ringbridge", "shared_memory + Pipe"}
@@ -125,7 +147,7 @@ def test_json_on_stdout_is_all_that_is_there() -> None:
     check_document(document)
     (row,) = document["results"]
     assert (row["completed"], row["lost"], row["corrupt"]) == (1000, 0, 0)
-    assert row["note"].startswith("threads over blocking calls")
+    assert row["note"] == "submit()"
     assert done.stderr == ""  # no line that is alive where nobody looks
 
 
@@ -133,14 +155,14 @@ def test_json_on_stdout_is_all_that_is_there() -> None:
 def test_every_peer_that_is_installed_gives_right_answers() -> None:
     specs = [spec for spec in catalogue.PEERS.values() if spec.installed]
     keys = ",".join(spec.key for spec in specs)
-    tests = ("--tests", "call,pipelined,argument,result", "--sizes", "1K")
+    tests = ("--tests", "call,submit,pipelined,argument,result", "--sizes", "1K")
     done = run(*SMALL, *tests, "--peers", keys, "--json", "-")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     check_document(document)
     for spec in specs:
         found = [row for row in document["results"] if row["name"] == spec.title]
-        assert len(found) == 4
+        assert len(found) == (5 if spec.key in ("pool", "loky") else 4)
         for row in found:
             assert row.get("corrupt", 0) == 0
             may_fail = row.get("error", "").startswith("cannot: it")
@@ -193,6 +215,12 @@ def test_a_peer_that_loses_replies_is_counted(fake: Any) -> None:
     assert row["completed"] == 900
     assert row["lost"] == 100
     assert row["corrupt"] == 3 * 2  # in each turn one that came twice, one that was another's
+
+
+def test_a_future_with_another_answer_is_counted(fake: Any) -> None:
+    (row,) = fake(bench_fakes.Slips, "submit")
+    assert row["corrupt"] > 0
+    assert row["error"].endswith("wrong results")
 
 
 @NEEDS_NUMPY
@@ -259,7 +287,7 @@ def test_nothing_runs_on_when_the_command_is_ended(ending: signal.Signals) -> No
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--tests", "call,fly"], "no test 'fly'; there are call, pipelined, flood"),
+        (["--tests", "call,fly"], "no test 'fly'; there are call, submit, pipelined"),
         (["--peers", "pigeon"], "no peer 'pigeon'; there are pipe, pool, loky"),
         (["--sizes", "1K,lots"], "'lots' is not a number of bytes from 8 to 100G"),
         (["--sizes", "7"], "from 8 to 100G"),
@@ -306,6 +334,13 @@ def test_strict_fails_on_a_missed_budget_and_a_wrong_answer_always_does(
     assert "ringbridge failed: flood: 3 lost, 0 wrong" in capsys.readouterr().err
 
 
+def test_a_wrong_answer_under_any_of_our_names_is_ours() -> None:
+    late = {"name": "ringbridge, callbacks", "kind": "ticks", "error": "2 wrong results"}
+    other = {"name": "ringbridges", "kind": "ticks", "error": "2 wrong results"}
+    found = measure.wrong_of_ours({"results": [late, other]}, "ringbridge")
+    assert found == ["ticks: 2 wrong results"]
+
+
 # -------------------------------------------------------------------------------------- arithmetic
 
 
@@ -323,5 +358,7 @@ def test_a_table_puts_the_error_below_the_name() -> None:
     good = gathered.timed_row("ringbridge", "small call", Gathered(trips=[700.0], each=[700.0]))
     bad = {"name": "other", "kind": "small call", "error": "no answer within 30 s"}
     text = block_text(Block("small call", [good, bad]), "ringbridge")
-    assert "0.70 us" in text
+    assert "0.70 us" in text and "latest" not in text
+    worst = block_text(Block("ticks", [good], worst=True), "ringbridge")
+    assert worst.splitlines()[1].split()[:3] == ["median", "99", "%"] and "latest" in worst
     assert text.splitlines()[-1].strip() == "no answer within 30 s"

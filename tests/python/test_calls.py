@@ -81,11 +81,16 @@ def test_an_async_function_is_run_to_its_end(basics: ringbridge.RemoteModule) ->
     assert basics.later([1, 2]) == [1, 2]
 
 
-def test_generators_and_classes_say_that_they_come_later(basics: ringbridge.RemoteModule) -> None:
-    with pytest.raises(NotImplementedError, match="streams are not built yet"):
+def test_a_class_gives_an_object_that_stays(basics: ringbridge.RemoteModule) -> None:
+    assert repr(basics.Model()).startswith("<remote Model ")
+
+
+def test_a_generator_that_is_called_says_how_it_is_streamed(
+    basics: ringbridge.RemoteModule,
+) -> None:
+    with pytest.raises(ringbridge.CannotCross, match=r"result: .*generator.*\.stream\("):
         basics.numbers(3)
-    with pytest.raises(NotImplementedError, match="is a class"):
-        basics.Model()
+    assert list(basics.numbers.stream(3)) == [0, 1, 2]
 
 
 def test_input_ends_at_once(basics: ringbridge.RemoteModule) -> None:

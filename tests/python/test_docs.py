@@ -87,7 +87,9 @@ def test_every_test_that_a_page_names_is_there() -> None:
 # -------------------------------------------------------------------------------------------- C
 
 
-@pytest.fixture(scope="module", params=["ringbridge.h", "ringbridge_flatbuf.h"])
+@pytest.fixture(
+    scope="module", params=["ringbridge.h", "ringbridge_flatbuf.h", "ringbridge_latest.h"]
+)
 def header(request: pytest.FixtureRequest) -> Path:
     return INCLUDE / str(request.param)
 
@@ -158,7 +160,8 @@ def test_every_python_name_and_member_is_in_the_reference_with_its_docstring() -
         thing = getattr(ringbridge, name)
         if isinstance(thing, type):
             expected += [f"{name}.{member}" for member in public_members(thing)]
-    assert sorted(documented) == sorted(expected)
+    shown = [name for name in documented if not name.endswith(".__call__")]
+    assert sorted(shown) == sorted(expected)
     assert not [name for name, doc in documented.items() if not doc.strip()]
 
 

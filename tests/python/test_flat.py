@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 REPEATS = {
     "calls": 4000, "values": 10, "failures": 20, "arrays": 40, "timeouts": 30, "loads": 10,
-    "imports": 50, "workers": 2, "deaths": 2,
+    "tasks": 20, "imports": 50, "workers": 2, "deaths": 2,
 }  # fmt: skip
 #: The last one: headers that are symbolic links shall find their neighbours, not their target's.
 CMAKE = [

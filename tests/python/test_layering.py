@@ -31,6 +31,7 @@ HEADER_LAYER = {
     "os.h": 1,
     "ring.h": 1,
     "arena.h": 1,
+    "latest.h": 1,
     "wire_tables.h": 1,
     "segment.h": 2,
     "wake.h": 2,
@@ -38,13 +39,16 @@ HEADER_LAYER = {
     "message.h": 3,
     "blocks.h": 3,
     "output.h": 3,
+    "call_progress.h": 3,
     "watcher.h": 3,
     "exchange.h": 4,
     "channel.h": 5,
 }
 
 #: The channel's parts: headers of their own, but their .c files see the whole channel.
-CHANNEL_PARTS = {"message.h", "blocks.h", "output.h", "watcher.h", "exchange.h"}
+CHANNEL_PARTS = {
+    *("message.h", "blocks.h", "output.h", "call_progress.h", "watcher.h", "exchange.h"),
+}
 
 #: file -> its room, where it is not its own. Every other file of csrc/core belongs to the channel.
 ROOM = {
@@ -56,7 +60,7 @@ ROOM = {
 }
 
 #: Rooms that are handed memory: no system calls, no malloc, no sleeping.
-MEMORY_ROOMS = {"ring", "arena", "wire_tables"}
+MEMORY_ROOMS = {"ring", "arena", "latest", "wire_tables"}
 #: What such a room may include of the system, and all of it is only declarations and memcpy.
 HARMLESS = {
     *("assert.h", "stdalign.h", "stdarg.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h"),
@@ -157,24 +161,36 @@ def test_operating_systems_are_told_apart_only_in_os_files() -> None:
 #: From the bottom to the top: a module imports from its own line and those above it.
 PYTHON_LAYERS = (
     {"_core", "errors", "interrupts", "values", "signatures", "frames", "tables", "pickles"},
+    {"sources", "shares", "timers"},
     {"environment", "discovery", "plan", "activation", "diagnosis", "running", "builds"},
+    {"crashes", "attempts", "given_up"},
     {"launch", "output", "channel"},
-    {"worker", "remote", "task", "stream", "pool", "serve", "current", "exports"},
+    {"readers", "answering", "callbacks", "objects"},
+    {
+        *("worker", "worker_process", "loads", "remote", "task", "stream", "bars"),
+        *("serve", "current", "exports", "tqdm_bars", "pooled"),
+    },
+    {"seats"},
+    {"crew"},
+    {"pool"},
     {"_bootstrap", "host", "qt", "plot", "bench", "versions"},
     {"cli", "__main__"},
 )
 HOST_SIDE = {
-    *("launch", "output", "worker", "remote", "task", "stream", "pool"),
+    *("launch", "output", "worker", "worker_process", "loads", "remote", "task", "stream", "pool"),
+    "bars",
+    *("timers", "readers", "answering", "objects", "attempts", "crashes"),
     *("environment", "discovery", "activation"),
+    *("sources", "shares", "seats", "crew"),
 }
-WORKER_SIDE = {"serve", "current", "exports", "_bootstrap"}
+WORKER_SIDE = {"serve", "current", "exports", "callbacks", "pooled", "tqdm_bars", "_bootstrap"}
 LEAVES = {"cli", "host", "qt", "plot", "bench", "versions", "__main__"}
 #: What users import. It fetches the others when they are asked for.
 FACADE = "__init__"
 
 #: Heavy or only there in one host: imported where they are used, never at the top of a module.
 LATE = {
-    *("numpy", "pyarrow", "pandas", "geopandas", "asyncio", "qgis", "bpy"),
+    *("numpy", "pyarrow", "pandas", "geopandas", "asyncio", "qgis", "bpy", "tqdm"),
     *("PyQt5", "PyQt6", "PySide2", "PySide6", "qtpy"),
     *("appose", "execnet", "iceoryx2", "loky", "Pyro5", "rpyc", "shm_rpc_bridge", "zmq"),
 }

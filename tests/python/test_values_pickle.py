@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,6 @@ def there(agreed: rb.Worker) -> rb.RemoteModule:
         pickled.Box([1, (2, "x")]),
         signal.Signals.SIGINT,
         ValueError("text", 3),
-        os.path.join,
         type("x", (), {}).__mro__[1],
         range(3).__class__,
     ],
@@ -126,9 +126,14 @@ def test_a_buffer_that_lies_in_our_arena_is_not_copied(agreed: rb.Worker, there:
     assert (shared == 5).all()
 
 
+def test_a_callable_is_a_callback_where_pickles_are_allowed_too(there: Any) -> None:
+    with pytest.raises(rb.CannotCross, match=r"callback join of call .* cannot be pickled"):
+        there.echo(os.path.join)
+
+
 def test_what_cannot_be_pickled_is_refused_with_its_place(there: Any) -> None:
     with pytest.raises(rb.CannotCross, match=r"args\[0\]\['f'\]\[1\]: .*cannot be pickled"):
-        there.echo({"f": [1, lambda: None]})
+        there.echo({"f": [1, threading.Lock()]})
     with pytest.raises(rb.CannotCross, match=r"kwargs\['value'\]: .*cannot be pickled"):
         there.echo(value=(x for x in ()))
 
@@ -177,7 +182,7 @@ def test_it_takes_both_sides(ours: bool, theirs: bool) -> None:
         channel.handshake(30.0)
         functions = channel.load("rbr_testing.pickled", False, 30.0)[1]
         number = next(number for number, name, *_rest in functions if name == "echo")
-        echo = _core.Function(channel, number, "pickled.echo")
+        echo = _core.Function(_core.Target(channel, number, "pickled.echo"))
         if ours and theirs:
             assert echo(collections.OrderedDict(a=1)) == {"a": 1}
         else:

@@ -216,7 +216,7 @@ def test_call_timeout_is_for_every_call(make_worker: MakeWorker, fifo: Path) -> 
     ("options", "error", "text"),
     [
         ({"pickle": "yes"}, TypeError, "pickle must be True or False"),
-        ({"restart": "always"}, ValueError, "restart='always' is not built yet"),
+        ({"restart": "always"}, ValueError, "restart must be one of .*not 'always'"),
         ({"limits": {"arena": 1, "memory": "shm"}}, ValueError, "limits has no 'arena'"),
         ({"limits": {"memory": "disk"}}, ValueError, "limits\\['memory'\\] must be one of"),
         ({"limits": {"ring_bytes": 65537}}, ValueError, "power of two"),

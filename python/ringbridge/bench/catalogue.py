@@ -33,6 +33,8 @@ OURS = Spec("ringbridge", "ringbridge", f"{_HERE}.peers_own:Ringbridge")
 MEMCPY = Spec("memcpy", "numpy.copyto, warm", f"{_HERE}.peers_own:Memcpy")
 SEMAPHORES = Spec("sem_t", "sem_t", f"{_HERE}.peers_own:Semaphores")
 FIRST_START = Spec("first", "ringbridge, scripts run", f"{_HERE}.peers_own:FirstStart")
+LOOP_WAKE = Spec("call_soon", "call_soon_threadsafe", f"{_HERE}.peers_loops:LoopWake")
+LOOP_TURN = Spec("sleep0", "asyncio.sleep(0)", f"{_HERE}.peers_loops:LoopTurn")
 BARE_PYTHON = Spec("python", "python -c pass", f"{_HERE}.peers_own:BarePython")
 
 #: In every run.
@@ -67,12 +69,16 @@ PEERS = {spec.key: spec for spec in (*USUAL, *OTHERS)}
 #: Name -> what it is, in the order in which they run.
 TESTS = {
     "call": "a small call, f(1) -> 2, with the CPU time of both sides",
-    "pipelined": "16 calls in flight; for ringbridge: threads over blocking calls",
+    "submit": "f.submit(1).result() from a plain thread, beside the executors",
+    "pipelined": "16 calls in flight",
     "flood": "submit 10,000 calls and count the right answers",
+    "await": "`await f.submit(1)` in an asyncio loop, awake and asleep, beside a wake of that loop "
+    "by call_soon_threadsafe; 10,000 awaits at once",
     "argument": "ordinary arrays as arguments, from 1 KB to 1 GB",
     "result": "ordinary arrays as results",
     "in-place": "arrays in shared memory, as arguments and as results",
     "dict": "a dict of 20 arrays there, another one back",
+    "rhythm": "how late the ticks of a 60 Hz loop are while 1 GB of results arrives",
     "sleep": "a call when both sides sleep, beside a pair of sem_t",
     "start": "from nothing to the first answer, beside `python -c pass`; with scripts too",
     "idle": "CPU time and context switches while nothing happens",

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ringbridge import __version__
-from ringbridge.bench import machine, tests_arrays, tests_calls, tests_processes
+from ringbridge.bench import machine, tests_arrays, tests_calls, tests_processes, tests_tasks
 from ringbridge.bench.catalogue import Spec
 from ringbridge.bench.runner import Failed, Rig
 from ringbridge.bench.session import Options, Session
@@ -18,12 +18,15 @@ Document = dict[str, Any]
 
 _TESTS: Mapping[str, Callable[[Session], None]] = {
     "call": tests_calls.small_call,
+    "submit": tests_tasks.submit,
     "pipelined": tests_calls.pipelined,
     "flood": tests_calls.flood,
+    "await": tests_tasks.awaits,
     "argument": tests_arrays.argument,
     "result": tests_arrays.result,
     "in-place": tests_arrays.in_place,
     "dict": tests_arrays.exchange,
+    "rhythm": tests_tasks.rhythm,
     "sleep": tests_calls.sleeping,
     "start": tests_processes.start,
     "idle": tests_processes.idle,
@@ -90,7 +93,7 @@ def wrong_of_ours(document: Document, ours: str) -> list[str]:
     """What ringbridge lost or got wrong, or could not do at all: this is never allowed."""
     found = []
     for row in document["results"]:
-        if row["name"] == ours and not row.get("skipped"):
+        if row["name"].partition(",")[0] == ours and not row.get("skipped"):
             if row.get("error"):
                 found.append(f"{row['kind']}: {row['error']}")
             elif row.get("lost") or row.get("corrupt"):

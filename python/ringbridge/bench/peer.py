@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -44,10 +44,12 @@ class Settings:
 class Peer:
     """start() and remote() are all that a peer must have; the rest it does its own way or not.
 
-    `shares_memory`: has arrays in place too. `note`: what a reader of its figures must know.
+    `shares_memory`: has arrays in place too. `has_futures`: has submitter(). `note`: what a reader
+    of its figures must know.
     """
 
     shares_memory = False
+    has_futures = False
     note = ""
 
     def __init__(self, settings: Settings) -> None:
@@ -68,6 +70,14 @@ class Peer:
     def call(self, number: int) -> int:
         answer: int = self.caller("increment")(number)
         return answer
+
+    def submitter(self, name: str) -> Callable[..., Future[Any]]:
+        """Starts a call of the function, and gives its future."""
+        raise Unable("it has no futures")
+
+    def awaiter(self) -> Callable[[], Awaitable[int]]:
+        """What gives 2, awaited in the asyncio loop that runs on this thread."""
+        raise Unable("it is not awaited")
 
     def stream(self, values: Iterable[int], window: int, arrived: Arrived) -> None:
         """Calls increment for each value, with so many in flight at most."""

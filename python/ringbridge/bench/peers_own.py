@@ -9,8 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import subprocess
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,9 @@ from ringbridge.bench.peer import Arrived, Peer, Settings, Thunk, ended, spawned
 from ringbridge.discovery import find
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
     from multiprocessing.synchronize import Semaphore
 
-THREADS = 4
 _SEMAPHORE_S = 10.0
 
 
@@ -31,7 +30,8 @@ class Ringbridge(Peer):
     """The only one whose far side is in the worker's environment."""
 
     shares_memory = True
-    note = f"threads over blocking calls ({THREADS}): ringbridge has no submit yet"
+    has_futures = True
+    note = "submit()"
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -53,10 +53,15 @@ class Ringbridge(Peer):
         function: Callable[..., Any] = getattr(self.far, name)
         return function
 
+    def submitter(self, name: str) -> Callable[..., Future[Any]]:
+        submit: Callable[..., Future[Any]] = getattr(self.far, name).submit
+        return submit
+
+    def awaiter(self) -> Callable[[], Awaitable[int]]:
+        return partial(self.far.increment.submit, 1)
+
     def stream(self, values: Iterable[int], window: int, arrived: Arrived) -> None:
-        increment = self.far.increment
-        with ThreadPoolExecutor(THREADS) as pool:
-            stream_futures(lambda value: pool.submit(increment, value), values, window, arrived)
+        stream_futures(self.submitter("increment"), values, window, arrived)
 
     def argument(self, name: str, array: Any) -> Thunk:
         return partial(self.caller(name), array)

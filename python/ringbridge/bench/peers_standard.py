@@ -7,7 +7,7 @@ import contextlib
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing.managers import BaseManager
 from multiprocessing.shared_memory import SharedMemory as Segment
@@ -194,6 +194,8 @@ def _view(name: str, size: int) -> Any:
 class ProcessPool(Peer):
     """concurrent.futures.ProcessPoolExecutor with one process."""
 
+    has_futures = True
+
     def start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(1, mp_context=context)
@@ -201,10 +203,11 @@ class ProcessPool(Peer):
     def remote(self, name: str, *args: Any) -> Any:
         return self._pool.submit(getattr(far_side, name), *args).result()
 
+    def submitter(self, name: str) -> Callable[..., Future[Any]]:
+        return partial(self._pool.submit, getattr(far_side, name))
+
     def stream(self, values: Iterable[int], window: int, arrived: Arrived) -> None:
-        stream_futures(
-            lambda value: self._pool.submit(far_side.increment, value), values, window, arrived
-        )
+        stream_futures(self.submitter("increment"), values, window, arrived)
 
     def close(self) -> None:
         self._pool.shutdown()

@@ -167,6 +167,7 @@ class Participant:
     runner: Runner | None = None
     far_pids: list[int] = field(default_factory=list)
     shares_memory: bool = False
+    has_futures: bool = False
     note: str = ""
     #: Right answers of the last stream, also when it did not end.
     counted: int = 0
@@ -193,7 +194,8 @@ class Participant:
             self.end(kill=True)
             raise
         self.far_pids = about["far_pids"]
-        self.shares_memory, self.note = about["shares_memory"], about["note"]
+        self.shares_memory, self.has_futures = about["shares_memory"], about["has_futures"]
+        self.note = about["note"]
 
     def ask(self, turn: str, deadline: Deadline, **parameters: Any) -> Any:
         self.counted = 0

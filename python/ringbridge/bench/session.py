@@ -10,7 +10,7 @@ from typing import Any
 from ringbridge.bench import catalogue
 from ringbridge.bench.contest import Side, alternate
 from ringbridge.bench.gathered import Budget, Gathered, Row
-from ringbridge.bench.runner import Deadline, Participant, Rig
+from ringbridge.bench.runner import Deadline, Failed, Participant, Rig
 
 MakeRow = Callable[[Participant, Gathered], Row]
 
@@ -41,6 +41,8 @@ class Block:
     title: str
     rows: Sequence[Row]
     remark: str = ""
+    #: The slowest one is a figure to be read, too.
+    worst: bool = False
 
 
 @dataclass
@@ -139,6 +141,14 @@ class Session:
             why = "" if peer.unable else f"skipped: {peer.gathered.error} with a smaller one"
             self._given_up[peer.who.spec.key, kind] = why
         return row
+
+    def started(self, peer: Participant) -> bool:
+        """Whether what it can do is known; one that cannot start says so elsewhere."""
+        try:
+            peer.begin(self.deadline())
+        except Failed:
+            return False
+        return True
 
     def willing(self, kind: str, size: int) -> tuple[list[Participant], list[Row]]:
         """The peers that did not fail for good at a smaller size; a row for each that hung."""

@@ -10,6 +10,7 @@ from ringbridge.bench.gathered import Budget, Row, time_text
 from ringbridge.bench.session import Block
 
 _NAME_WIDTH = 26
+_WORST = "max_ns"
 
 
 def _rate(value: float) -> str:
@@ -32,6 +33,7 @@ def _kib(value: float) -> str:
 _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("trip_ns", "median", time_text),
     ("p99_ns", "99 %", time_text),
+    (_WORST, "latest", time_text),
     ("completed", "right", _rate),
     ("lost", "lost", _rate),
     ("messages_per_s", "calls/s", _rate),
@@ -50,7 +52,12 @@ _WIDTH = 11
 
 def block_text(block: Block, ours: str) -> str:
     """One test: ours first, and for the others how many times as long they take."""
-    columns = [each for each in _COLUMNS if any(row.get(each[0]) is not None for row in block.rows)]
+    columns = [
+        each
+        for each in _COLUMNS
+        if any(row.get(each[0]) is not None for row in block.rows)
+        and (each[0] != _WORST or block.worst)
+    ]
     ratios = any(_ratio(row, ours) for row in block.rows)
     heads = [heading for _, heading, _ in columns] + (["to ours"] if ratios else [])
     lines = [block.title, " " * (_NAME_WIDTH + 2) + "".join(f"{head:>{_WIDTH}}" for head in heads)]

@@ -9,7 +9,7 @@ from typing import Any
 from ringbridge.bench import catalogue, machine, processes
 from ringbridge.bench.contest import Side
 from ringbridge.bench.gathered import Budget, Gathered, Row, size_text, time_text, timed_row
-from ringbridge.bench.runner import Failed, Participant
+from ringbridge.bench.runner import Participant
 from ringbridge.bench.session import Block, MakeRow, Session
 
 DICT_ARRAYS, DICT_BYTES = 20, 400_000
@@ -35,7 +35,7 @@ def in_place(session: Session) -> None:
 
 def _copied(session: Session, turn: str, kind: str) -> None:
     for size in session.options.sizes:
-        if not _possible(session, kind, size):
+        if not possible(session, kind, size):
             continue
         peers, rows = session.willing(kind, size)
         memcpy = session.reference(catalogue.MEMCPY)
@@ -65,10 +65,10 @@ def _copy_budget(session: Session, ours: Row, copy: Row, kind: str, size: int) -
 def _in_place(session: Session, turn: str, kind: str) -> None:
     smallest = min(session.options.sizes)
     for size in session.options.sizes:
-        if not _possible(session, kind, size):
+        if not possible(session, kind, size):
             continue
         willing, rows = session.willing(kind, size)
-        peers = [peer for peer in willing if _shares_memory(session, peer)]
+        peers = [peer for peer in willing if session.started(peer) and peer.shares_memory]
         small = _side(session, session.ours, turn, smallest, "smallest ")
         found = session.contest(
             kind,
@@ -80,15 +80,6 @@ def _in_place(session: Session, turn: str, kind: str) -> None:
         if size != smallest:
             _flat_budget(session, found[0], reference, kind, size, smallest)
         session.done(Block(f"{kind}, {size_text(size)}", [*found, *rows]))
-
-
-def _shares_memory(session: Session, peer: Participant) -> bool:
-    """Known as soon as its runner has started; one that cannot start says so elsewhere."""
-    try:
-        peer.begin(session.deadline())
-    except Failed:
-        return False
-    return peer.shares_memory
 
 
 def _flat_budget(
@@ -120,7 +111,7 @@ def exchange(session: Session) -> None:
     def side(who: Participant) -> Side:
         return session.side(who, "exchange", parameters, ("prepare_dict", prepare))
 
-    if _possible(session, kind, size):
+    if possible(session, kind, size):
         found = session.contest(
             kind, _row_of(kind, size), [side(session.ours)], [side(each) for each in session.peers]
         )
@@ -143,7 +134,7 @@ def _row_of(kind: str, size: int, moved: bool = True) -> MakeRow:
     return make_row
 
 
-def _possible(session: Session, kind: str, size: int) -> bool:
+def possible(session: Session, kind: str, size: int) -> bool:
     """Whether there is numpy and memory enough; if not, a row says so."""
     row: dict[str, Any] = {"name": session.ours.name, "kind": kind, "bytes": size}
     available, needed = processes.available_bytes(), _COPIES * size

@@ -18,7 +18,7 @@ from functools import partial
 from itertools import repeat
 from typing import Any
 
-from ringbridge.bench import far_side, processes
+from ringbridge.bench import far_side, loops, processes
 from ringbridge.bench.peer import Peer, Thunk
 
 Answer = dict[str, Any]
@@ -53,6 +53,7 @@ class Turns:
         self._free = os.sched_getaffinity(0)
         self._timed: dict[str, tuple[Thunk, int]] = {}
         self._checks: dict[str, list[Callable[[], bool]]] = {}
+        self._loop: loops.Loop | None = None
         self.peer = make()
 
     # -------------------------------------------------------------------------- beginning, end
@@ -68,7 +69,7 @@ class Turns:
         for pid in self._far:
             processes.pin(pid, {self._far_cpu})
         return {"far_pids": self._far, "shares_memory": self.peer.shares_memory,
-                "note": self.peer.note}  # fmt: skip
+                "has_futures": self.peer.has_futures, "note": self.peer.note}  # fmt: skip
 
     def versions(self) -> Answer:
         return dict(self.peer.remote("versions"))
@@ -113,9 +114,41 @@ class Turns:
             began = _clock()
             self.peer.stream(range(calls), window, arrived)
             took = _clock() - began
-        # Threads put each other off the processor: that is no noise.
-        del answer["involuntary"], answer["wall_ns"]
-        return {**answer, "completed": right, "wrong": wrong, "took_ns": took}
+        return {**_among_threads(answer), "completed": right, "wrong": wrong, "took_ns": took}
+
+    # ------------------------------------------------------------------------------------- tasks
+
+    def submit(self, seconds: float) -> Answer:
+        submit = self.peer.submitter("increment")
+        return _among_threads(self._measured(lambda: submit(1).result(), 2, seconds))
+
+    def awaits(self, seconds: float, nap_s: float = 0.0) -> Answer:
+        with self._cost(1) as answer:
+            each, wrong = self.loop.awaits(self.peer.awaiter(), seconds, nap_s)
+        answer["cpu_ns"] /= len(each)
+        answer["peer_cpu_ns"] /= len(each)
+        return {**answer, "trips": each, "each": each, "wrong": wrong}
+
+    def gather(self, calls: int) -> Answer:
+        with self._cost(calls) as answer:
+            took, wrong = self.loop.gather(self.peer.awaiter(), calls)
+        return {**answer, "trips": [took / calls], "wrong": wrong}
+
+    def rhythm(self, key: str, load: str, seconds: float, least: int) -> Answer:
+        call, size = self._timed[key]
+        last = call()[-1]
+        submit = partial(self.peer.submitter("kept"), -size)
+
+        def is_good(array: Any) -> bool:
+            return bool(array.nbytes == -size and array[-1] == last)
+
+        return self.loop.rhythm(load, submit, is_good, seconds, least)
+
+    @property
+    def loop(self) -> loops.Loop:
+        if self._loop is None:
+            self._loop = loops.Loop()
+        return self._loop
 
     # ----------------------------------------------------------------------------------- arrays
 
@@ -282,3 +315,8 @@ class Turns:
             answer["peer_cpu_ns"] = (processes.cpu_ns(self._far) - there) / calls
             rusage = resource.getrusage(resource.RUSAGE_SELF)
             answer["involuntary"] = rusage.ru_nivcsw - switched
+
+
+def _among_threads(answer: Answer) -> Answer:
+    """Of a turn in which threads put each other off the processor: that is no noise."""
+    return {key: value for key, value in answer.items() if key not in ("involuntary", "wall_ns")}

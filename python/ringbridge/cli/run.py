@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import decimal
+import importlib.util
 import json
 import logging
 import os
@@ -16,7 +18,12 @@ import ringbridge
 from ringbridge.cli import plain
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     _Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+    _Handler = logging.StreamHandler[TextIO]
+else:
+    _Handler = logging.StreamHandler
 
 _FAILED, _NOT_STARTED = 1, 2
 
@@ -61,6 +68,12 @@ def add_to(verbs: _Verbs) -> None:
         help="folder for the worker's sys.path, may be repeated (default: the current one)",
     )
     parser.add_argument("--timeout", metavar="S", type=float, help="seconds that the call may take")
+    parser.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help="whether a bar on stderr shows the progress that the function tells (without either: "
+        "where stderr is a terminal and tqdm is installed)",
+    )
     parser.set_defaults(verb=run)
 
 
@@ -85,13 +98,14 @@ def run(options: argparse.Namespace) -> int:
     keywords = dict(options.keyword)
     try:
         _add_input(options.input, arguments, keywords)
+        with_bar = _wants_bar(options.progress)
         worker = ringbridge.Worker(
             options.env, paths=options.path or [_here()], call_timeout=options.timeout
         )
-    except (ringbridge.RingbridgeError, ValueError, OSError) as error:
+    except (ringbridge.RingbridgeError, ValueError, OSError, ImportError) as error:
         return _complain(str(error), _NOT_STARTED)
     with worker:
-        return _call(worker, module, function, arguments, keywords)
+        return _call(worker, module, function, arguments, keywords, with_bar)
 
 
 def _here() -> str:
@@ -127,13 +141,17 @@ def _call(
     function: str,
     arguments: list[Any],
     keywords: dict[str, Any],
+    with_bar: bool,
 ) -> int:
     try:
         target = getattr(worker.load(module), function)
         if not callable(target):
             return _complain(f"{module}:{function} is a value, not a function", _FAILED)
         escaped = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-        result = target(*arguments, **keywords)
+        if with_bar:
+            result = watched(target.submit(*arguments, **keywords))
+        else:
+            result = target(*arguments, **keywords)
         text = json.dumps(result, default=_as_json, ensure_ascii=escaped)
     except Exception as error:
         if isinstance(error.__cause__, ringbridge.RemoteTraceback):
@@ -142,6 +160,30 @@ def _call(
         return _complain(f"{type(error).__name__}: {error}", _FAILED)
     plain.say(text)
     return 0
+
+
+def _wants_bar(asked: bool | None) -> bool:
+    found = importlib.util.find_spec("tqdm") is not None
+    if asked and not found:
+        raise ImportError('--progress needs tqdm: pip install "ringbridge[progress]"')
+    return found and sys.stderr.isatty() if asked is None else asked
+
+
+def watched(task: Any) -> Any:
+    """The task's result; its progress is shown on stderr from the first that it tells on."""
+    bars: list[ringbridge.bars.ProgressBar] = []
+
+    def show(progress: Any) -> None:
+        if not bars:
+            bars.append(ringbridge.progress_bar(task, file=sys.stderr))
+            bars[0].show(progress)
+
+    task.on_progress(show)
+    try:
+        return task.result()
+    finally:
+        for bar in bars:  # what is printed next stands below it
+            bar.close()
 
 
 def _as_json(value: Any) -> Any:
@@ -165,11 +207,20 @@ def _value(text: str) -> Any:
 
 
 def _show_output() -> None:
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Lines(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("ringbridge.worker")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+
+
+class _Lines(_Handler):
+    """Lines on stderr, above a bar that is there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm = sys.modules.get("tqdm")
+        with tqdm.tqdm.external_write_mode(self.stream) if tqdm else contextlib.nullcontext():
+            super().emit(record)
 
 
 def _complain(text: str, code: int) -> int:

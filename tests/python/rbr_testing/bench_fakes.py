@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +73,19 @@ class Dies(Good):
 class Refuses(Good):
     def start(self) -> None:
         raise ConnectionRefusedError("nobody listens\nand more")
+
+
+class Slips(Good):
+    """Has futures; after some right ones each gives another's answer."""
+
+    has_futures = True
+
+    def submitter(self, name: str) -> Callable[..., Future[Any]]:
+        numbers = itertools.count()
+
+        def submit(number: int) -> Future[Any]:
+            future: Future[Any] = Future()
+            future.set_result(number + 1 + (next(numbers) > 5))
+            return future
+
+        return submit

@@ -154,6 +154,14 @@ def loads(worker: ringbridge.Worker) -> None:
         worker.load("no_such_module")
 
 
+def tasks(module: ringbridge.RemoteModule) -> None:
+    module.tell_in_odd_ways()
+    with contextlib.suppress(TypeError):
+        module.tell("3")
+    with contextlib.suppress(ModuleNotFoundError):
+        module.nested_loops()
+
+
 def start() -> ringbridge.Worker:
     return ringbridge.Worker(sys.executable, name="flat", paths=[HERE])
 
@@ -204,6 +212,7 @@ def group(name: str) -> Iterator[tuple[Operation, dict[str, Operation]]]:
             "arrays": partial(arrays, worker, module),
             "timeouts": partial(timeouts, slow),
             "loads": partial(loads, worker),
+            "tasks": partial(tasks, worker.load("rbr_testing.tasks")),
         }
         there = worker.load("rbr_testing.flat")
         measures = {"host": measure, "worker": there.measure, "channel": partial(blocks, worker)}

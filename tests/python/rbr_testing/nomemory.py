@@ -167,8 +167,10 @@ def channels(channel: Any) -> Iterable[Operation]:
     yield Operation("cancel", partial(channel.cancel, 2**62, False))
     yield Operation("alive", partial(getattr, channel, "alive"), True)
     yield Operation("handshake again", partial(channel.handshake, 9.0))
+    target = ringbridge._core.Target(channel, 0, "a.b")
+    yield Operation("Target", partial(ringbridge._core.Target, channel, 0, "a.b"))
     function = ringbridge._core.Function
-    yield Operation("Function", partial(function, channel, 0, "a.b", doc="c", signature="(d)"))
+    yield Operation("Function", partial(function, target, doc="c", signature="(d)"))
 
 
 def no_channel() -> Iterable[Operation]:

@@ -35,7 +35,7 @@ ONE, TEXT, LIST = spec_of(1), spec_of("a"), spec_of([])
 FOLD, FIXED, KEYED = 1, 1 << 1, 2 << 1
 
 BAD: list[tuple[str, Spec]] = [
-    ("kind", of("Handle")), ("kind", of("Callback")), ("kind", of("Table")),
+    ("handle", of("Handle")), ("callback", of("Callback")), ("kind", of("Table")),
     ("kind", {"kind": 44}), ("kind", {"kind": 19}), ("kind", {"kind": 255}),
     ("a pickle", of("Pickle")),
     ("hash", of("Set", items=[LIST])), ("hash", of("FrozenSet", items=[ONE, LIST])),

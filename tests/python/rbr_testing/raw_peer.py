@@ -46,12 +46,12 @@ class RawWorker:
         orders = struct.pack("<q", id_at) + b"".join(
             struct.pack("<5q", *each) for each in references
         )
-        call = _core.Function(self._ready(), ANSWER, "raw.answer", timeout=ANSWER_S, copy=copy)
+        call = _core.Function(self._target(ANSWER, "answer"), timeout=ANSWER_S, copy=copy)
         return call(frame, orders, payload)
 
     def show(self, value: Any) -> tuple[bytes, dict[int, bytes]]:
         """The frame of a call with this value, and the blocks it refers to, by where."""
-        shown = _core.Function(self._ready(), SHOW, "raw.show", timeout=ANSWER_S)(value)
+        shown = _core.Function(self._target(SHOW, "show"), timeout=ANSWER_S)(value)
         (size,) = struct.unpack_from("<I", shown)
         frame, at = shown[4 : 4 + size], 4 + size
         blocks = {}
@@ -69,6 +69,9 @@ class RawWorker:
     @property
     def alive(self) -> bool:
         return self._channel is not None and self._channel.alive
+
+    def _target(self, number: int, name: str) -> _core.Target:
+        return _core.Target(self._ready(), number, f"raw.{name}")
 
     def _ready(self) -> _core.Channel:
         if self._channel is None or not self._channel.alive:

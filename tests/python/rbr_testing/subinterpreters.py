@@ -43,7 +43,8 @@ else:
     atexit.register(child.end)  # as a Worker does
     functions = child.channel.load("rbr_testing.basics", False, 30.0)[1]
     number = next(number for number, name, *_rest in functions if name == "echo")
-    held = [_core.Function(child.channel, number, "echo")(memoryview(array))]
+    target = _core.Target(child.channel, number, "echo")
+    held = [_core.Function(target)(memoryview(array))]
 assert bytes(held[0]) == array
 """
 

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls.h - private to call_type.c and inbox_type.c: calls that no thread blocks for.
+ */
+#ifndef RBR_EXT_CALLS_H
+#define RBR_EXT_CALLS_H
+
+#include "ext.h"
+
+#include <stddef.h>
+
+/* Where events arrive: of the channel's own inbox, or of one with a descriptor to poll. It holds its
+ * calls until their last event, so that who submits need not. */
+typedef struct InboxObject {
+    PyObject_HEAD
+    ChannelObject *channel;
+    rbr_inbox *inbox;
+    bool opened;     /* it is ours to close, and has a descriptor */
+    PyObject *calls; /* dict: id -> Call */
+    PyObject *weakrefs;
+} InboxObject;
+
+typedef struct CallObject {
+    PyObject_HEAD
+    ChannelObject *channel;
+    rbr_channel *held; /* a reference, and the pending call is registered; NULL: it has ended */
+    rbr_pending pending;
+    uint64_t id;
+    bool copy;
+    latest_view *latest; /* NULL: it is no stream whose newest item wins */
+    PyObject *callbacks; /* list of callables, by index; NULL: none */
+    InboxObject *inbox;  /* NULL: take() */
+    PyObject *owner;     /* any object: whose call it is */
+    PyObject *title;     /* for messages */
+    PyObject *weakrefs;
+} CallObject;
+
+/* What a message for it says. */
+PyObject *call_event(CallObject *self, const rbr_message *message);
+/* call_latest.c: the newest item of its stream: (ITEM, it), (NOTHING, None) where it has been taken
+ * already, or (END, exception). Gives the credit back. */
+PyObject *call_newest(CallObject *self, PyObject *unused);
+/* Nothing of it is left in the core; may let go of the GIL. Idempotent. */
+void call_end(CallObject *self);
+
+int inbox_add(InboxObject *self, CallObject *call);
+void inbox_remove(InboxObject *self, uint64_t id);
+
+#endif

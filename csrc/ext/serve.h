@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * serve.h - private to serve_*.c: the worker's loop and what it keeps between two requests.
+ */
+#ifndef RBR_EXT_SERVE_H
+#define RBR_EXT_SERVE_H
+
+#include "ext.h"
+
+/* A generator that the host reads from. It is parked between two items while as many are under way as
+ * the host gave credit for, or more bytes than this. */
+#define STREAM_BYTES_MAX (UINT64_C(64) << 20)
+#define STREAM_CREDIT_MAX 1024u
+
+/* What the newest item of a stream is offered in. */
+typedef struct offering {
+    rbr_block *block; /* the buffer that the host knows; NULL: none yet */
+    rbr_latest_writer writer;
+    bool under_way;     /* a word that there is something newer; its credit has not come back */
+    uint64_t announced; /* items made when that was sent */
+} offering;
+
+typedef struct stream {
+    uint64_t id;
+    PyObject *iterator;
+    bool keep;
+    bool busy; /* its code runs: a nested request must not enter it */
+    bool closing;        /* it was to be closed while its code ran */
+    unsigned depth;      /* of nested calls, where it is read */
+    uint64_t index;      /* items made */
+    offering *latest;    /* its newest item wins, and it is never parked; NULL: not so */
+    uint32_t credit;     /* items that may be under way */
+    uint32_t under_way;  /* of them; with `latest` always none */
+    uint64_t bytes;      /* of those under way */
+    uint64_t *sizes;     /* of the items under way, a ring of `credit` */
+    struct stream *next; /* in the server's list */
+} stream;
+
+/* A callback whose answer nobody waits for, until it comes. */
+typedef struct notice {
+    rbr_pending pending;
+    struct notice *next;
+} notice;
+
+typedef struct server {
+    ChannelObject *channel;
+    PyObject *table;     /* exports.ExportTable: load, bind, describe, iterate */
+    PyObject *functions; /* its list, by function id */
+    unsigned long thread; /* which runs the calls */
+    stream *streams;     /* whoever made an item last stands last */
+    PyObject *kept;      /* dict: number -> object that stays */
+    PyObject *kept_ids;  /* dict: id(object) -> how many numbers it has */
+    uint64_t last_kept;
+    PyObject *calling;   /* set: ids of the calls that run and have callbacks */
+    notice *notices, *last_notice;
+    unsigned notice_count;
+    unsigned
+        depth; /* how many calls wait for callbacks, one within the other, on the main thread */
+} server;
+
+/* serve_loop.c */
+/* Marks a call as running for the watcher and for the SIGINT handler; gives the one that ran before.
+ * From the moment it is cleared, right after the user's function, no cancel can hit another. */
+uint64_t serve_set_running(server *self, uint64_t id);
+/* Goes back to `before`. -1 when it was interrupted meanwhile. */
+int serve_run_again(server *self, uint64_t before);
+/* The same for a call that begins: -1 when it was cancelled before. */
+int serve_begin(server *self, uint64_t id);
+/* Runs one request and answers it. May free the message, and sets it to NULL then. -1: the channel is
+ * of no more use. */
+int serve_request(server *self, rbr_message **message);
+
+/* serve_stream.c */
+/* From now on the result of the call `id` is read item by item; takes no reference. flags: the
+ * call's. -1 with an exception. */
+int stream_start(server *self, uint64_t id, PyObject *result, uint32_t credit, uint32_t flags);
+/* Whether a stream could make an item now: while calls wait for callbacks, one that is read within the
+ * innermost of these. */
+bool stream_is_ready(const server *self);
+/* Lets the next such stream make one. -1: the channel is of no more use. */
+int stream_step(server *self);
+void stream_credit(server *self, uint64_t id, uint32_t items);
+int stream_close(server *self, uint64_t id);
+void stream_drop_all(server *self);
+/* A call waits no longer: what is still read was read within those that do. */
+void stream_leave(server *self);
+
+/* serve_latest.c: of a stream with `latest`. */
+offering *latest_new(void);
+void latest_free(offering *self);
+/* Offers the item, and counts it. -1 with an exception. */
+int latest_offer(server *self, stream *from, PyObject *item);
+/* The host hears of what it has not heard of: its credit came back, or nothing follows. */
+void latest_tell(server *self, stream *from);
+
+/* serve_handle.c */
+/* Keeps the object; its number, 0 with an exception. */
+uint64_t serve_keep(server *self, PyObject *object);
+int serve_release(server *self, rbr_table body);
+int serve_attribute(server *self, const rbr_message *message, rbr_table body);
+
+/* serve_callback.c */
+void serve_callbacks_end(server *self, uint64_t id);
+void notice_drop_all(server *self);
+
+/* serve_answer.c: what goes back beside results. */
+int serve_answer_kept(server *self, uint64_t id, PyObject *value);
+/* Writes the frame of an item; an exception: -1. */
+int serve_build_item(value_encoder *encoder, server *self, const stream *from, PyObject *value);
+/* *bytes: of the frame and its blocks. */
+int serve_answer_item(server *self, const stream *from, PyObject *value, uint64_t *bytes);
+/* With the exception that is set, which is taken, or with none. */
+int serve_answer_end(server *self, const stream *from);
+int serve_answer_method(server *self, uint64_t id, PyObject *described);
+
+#endif

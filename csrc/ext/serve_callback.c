@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * serve_callback.c - code that runs in the worker calls a function of the host's.
+ *
+ * While the main thread waits for the answer it runs requests that the host makes within the very
+ * call that waits, since that answer may depend on them; all others stay in line. Another thread that
+ * waits runs nothing.
+ */
+#include "serve.h"
+
+/* Callbacks under way whose answers nobody waits for: then the next one waits for the first. */
+#define NOTICES_MAX 64u
+
+int
+serve_has_callbacks(server *self, uint64_t id)
+{
+    PyObject *key = PyLong_FromUnsignedLongLong(id);
+    const int result = key != NULL ? PySet_Add(self->calling, key) : -1;
+
+    Py_XDECREF(key);
+    return result;
+}
+
+void
+serve_callbacks_end(server *self, uint64_t id)
+{
+    PyObject *type, *value, *traceback, *key;
+
+    if (PySet_Size(self->calling) == 0)
+        return;
+    PyErr_Fetch(&type, &value, &traceback);
+    key = PyLong_FromUnsignedLongLong(id);
+    if (key == NULL || PySet_Discard(self->calling, key) < 0)
+        PyErr_Clear();
+    Py_XDECREF(key);
+    PyErr_Restore(type, value, traceback);
+}
+
+/* -------------------------------------------------------------------------------------- sending */
+
+static uint32_t
+encode(value_encoder *encoder, uint64_t call, uint64_t index, PyObject *const *args,
+       Py_ssize_t count, PyObject *names)
+{
+    rbr_shape shape;
+    uint32_t slot, table, root;
+
+    encoder->parent = call;
+    root = call_start_frame(encoder, RBR_BODY_CALLBACK, &slot);
+    if (root == 0)
+        return 0;
+    rbr_shape_make(&shape, &rbr_desc_callback,
+                   RBR_BIT(RBR_CALLBACK__ID) | RBR_BIT(RBR_CALLBACK__ARGS) |
+                       (names != NULL ? RBR_BIT(RBR_CALLBACK__KWARGS) : 0));
+    table = rbr_build_table_once(&encoder->build, slot, &shape);
+    if (table == 0) {
+        PyErr_NoMemory();
+        return 0;
+    }
+    rbr_build_u64(&encoder->build, table, &shape, RBR_CALLBACK__ID, index);
+    if (call_encode_args(encoder, rbr_build_slot(table, &shape, RBR_CALLBACK__ARGS), args, count) <
+        0)
+        return 0;
+    if (names != NULL &&
+        call_encode_kwargs(encoder, rbr_build_slot(table, &shape, RBR_CALLBACK__KWARGS), names,
+                           args + count) < 0)
+        return 0;
+    return root;
+}
+
+static int
+send(server *self, rbr_pending *pending, uint64_t call, uint64_t index, PyObject *args,
+     PyObject *kwargs)
+{
+    PyObject **all, *names;
+    value_encoder encoder;
+    uint32_t root, size = 0;
+    int result = -1;
+
+    if (function_spread(args, kwargs, &all, &names) < 0)
+        return -1;
+    if (value_encoder_start(&encoder, self->channel, RBR_FOREVER) == 0) {
+        root = encode(&encoder, call, index, all, PyTuple_Size(args), names);
+        if (root != 0)
+            size = rbr_build_finish(&encoder.build);
+        if (size > 0) {
+            call_set_id(&encoder, root, rbr_pending_begin(pending, self->channel->channel));
+            result = channel_send(self->channel, &encoder, size, RBR_FOREVER, "a callback");
+            if (result < 0)
+                rbr_pending_end(pending);
+        } else if (!PyErr_Occurred()) {
+            PyErr_NoMemory();
+        }
+        value_encoder_stop(&encoder);
+    }
+    PyMem_Free(all);
+    Py_XDECREF(names);
+    return result;
+}
+
+/* -------------------------------------------------------------------------------------- waiting */
+
+/* The next message for the pending call. NULL with an exception. */
+static rbr_message *
+next_message(server *self, rbr_pending *pending)
+{
+    rbr_message *message = NULL;
+    rbr_status status = rbr_pending_wait(pending, &message, GIL_SPIN_NS, 0);
+    uint64_t spin_ns = RBR_FOREVER;
+    int more = 1;
+
+    while (status != RBR_OK && more == 1 && (more = channel_slice_over(status, RBR_FOREVER)) == 1) {
+        const uint64_t until = channel_slice_end(RBR_FOREVER);
+
+        Py_BEGIN_ALLOW_THREADS
+        status = rbr_pending_wait(pending, &message, spin_ns, until);
+        Py_END_ALLOW_THREADS
+        spin_ns = 0;
+    }
+    if (status != RBR_OK)
+        return channel_raise(self->channel, status, NULL, "a callback");
+    return message;
+}
+
+/* Streams that were begun within the calls that wait make items, as long as nothing else comes. */
+static rbr_message *
+next_of_nested(server *self, rbr_pending *pending, uint64_t running)
+{
+    rbr_message *message = NULL;
+
+    while (stream_is_ready(self) && rbr_pending_wait(pending, &message, 0, 0) == RBR_AGAIN)
+        if (stream_step(self) < 0 || serve_run_again(self, running) < 0)
+            return NULL;
+    return message != NULL ? message : next_message(self, pending);
+}
+
+/* The answer; on the main thread, what the host asks for within the call that waits is run meanwhile.
+ * NULL with an exception. */
+static rbr_message *
+answer_of(server *self, rbr_pending *pending)
+{
+    const uint64_t running = self->channel->state->running_call;
+    rbr_message *message;
+    int served = 0;
+
+    if (PyThread_get_thread_ident() != self->thread)
+        return next_message(self, pending);
+    rbr_pending_nest(pending, running);
+    self->depth++;
+    do {
+        message = next_of_nested(self, pending, running);
+        if (message == NULL || rbr_message_call(message) != 0)
+            break;
+        served = serve_request(self, &message);
+        rbr_message_free(message);
+        message = NULL;
+    } while (served == 0);
+    self->depth--;
+    stream_leave(self);
+    rbr_pending_nest(pending, 0);
+    return message;
+}
+
+static PyObject *
+wait_for_answer(server *self, rbr_pending *pending)
+{
+    rbr_message *message = answer_of(self, pending);
+    PyObject *result = message != NULL ? call_decode_answer(self->channel, message, false) : NULL;
+
+    rbr_message_free(message);
+    return result;
+}
+
+/* --------------------------------------------------------------------------------- not waiting */
+
+static void
+notice_end(notice *self)
+{
+    rbr_pending_end(&self->pending);
+    PyMem_Free(self);
+}
+
+void
+notice_drop_all(server *self)
+{
+    while (self->notices != NULL) {
+        notice *next = self->notices->next;
+
+        notice_end(self->notices);
+        self->notices = next;
+    }
+    self->last_notice = NULL;
+    self->notice_count = 0;
+}
+
+/* An error is told, since nobody else hears of it. */
+static void
+notice_answered(server *self, notice *answered, rbr_message *message)
+{
+    PyObject *result = call_decode_answer(self->channel, message, false);
+
+    rbr_message_free(message);
+    if (result == NULL)
+        PyErr_WriteUnraisable(NULL);
+    Py_XDECREF(result);
+    notice_end(answered);
+}
+
+static void
+notice_append(server *self, notice *made)
+{
+    made->next = NULL;
+    if (self->last_notice != NULL)
+        self->last_notice->next = made;
+    else
+        self->notices = made;
+    self->last_notice = made;
+    self->notice_count++;
+}
+
+/* Takes the first one out of the line: it is this thread's, also while others have the GIL. */
+static notice *
+notice_take(server *self)
+{
+    notice *first = self->notices;
+
+    self->notices = first->next;
+    if (self->notices == NULL)
+        self->last_notice = NULL;
+    self->notice_count--;
+    return first;
+}
+
+/* Looks which are answered; waits for the first where there are too many. -1 with an exception. */
+static int
+look_at_notices(server *self)
+{
+    rbr_message *message;
+    notice *first;
+
+    while (self->notices != NULL) {
+        if (rbr_pending_wait(&self->notices->pending, &message, 0, 0) == RBR_OK) {
+            notice_answered(self, notice_take(self), message);
+            continue;
+        }
+        if (self->notice_count < NOTICES_MAX)
+            return 0;
+        first = notice_take(self);
+        message = answer_of(self, &first->pending);
+        if (message == NULL) {
+            notice_append(self, first);
+            return -1;
+        }
+        notice_answered(self, first, message);
+    }
+    return 0;
+}
+
+static int
+notify(server *self, uint64_t call, uint64_t index, PyObject *args, PyObject *kwargs)
+{
+    notice *made;
+
+    if (look_at_notices(self) < 0)
+        return -1;
+    made = PyMem_Calloc(1, sizeof *made);
+    if (made == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (send(self, &made->pending, call, index, args, kwargs) < 0) {
+        PyMem_Free(made);
+        return -1;
+    }
+    notice_append(self, made);
+    return 0;
+}
+
+/* ------------------------------------------------------------------------- the module's function */
+
+static int
+still_runs(server *self, uint64_t call, PyObject *name)
+{
+    PyObject *key = PyLong_FromUnsignedLongLong(call);
+    const int found = key != NULL ? PySet_Contains(self->calling, key) : -1;
+
+    Py_XDECREF(key);
+    if (found == 0)
+        PyErr_Format(self->channel->state->ringbridge_error,
+                     "the call that the callback %U came with has ended: a callback cannot be kept "
+                     "for later",
+                     name);
+    return found == 1 ? 0 : -1;
+}
+
+PyObject *
+serve_call_back(PyObject *module, PyObject *args)
+{
+    core_state *state = PyModule_GetState(module);
+    server *self = state->server;
+    PyObject *name, *call_args, *call_kwargs, *result = NULL;
+    unsigned long long call, index;
+    rbr_pending pending;
+    int wait;
+
+    if (!PyArg_ParseTuple(args, "KKUO!O!p:call_back", &call, &index, &name, &PyTuple_Type,
+                          &call_args, &PyDict_Type, &call_kwargs, &wait))
+        return NULL;
+    if (self == NULL) {
+        PyErr_SetString(state->ringbridge_error, "callbacks work inside of a worker only");
+        return NULL;
+    }
+    if (still_runs(self, call, name) < 0)
+        return NULL;
+    if (!wait)
+        return notify(self, call, index, call_args, call_kwargs) < 0 ? NULL : Py_NewRef(Py_None);
+    if (send(self, &pending, call, index, call_args, call_kwargs) < 0)
+        return NULL;
+    result = wait_for_answer(self, &pending);
+    rbr_pending_end(&pending);
+    return result;
+}
+
+PyObject *
+serve_callback_released(PyObject *module, PyObject *args)
+{
+    core_state *state = PyModule_GetState(module);
+    unsigned long long call, index;
+    PyObject *key;
+
+    if (!PyArg_ParseTuple(args, "KK:callback_released", &call, &index))
+        return NULL;
+    key = PyLong_FromUnsignedLongLong(call);
+    if (key == NULL)
+        return NULL;
+    if (state->server != NULL && PySet_Contains(state->server->calling, key) == 1)
+        small_frame_release(state->server->channel, call, index);
+    Py_DECREF(key);
+    Py_RETURN_NONE;
+}

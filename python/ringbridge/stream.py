@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: MIT
+"""Stream: a generator that runs in a worker, read item by item.
+
+Made by `remote_function.stream(...)`. For `for`, whoever iterates reads by itself; for `async for`,
+the event loop does. The worker stays at most CREDIT items, or 64 MiB of them, ahead; with
+options(latest=True) it never waits, and each step gives the newest item there is.
+"""
+
+from __future__ import annotations
+
+import collections
+import threading
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ringbridge import _core, readers
+from ringbridge.answering import CallbackLine
+from ringbridge.errors import CallTimeout, Cancelled, RingbridgeError
+from ringbridge.task import Progress, give_up, progress_of, start
+from ringbridge.timers import GRACE_S
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+#: Items that may be under way.
+CREDIT = 8
+
+
+class Stream(Iterator[Any], AsyncIterator[Any]):
+    """The items of a remote generator, as they come.
+
+    Iterate over it once, with `for` or with `async for` (in a loop: made on the loop's thread). An
+    exception arrives in its place. close() (or the end of a `with`, or dropping the stream) closes
+    the generator over there, so that its `finally` runs. options(timeout=) is for each item."""
+
+    def __init__(
+        self, function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self._title: str = function._title
+        self._timeout: float | None = function._timeout
+        self._callbacks = CallbackLine(function._callbacks_on)
+        self._own_executor = function._callbacks_on is not None
+        self._loop = loop = readers.running_loop()
+        self._feed: _Feed | None = None
+        self._progress: Progress | None = None
+        self._over = False
+        self._lock = threading.RLock()  # one reader at a time; a callback of its own may close it
+        if loop is None:
+            self._call = function.start(args, kwargs, credit=CREDIT)
+        else:
+            self._feed = feed = _Feed()
+            _reader, self._call = start(function, args, kwargs, loop, feed, CREDIT)
+        # What it calls must not know us. The call ends by itself once the generator is closed.
+        self._closer = weakref.finalize(self, _close_quietly, self._call)
+        self._closer.atexit = False  # type: ignore[misc]  # the worker ends, too
+
+    @property
+    def progress(self) -> Progress | None:
+        """The newest word of the generator; None: it has said nothing."""
+        return self._progress
+
+    @property
+    def dropped(self) -> int:
+        """Items that were never seen here, since a newer one won: with options(latest=True)."""
+        return self._call.dropped
+
+    # ----------------------------------------------------------------------------------- for loops
+
+    def __iter__(self) -> Stream:
+        return self
+
+    def __next__(self) -> Any:
+        if self._feed is not None:
+            raise TypeError(
+                "this stream was made on an event loop's thread: iterate over it with `async for`"
+            )
+        with self._lock:
+            if self._over:
+                raise StopIteration
+            return self._next(self._timeout)
+
+    def _next(self, timeout: float | None) -> Any:
+        while not self._over:  # a callback that ran here may have closed it
+            try:
+                kind, payload = self._call.take(timeout)
+            except CallTimeout:
+                self._finish()
+                give_up(self._call, GRACE_S)
+                raise
+            except RingbridgeError:
+                self._end()
+                raise
+            if kind == readers.NEWER:
+                kind, payload = self._call.newest()
+            elif kind == readers.ITEM:
+                self._call.credit(1, 0)
+            if kind == readers.ITEM:
+                return payload
+            if kind in (readers.END, readers.ERROR):
+                self._end()
+                if payload is not None:
+                    raise payload
+            else:
+                self._other(kind, payload)
+        raise StopIteration
+
+    def _other(self, kind: int, payload: Any) -> None:
+        if kind == readers.PROGRESS:
+            self._progress = progress_of(payload)
+        elif kind == readers.CALLBACK and self._own_executor:
+            self._callbacks.run(self._call, None, payload)
+        elif kind == readers.CALLBACK:
+            _core.run_callback(self._call.channel, self._call.id, *payload)
+        elif kind == readers.LOG:
+            from ringbridge import output
+
+            output.hear(self._call.channel.name, payload)
+
+    # ----------------------------------------------------------------------------- for event loops
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> Any:
+        feed = self._feed
+        if feed is None:
+            raise TypeError(
+                "this stream was not made on an event loop's thread: iterate over it with `for`"
+            )
+        while not self._over:
+            event = await self._fed(feed, self._timeout)
+            if event is None:
+                break
+            kind, payload = event
+            if kind == readers.NEWER:
+                kind, payload = self._call.newest()
+            elif kind == readers.ITEM:
+                self._call.credit(1, 0)
+            if kind == readers.ITEM:
+                return payload
+            if kind in (readers.END, readers.ERROR):
+                self._end()
+                if payload is not None:
+                    raise payload
+            else:
+                self._other_on_loop(kind, payload)
+        raise StopAsyncIteration
+
+    async def _fed(self, feed: _Feed, timeout: float | None) -> tuple[int, Any] | None:
+        """The next event; None: another one who waits here has seen the end."""
+        import asyncio
+
+        while not feed.events:
+            if self._over:
+                return None
+            waiter = self._loop.create_future()
+            feed.waiters.append(waiter)
+            try:
+                await asyncio.wait_for(waiter, timeout)
+            except asyncio.TimeoutError:
+                self._finish()
+                give_up(self._call, GRACE_S)
+                raise CallTimeout(
+                    f"{self._title} made no item within its timeout of {timeout:g} s"
+                ) from None
+        return feed.events.popleft()
+
+    def _other_on_loop(self, kind: int, payload: Any) -> None:
+        if kind == readers.CALLBACK:
+            self._callbacks.run(self._call, self._loop, payload)
+        else:
+            self._other(kind, payload)
+
+    # -------------------------------------------------------------------------------------- ending
+
+    def _finish(self) -> None:
+        self._over = True
+        self._closer.detach()
+        if self._feed is not None:
+            self._feed.wake()
+
+    def _end(self) -> None:
+        self._finish()
+        self._call.end()
+
+    def _ask_to_close(self) -> None:
+        call = self._call
+        call.close_stream()
+        if call.running:  # in the middle of an item
+            give_up(call, GRACE_S)
+
+    def close(self) -> None:
+        """Closes the generator over there, and waits until its `finally` has run.
+
+        Raises what that raised. An item that is being made is asked to end, then interrupted, as
+        Task.cancel does. Idempotent; from any thread, also while another one waits for an item.
+        """
+        if self._feed is not None:
+            raise TypeError("a stream of an event loop is closed with `await stream.aclose()`")
+        if self._over:
+            return
+        self._ask_to_close()
+        with self._lock:
+            while not self._over:
+                try:
+                    kind, payload = self._call.take(None)
+                except RingbridgeError:
+                    self._end()
+                    raise
+                if kind in (readers.END, readers.ERROR):
+                    self._closed_with(payload)
+                elif kind != readers.ITEM:
+                    self._other(kind, payload)
+
+    async def aclose(self) -> None:
+        """close(), for a stream that was made on an event loop's thread."""
+        feed = self._feed
+        if feed is None:
+            raise TypeError("this stream is closed with close()")
+        if not self._over:
+            self._ask_to_close()
+        while not self._over:
+            event = await self._fed(feed, None)
+            if event is None:
+                break
+            kind, payload = event
+            if kind in (readers.END, readers.ERROR):
+                self._closed_with(payload)
+            elif kind != readers.ITEM:
+                self._other_on_loop(kind, payload)
+
+    def _closed_with(self, error: BaseException | None) -> None:
+        self._end()
+        if error is not None and not isinstance(error, Cancelled):
+            raise error
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Stream:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<ringbridge.Stream {self._title} {'over' if self._over else 'open'}>"
+
+
+class _Feed:
+    """What came for a stream that an event loop reads: the owner of its call."""
+
+    def __init__(self) -> None:
+        self.events: collections.deque[tuple[int, Any]] = collections.deque()
+        self.waiters: list[Any] = []
+
+    def _event(self, _call: _core.Call, kind: int, payload: Any) -> None:
+        self.events.append((kind, payload))
+        self.wake()
+
+    def wake(self) -> None:
+        waiters, self.waiters = self.waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+def _close_quietly(call: _core.Call) -> None:
+    call.close_stream()
+    if call.running:
+        call.cancel(False)
+    call.end()

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""Callbacks that nobody waits for, how long callbacks live, and calls that end before them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from rbr_testing.eventually import collected, eventually
+
+import ringbridge
+
+HERE = Path(__file__).resolve().parent
+MakeWorker = Callable[..., ringbridge.Worker]
+LONG_S = 20.0
+
+
+@pytest.fixture
+def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
+    module = worker.load("rbr_testing.duties")
+    module.take_seen()
+    return module
+
+
+def thread() -> str:
+    return threading.current_thread().name
+
+
+# ------------------------------------------------------------------------------------------- notify
+
+
+def test_ten_thousand_notices_come_in_order(tasks: ringbridge.RemoteModule) -> None:
+    got: list[int] = []
+    assert tasks.notify(got.append, 10_000, "sent") == "sent"
+    assert got == list(range(10_000))
+    got.clear()
+    task = tasks.notify.submit(got.append, 10_000)
+    task.result(LONG_S)
+    eventually(lambda: len(got) == 10_000)
+    assert got == list(range(10_000))
+
+
+def test_at_most_64_notices_are_under_way(tasks: ringbridge.RemoteModule) -> None:
+    ahead: list[int] = []
+    tasks.notify_counted(lambda each: ahead.append(tasks.sent() - each), 300)
+    assert len(ahead) == 300
+    assert 32 < max(ahead) <= 64 + 1  # and the one that waits
+
+
+def test_threads_over_there_may_all_notify(tasks: ringbridge.RemoteModule) -> None:
+    """Two that waited for the same notice freed it twice."""
+    got: list[int] = []
+    tasks.notify_from_threads(got.append, 4, 2000)
+    assert sorted(got) == sorted(list(range(2000)) * 4)
+
+
+def test_what_a_notice_raises_does_not_reach_the_call(tasks: ringbridge.RemoteModule) -> None:
+    def fail(_each: int) -> None:
+        raise ValueError("nobody hears it")
+
+    assert tasks.notify(fail, 3, "went on") == "went on"
+    assert tasks.notify(lambda _each: None, 100, "after it") == "after it"
+
+
+# -------------------------------------------------------------------------------------------- lives
+
+
+def test_a_callback_that_outlives_its_call_says_so(tasks: ringbridge.RemoteModule) -> None:
+    def kept() -> None:
+        raise AssertionError("it must not be called")
+
+    for use in (tasks.call_kept, tasks.notify_kept):
+        tasks.keep_callback(kept)
+        with pytest.raises(ringbridge.RemoteError, match="kept came with has ended: a callback"):
+            use()
+
+
+def test_a_callback_is_released_when_the_worker_lets_go_of_it(
+    tasks: ringbridge.RemoteModule, fifo: Path
+) -> None:
+    class Function:
+        def __call__(self) -> None:
+            pass
+
+    function = Function()
+    reference = weakref.ref(function)
+    said = threading.Event()
+    task = tasks.drop_callback.submit([function], said.set, str(fifo))
+    del function
+    assert said.wait(LONG_S)
+    tasks.number.submit(0)  # something for the reader
+    eventually(lambda: collected(reference))
+    assert not task.done()
+    open(fifo, "w").close()
+    task.result(LONG_S)
+
+
+def test_no_callback_is_kept_after_its_call(tasks: ringbridge.RemoteModule) -> None:
+    class Function:
+        def __call__(self) -> int:
+            return 1
+
+    function = Function()
+    reference = weakref.ref(function)
+    assert tasks.call(function) == 1
+    assert tasks.call.submit(function).result(LONG_S) == 1
+    assert list(tasks.call_in_stream.stream(lambda _each, f=function: f(), 2)) == [1, 1]
+    del function
+    eventually(lambda: collected(reference))
+
+
+def test_a_call_that_is_given_up_while_its_callback_runs(tasks: ringbridge.RemoteModule) -> None:
+    pid = tasks.pid()
+    release = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        late = tasks.call.options(timeout=0.2, callbacks_on=pool)
+        with pytest.raises(ringbridge.CallTimeout):
+            late(release.wait, LONG_S)
+        release.set()
+    task = tasks.call.options(timeout=0.2).submit((second := threading.Event()).wait, LONG_S)
+    with pytest.raises(ringbridge.CallTimeout):
+        task.result(LONG_S)
+    second.set()
+    assert tasks.pid() == pid
+
+
+def test_a_callback_may_close_its_worker(make_worker: MakeWorker) -> None:
+    worker = make_worker()
+    module = worker.load("rbr_testing.duties")
+    with pytest.raises(ringbridge.RingbridgeError):
+        module.call(worker.close)
+    assert not worker.alive
+    worker = make_worker()
+    task = worker.load("rbr_testing.duties").call.submit(worker.close)
+    assert isinstance(task.exception(LONG_S), ringbridge.RingbridgeError)
+
+
+def test_the_worker_dies_in_a_callback(make_worker: MakeWorker) -> None:
+    worker = make_worker()
+    module, basics = worker.load("rbr_testing.duties"), worker.load("rbr_testing.basics")
+    with pytest.raises(ringbridge.WorkerDied):
+        module.call(lambda: basics.exit_hard())
+
+
+def test_a_class_is_no_callback(tasks: ringbridge.RemoteModule) -> None:
+    with pytest.raises(ringbridge.CannotCross, match=r"args\[0\]"):
+        tasks.call(int)
+
+
+def test_a_remote_function_as_an_argument_is_the_function_itself(
+    tasks: ringbridge.RemoteModule,
+) -> None:
+    assert tasks.call(tasks.number, 5) == 5
+    assert tasks.text_of(tasks.number).startswith("<function number at")
+
+
+PROGRAM = """
+import sys
+sys.path.insert(0, {here!r})
+import ringbridge
+worker = ringbridge.Worker(sys.executable, name="own", paths=[{here!r}])
+tasks = worker.load("rbr_testing.duties")
+worker_task = tasks.call_many.submit(lambda each: each, 10_000_000)
+"""
+
+
+def test_an_interpreter_ends_amid_callbacks(nothing_left: None) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(here=str(HERE))],
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: MIT
+"""Remote objects: instances and kept results, their attributes and methods, and their end."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import os
+import pickle
+import signal
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rbr_testing.eventually import collected, eventually
+
+import ringbridge
+
+MakeWorker = Callable[..., ringbridge.Worker]
+LONG_S = 20.0
+
+
+@pytest.fixture
+def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
+    module = worker.load("rbr_testing.duties")
+    module.take_gone()
+    return module
+
+
+# ------------------------------------------------------------------------------------- what they do
+
+
+def test_a_class_is_instantiated_over_there_and_stays(tasks: ringbridge.RemoteModule) -> None:
+    model = tasks.Model("first", weight=3.0)
+    assert model.predict(2.0) == 6.0
+    assert model.predict(2.0, scale=0.5) == 3.0
+    assert model.name == "first" and model.weight == 3.0
+    assert model.kind == "linear" and model.double == 6.0
+    assert repr(model).startswith("<remote Model ")
+    assert model(5.0) == 8.0  # of its __call__
+
+
+def test_an_attribute_is_set_over_there(tasks: ringbridge.RemoteModule) -> None:
+    model = tasks.Model("a")
+    model.weight = 10.0
+    model.new = [1, 2]
+    assert model.predict(1.0) == 10.0 and model.new == [1, 2]
+    with pytest.raises(AttributeError):
+        model.double = 1.0  # a property without a setter
+    with pytest.raises(ringbridge.CannotCross):
+        model.weight = object()
+    with pytest.raises(AttributeError, match="cannot delete 'weight'"):
+        del model.weight
+
+
+def test_methods_are_submitted_streamed_and_awaited(tasks: ringbridge.RemoteModule) -> None:
+    model = tasks.Model("a", 2.0)
+    assert model.predict.submit(4.0).result(LONG_S) == 8.0
+    assert list(model.items.stream(5)) == [0.0, 2.0, 4.0, 6.0, 8.0]
+    assert model.later(3.0) == 6.0
+    assert model.predict.options(timeout=LONG_S)(1.0) == 2.0
+
+    async def main() -> tuple[Any, list[Any]]:
+        items = [each async for each in model.items.stream(3)]
+        return await model.predict.submit(1.0), items
+
+    assert asyncio.run(main()) == (2.0, [0.0, 2.0, 4.0])
+
+
+def test_methods_describe_themselves(tasks: ringbridge.RemoteModule) -> None:
+    import inspect
+
+    model = tasks.Model("a")
+    assert model.predict.__name__ == "predict"
+    assert model.predict.__doc__ == "value times weight."
+    assert list(inspect.signature(model.predict).parameters) == ["value", "scale"]
+    assert repr(model.predict)
+
+
+def test_instances_are_made_by_submit_too(tasks: ringbridge.RemoteModule) -> None:
+    model = tasks.Model.submit("later", 5.0).result(LONG_S)
+    assert model.predict(2.0) == 10.0
+    names = [each.name for each in tasks.many.options(keep=True).stream(5)]
+    assert names == ["0", "1", "2", "3", "4"]
+
+
+def test_a_handle_as_an_argument_is_the_object_itself(tasks: ringbridge.RemoteModule) -> None:
+    first, second = tasks.Model("first"), tasks.Model("second")
+    assert tasks.name_of(first) == "first"
+    assert tasks.same(first, first) and not tasks.same(first, second)
+    assert tasks.names_in([first, second]) == ["first", "second"]
+    assert tasks.names_in({"a": second}) == ["second"]
+    first.child = second  # an attribute's value, too
+    assert tasks.same(tasks.child_of(first), second)
+    assert tasks.name_of.submit(second).result(LONG_S) == "second"
+
+
+def test_a_result_that_stays_already_is_a_handle(tasks: ringbridge.RemoteModule) -> None:
+    model = tasks.Model("a")
+    again = tasks.number(model)  # gives back what it got
+    assert again is not model and tasks.same(again, model)
+    del model
+    assert again.name == "a"
+    model = tasks.Model("parent")
+    model.grow("child")
+    with pytest.raises(ringbridge.CannotCross, match="Model"):
+        tasks.child_of(model)  # it does not stay by itself
+    child = tasks.child_of.options(keep=True)(model)
+    assert child.name == "child" and model.child.name == "child"
+    assert tasks.number([again, child])[1].name == "child"
+
+
+def test_keep_gives_a_handle_to_any_result(tasks: ringbridge.RemoteModule) -> None:
+    model = tasks.make.options(keep=True)("kept")
+    assert model.name == "kept"
+    values = tasks.number.options(keep=True)([3, 1, 2])
+    assert repr(values).startswith("<remote list ")
+    values.sort()
+    assert tasks.number(values) == [1, 2, 3] or tasks.same(tasks.number(values), values)
+    nothing = tasks.number.options(keep=True)(None)
+    assert tasks.same(nothing, None)
+
+
+def test_a_callback_may_be_given_a_handle(tasks: ringbridge.RemoteModule) -> None:
+    model = tasks.Model("a")
+    got: list[str] = []
+    tasks.call(lambda given: got.append(given.name), model)
+    assert got == ["a"]
+    assert tasks.same(tasks.call(lambda: model), model)
+
+
+# -------------------------------------------------------------------------------------- python asks
+
+
+def test_dir_lists_what_the_object_has(tasks: ringbridge.RemoteModule) -> None:
+    model = tasks.Model("a")
+    names = dir(model)
+    assert {"name", "weight", "predict", "items", "double", "kind"} <= set(names)
+    assert "__class__" in names
+
+
+def test_a_missing_attribute_is_an_attribute_error(tasks: ringbridge.RemoteModule) -> None:
+    model = tasks.Model("a")
+    with pytest.raises(AttributeError, match="no attribute 'wieght'"):
+        _ = model.wieght
+    assert not hasattr(model, "wieght") and hasattr(model, "weight")
+    assert getattr(model, "wieght", 5) == 5
+    with pytest.raises(RuntimeError, match="no such luck"):
+        _ = model.broken
+    with pytest.raises(ValueError, match="a"):
+        model.fail()
+
+
+def test_a_handle_is_no_copy_and_cannot_be_one(tasks: ringbridge.RemoteModule) -> None:
+    model = tasks.Model("a")
+    for refused in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="this Model lives in worker 'session'"):
+            refused(model)
+
+
+def test_a_handle_is_true_equal_to_itself_and_hashable(tasks: ringbridge.RemoteModule) -> None:
+    first, second = tasks.Model("a"), tasks.Model("a")
+    assert first and first == first and first != second
+    assert {first: 1}[first] == 1
+    empty = tasks.number.options(keep=True)([])
+    assert empty  # it is there, whatever it would say of itself
+
+
+def test_what_only_the_type_can_do_is_told(tasks: ringbridge.RemoteModule) -> None:
+    model = tasks.Model("a")
+    with pytest.raises(TypeError):
+        len(model)
+    plain = tasks.Plain()
+    with pytest.raises(AttributeError, match=r"Plain.*__call__"):
+        plain()
+    with pytest.raises(AttributeError):
+        _ = model.__len__
+
+
+# --------------------------------------------------------------------------------------------- ends
+
+
+def test_an_object_goes_with_its_last_handle(tasks: ringbridge.RemoteModule) -> None:
+    model = tasks.Model("dropped")
+    again = tasks.number(model)
+    reference = weakref.ref(model)
+    del model
+    assert collected(reference)
+    assert tasks.take_gone() == [] and again.name == "dropped"
+    del again
+    eventually(lambda: tasks.take_gone() == ["dropped"])
+
+
+def test_a_method_keeps_its_object(tasks: ringbridge.RemoteModule) -> None:
+    predict = tasks.Model("a", 4.0).predict
+    assert predict(2.0) == 8.0
+    task = tasks.Model("b", 4.0).predict.submit(2.0)
+    assert task.result(LONG_S) == 8.0
+    stream = tasks.Model("c", 2.0).items.stream(30)
+    assert list(stream) == [2.0 * each for each in range(30)]
+
+
+def test_a_result_that_nobody_took_is_released(make_worker: MakeWorker) -> None:
+    tasks = make_worker().load("rbr_testing.duties")
+    task = tasks.Model.submit("nobody's")
+    task.result(LONG_S)
+    del task
+    late = tasks.Model.submit("given up")
+    late.cancel()
+    del late
+    eventually(lambda: tasks.kept_count() == 0)
+
+
+@pytest.mark.seconds(120)
+def test_ten_thousand_objects_leave_nothing(make_worker: MakeWorker) -> None:
+    tasks = make_worker().load("rbr_testing.duties")
+    for each in range(5000):
+        assert tasks.Model(str(each)) is not None
+    kept = [tasks.Model.submit(str(each)) for each in range(5000)]
+    models = [task.result(LONG_S) for task in kept]
+    assert tasks.name_of(models[-1]) == "4999"
+    del kept, models
+    eventually(lambda: tasks.kept_count() == 0)
+    assert len(tasks.take_gone()) == 10_000
+
+
+def test_an_object_of_a_dead_worker_says_that_it_is_gone(make_worker: MakeWorker) -> None:
+    worker = make_worker(name="mortal")
+    model = worker.load("rbr_testing.duties").Model("a")
+    predict = model.predict
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    eventually(lambda: not worker.alive)
+    gone = "this Model is gone: it lived in a process of worker mortal that has ended"
+    for use in (
+        lambda: model.name,
+        lambda: setattr(model, "name", "b"),
+        lambda: predict(1.0),
+        lambda: predict.submit(1.0),
+        lambda: predict.stream(1.0),
+    ):
+        with pytest.raises(ringbridge.WorkerDied, match=gone):
+            use()
+    assert repr(model).startswith("<remote Model ")
+    assert "name" not in dir(model)  # and no error
+    worker.close()
+    with pytest.raises(ringbridge.WorkerDied, match=gone):
+        _ = model.name
+
+
+def test_a_handle_of_another_worker_is_refused(
+    make_worker: MakeWorker, tasks: ringbridge.RemoteModule
+) -> None:
+    other = make_worker(name="other").load("rbr_testing.duties")
+    model = other.Model("theirs")
+    with pytest.raises(ringbridge.CannotCross, match=r"args\[0\].*this Model lives in a process"):
+        tasks.name_of(model)
+    assert other.name_of(model) == "theirs"

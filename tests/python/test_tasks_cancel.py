@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+"""Ending tasks: the states of cancel, random moments, what ignores signals, deadlines."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rbr_testing import rounds
+from rbr_testing.eventually import Gate, eventually
+
+import ringbridge
+
+HERE = Path(__file__).resolve().parent
+MakeWorker = Callable[..., ringbridge.Worker]
+LONG_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
+    return worker.load("rbr_testing.duties")
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    return Gate(tmp_path)
+
+
+# ------------------------------------------------------------------------------------------- cancel
+
+
+def test_a_task_that_has_not_begun_is_cancelled_at_once_and_never_runs(
+    tasks: ringbridge.RemoteModule, gate: Gate
+) -> None:
+    tasks.take_seen()
+    first = tasks.wait_until_cancelled.submit(gate.started, gate.release)
+    gate.entered()
+    second = tasks.note.submit("second")
+    third = tasks.note.submit("third")
+    call = second._call.id
+    assert second.cancel()
+    assert second.cancelled() and second.done() and not second.running()
+    with pytest.raises(ringbridge.Cancelled, match=r"note was cancelled"):
+        second.result()
+    with pytest.raises(concurrent.futures.CancelledError):
+        second.exception()
+    assert second.cancel()  # as of the standard library
+    Path(gate.release).write_text(str(call))  # the word of a cancel takes a moment to get there
+    assert third.result(LONG_S) == "third"
+    assert first.result(LONG_S) is None
+    assert tasks.take_seen() == ["third"]
+
+
+def test_a_running_task_is_interrupted_and_its_worker_stays(make_worker: MakeWorker) -> None:
+    module = make_worker().load("rbr_testing.duties")
+    pid = module.pid()
+    for name in ("sleep_long", "spin_python"):
+        fifo = f"/tmp/{os.getpid()}.{name}"
+        os.mkfifo(fifo)
+        try:
+            task = getattr(module, name).submit(fifo)
+            open(fifo).close()
+        finally:
+            os.unlink(fifo)
+        eventually(task.running)
+        assert task.cancel(grace=4.0)
+        assert not task.done()  # it is asked; what it answers is the end
+        with pytest.raises(ringbridge.Cancelled):
+            task.result(timeout=LONG_S)
+        assert task.cancelled() and not task.running()
+        assert module.pid() == pid
+
+
+def test_without_a_grace_a_task_is_interrupted_and_nobody_is_killed(
+    tasks: ringbridge.RemoteModule, fifo: Path
+) -> None:
+    pid = tasks.pid()
+    task = tasks.sleep_long.submit(str(fifo))
+    open(fifo).close()
+    assert task.cancel(grace=None)
+    with pytest.raises(ringbridge.Cancelled):
+        task.result(timeout=LONG_S)
+    assert tasks.pid() == pid
+
+
+def test_a_second_cancel_with_a_shorter_grace_is_heard(
+    tasks: ringbridge.RemoteModule, fifo: Path
+) -> None:
+    task = tasks.sleep_long.submit(str(fifo))
+    open(fifo).close()
+    assert task.cancel(grace=3600)
+    assert not task.done()
+    assert task.cancel(grace=4)
+    with pytest.raises(ringbridge.Cancelled):
+        task.result(timeout=LONG_S)
+
+
+def test_numba_code_without_the_gil_is_interrupted(tasks: ringbridge.RemoteModule) -> None:
+    pytest.importorskip("numba")
+    fifo = f"/tmp/{os.getpid()}.numba"
+    os.mkfifo(fifo)
+    try:
+        task = tasks.spin_numba.submit(fifo)
+        open(fifo).close()
+    finally:
+        os.unlink(fifo)
+    assert task.cancel(grace=None)
+    with pytest.raises(ringbridge.Cancelled):
+        task.result(timeout=LONG_S)
+    assert tasks.number(1) == 1
+
+
+def test_native_code_that_ignores_signals_is_killed_and_the_worker_replaced(
+    make_worker: MakeWorker, fifo: Path
+) -> None:
+    worker = make_worker()
+    module = worker.load("rbr_testing.duties")
+    pid = module.pid()
+    task = module.sleep_deaf.submit(str(fifo))
+    open(fifo).close()
+    assert task.cancel(grace=0.2)
+    with pytest.raises((ringbridge.Cancelled, ringbridge.WorkerDied)):
+        task.result(timeout=LONG_S)
+    assert module.number(1) == 1
+    assert module.pid() != pid
+
+
+def test_a_bad_grace_is_refused(tasks: ringbridge.RemoteModule) -> None:
+    task = tasks.pause.submit(0.0)
+    with pytest.raises(ValueError, match="grace must be seconds"):
+        task.cancel(grace=-1)
+    assert task.result(LONG_S) is None
+
+
+@pytest.mark.seconds(120)
+def test_a_thousand_cancels_at_random_moments_disturb_no_other_call(
+    tasks: ringbridge.RemoteModule,
+) -> None:
+    """Each call returns a number of its own, so that another's result would be noticed."""
+    dice = random.Random(rounds.seed())
+    pid = tasks.pid()
+    ended = {"result": 0, "cancelled": 0}
+    functions = [
+        lambda n: tasks.count_up.submit(dice.randrange(20_000), n),
+        lambda n: tasks.pause.submit(dice.random() / 500, n),
+        lambda n: tasks.number.submit(n),
+    ]
+    for each in range(1000):
+        task, other = dice.choice(functions)(each), tasks.number.submit(-each)
+        end = time.perf_counter() + dice.random() / 500
+        while time.perf_counter() < end:
+            pass
+        if each % 4 == 0:  # a slow machine cancels them all before they begin
+            tasks.number(0)
+        call = task._call
+        if call is not None and dice.random() < 0.5:
+            call.cancel(True)  # interrupted at once, as at the end of a grace
+        task.cancel(grace=None)  # and nobody is killed, however slow this machine is
+        try:
+            assert task.result(LONG_S) == each
+            ended["result"] += 1
+        except ringbridge.Cancelled:
+            ended["cancelled"] += 1
+        assert other.result(LONG_S) == -each
+        assert tasks.number(each) == each
+    assert ended["cancelled"] > 50 and ended["result"] > 50, ended
+    assert tasks.pid() == pid
+
+
+def test_two_threads_may_cancel_a_task_that_ends_meanwhile(
+    tasks: ringbridge.RemoteModule,
+) -> None:
+    """A cancel beside the task's end raised RuntimeError, from Future's own states."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for each in range(500):
+            task = tasks.number.submit(each)
+            cancels = [pool.submit(task.cancel) for _ in range(2)]
+            for cancel in cancels:
+                assert cancel.result(LONG_S) in (True, False)
+            with contextlib.suppress(ringbridge.Cancelled):
+                assert task.result(LONG_S) == each
+            assert task.done()
+
+
+# ---------------------------------------------------------------------------------------- deadlines
+
+
+def test_a_task_that_is_late_ends_with_call_timeout_and_is_interrupted(
+    tasks: ringbridge.RemoteModule, fifo: Path
+) -> None:
+    pid = tasks.pid()
+    task = tasks.sleep_long.options(timeout=0.1).submit(str(fifo))
+    open(fifo).close()
+    with pytest.raises(ringbridge.CallTimeout, match=r"within its timeout of 0\.1 s"):
+        task.result(LONG_S)
+    assert isinstance(task.exception(), TimeoutError)
+    assert tasks.pid() == pid  # it was interrupted: this ends
+
+
+def test_a_deadline_that_is_not_reached_changes_nothing(tasks: ringbridge.RemoteModule) -> None:
+    assert tasks.number.options(timeout=LONG_S).submit(1).result() == 1
+
+
+def test_tasks_that_are_late_before_they_were_sent_leave_nothing(
+    make_worker: MakeWorker, gate: Gate
+) -> None:
+    """Such a call is never answered: it stayed in the inbox for ever."""
+    module = make_worker(limits={"ring_bytes": 64 << 10}).load("rbr_testing.duties")
+    first = module.pass_on.submit(gate.started, gate.release)
+    gate.entered()
+    late = [module.number.options(timeout=0.05).submit("x" * 2000) for _ in range(100)]
+    for task in late:
+        with pytest.raises(ringbridge.CallTimeout):
+            task.result(LONG_S)
+    gate.open()
+    first.result(LONG_S)
+    assert module.number(1) == 1
+    eventually(lambda: not first._reader.inbox.calls)
