@@ -101,19 +101,31 @@ def test_a_second_cancel_with_a_shorter_grace_is_heard(
         task.result(timeout=LONG_S)
 
 
-def test_numba_code_without_the_gil_is_interrupted(tasks: ringbridge.RemoteModule) -> None:
+def test_numba_code_without_the_gil_is_interrupted(
+    tasks: ringbridge.RemoteModule, fifo: Path
+) -> None:
     pytest.importorskip("numba")
-    fifo = f"/tmp/{os.getpid()}.numba"
-    os.mkfifo(fifo)
-    try:
-        task = tasks.spin_numba.submit(fifo)
-        open(fifo).close()
-    finally:
-        os.unlink(fifo)
+    pid = tasks.pid()
+    task = tasks.spin_numba.submit(str(fifo), 10_000_000)
+    open(fifo).close()
     assert task.cancel(grace=None)
     with pytest.raises(ringbridge.Cancelled):
         task.result(timeout=LONG_S)
-    assert tasks.number(1) == 1
+    assert tasks.pid() == pid
+
+
+def test_numba_code_that_does_not_come_back_is_killed_and_the_worker_replaced(
+    make_worker: MakeWorker, fifo: Path
+) -> None:
+    pytest.importorskip("numba")
+    module = make_worker().load("rbr_testing.duties")
+    pid = module.pid()
+    task = module.spin_numba.submit(str(fifo), 10**15)
+    open(fifo).close()
+    assert task.cancel(grace=0.4)
+    with pytest.raises((ringbridge.Cancelled, ringbridge.WorkerDied)):
+        task.result(timeout=LONG_S)
+    assert module.pid() != pid
 
 
 def test_native_code_that_ignores_signals_is_killed_and_the_worker_replaced(

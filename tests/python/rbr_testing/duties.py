@@ -98,7 +98,8 @@ def sleep_deaf(started: str) -> None:
     libc.pthread_mutex_lock(mutex)  # of the same thread: for ever, whatever the signals say
 
 
-def spin_numba(started: str) -> int:
+def spin_numba(started: str, turns: int) -> int:
+    """Is back in Python after so many turns of a compiled loop that has let go of the GIL."""
     import numba
 
     @numba.njit(nogil=True)  # type: ignore[untyped-decorator]
@@ -112,7 +113,7 @@ def spin_numba(started: str) -> int:
     open(started, "w").close()
     total = 0
     while True:
-        total += spin(10_000_000)
+        total += spin(turns)
 
 
 # ---------------------------------------------------------------------------------------- streams
