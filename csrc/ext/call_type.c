@@ -184,8 +184,7 @@ call_end(CallObject *self)
     rbr_pending_end(&self->pending);
     if (self->inbox != NULL)
         inbox_remove(self->inbox, self->id);
-    if (self->channel->channel ==
-        held) { /* which has a reference of its own: ours is not the last */
+    if (self->channel->channel == held) { /* it has a reference of its own: ours is not the last */
         rbr_channel_release(held);
         return;
     }
@@ -217,18 +216,8 @@ wait_for_event(CallObject *self, uint64_t deadline_ns)
 {
     rbr_message *message = NULL;
     PyObject *event;
-    rbr_status status = rbr_pending_wait(&self->pending, &message, GIL_SPIN_NS, 0);
-    uint64_t spin_ns = RBR_FOREVER;
-    int more = 1;
+    const rbr_status status = channel_next(&self->pending, deadline_ns, &message);
 
-    while (status != RBR_OK && more == 1 && (more = channel_slice_over(status, deadline_ns)) == 1) {
-        const uint64_t until = channel_slice_end(deadline_ns);
-
-        Py_BEGIN_ALLOW_THREADS
-        status = rbr_pending_wait(&self->pending, &message, spin_ns, until);
-        Py_END_ALLOW_THREADS
-        spin_ns = 0;
-    }
     if (status != RBR_OK) {
         const char *title = PyUnicode_AsUTF8AndSize(self->title, NULL);
 

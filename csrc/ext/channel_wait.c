@@ -103,28 +103,34 @@ channel_post(ChannelObject *self, value_encoder *encoder, uint32_t size, uint64_
     return -1;
 }
 
+rbr_status
+channel_next(rbr_pending *pending, uint64_t deadline_ns, rbr_message **message)
+{
+    rbr_status status = rbr_pending_wait(pending, message, GIL_SPIN_NS, 0);
+    uint64_t spin_ns = RBR_FOREVER; /* once: a long call is not spun for at each look */
+    int more = 1;
+
+    while (status != RBR_OK && (more = channel_slice_over(status, deadline_ns)) == 1) {
+        const uint64_t until = channel_slice_end(deadline_ns);
+
+        Py_BEGIN_ALLOW_THREADS
+        status = rbr_pending_wait(pending, message, spin_ns, until);
+        Py_END_ALLOW_THREADS
+        spin_ns = 0;
+    }
+    return more < 0 ? RBR_INTERRUPTED : status;
+}
+
 rbr_message *
 channel_wait(ChannelObject *self, rbr_pending *pending, uint64_t id, uint64_t deadline_ns,
              const char *doing)
 {
     rbr_message *message = NULL;
-    rbr_status status = rbr_pending_wait(pending, &message, GIL_SPIN_NS, 0);
-    uint64_t spin_ns = RBR_FOREVER; /* once: a long call is not spun for at each look */
-    int more = 1;
+    const rbr_status status = channel_next(pending, deadline_ns, &message);
 
     if (status == RBR_OK)
         return message;
-    while (more == 1 && (more = channel_slice_over(status, deadline_ns)) == 1) {
-        const uint64_t until = channel_slice_end(deadline_ns);
-
-        Py_BEGIN_ALLOW_THREADS
-        status = rbr_pending_wait(pending, &message, spin_ns, until);
-        Py_END_ALLOW_THREADS
-        spin_ns = 0;
-    }
-    if (more == 0 && status == RBR_OK)
-        return message;
-    if (more < 0 || status == RBR_TIMED_OUT) /* nobody waits for it any more */
+    if (status == RBR_INTERRUPTED || status == RBR_TIMED_OUT) /* nobody waits for it any more */
         rbr_channel_cancel(self->channel, id, true);
     return channel_raise(self, status, NULL, doing);
 }

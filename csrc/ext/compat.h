@@ -31,6 +31,23 @@ Py_NewRef(PyObject *object)
 }
 #endif
 
+#if RBR_API_HEX < 0x030C0000
+/* Takes the current exception, normalised and with its traceback. */
+static inline PyObject *
+PyErr_GetRaisedException(void)
+{
+    PyObject *type, *value, *traceback;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (value != NULL && traceback != NULL)
+        PyException_SetTraceback(value, traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return value;
+}
+#endif
+
 /* Filling a list or tuple that nobody else has seen; takes the reference. And an item, borrowed, of
  * an exact list whose size was just looked at. */
 #ifdef Py_LIMITED_API

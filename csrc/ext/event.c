@@ -81,26 +81,11 @@ event_decode_arguments(value_decoder *decoder, rbr_table body, uint32_t args_fie
     return both;
 }
 
-/* The current exception as an object. */
-static PyObject *
-take_exception(void)
-{
-    PyObject *type, *value, *traceback;
-
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    if (value != NULL && traceback != NULL)
-        PyException_SetTraceback(value, traceback);
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
-    return value != NULL ? value : Py_NewRef(Py_None);
-}
-
 static PyObject *
 remote_exception(ChannelObject *channel, const rbr_message *message, rbr_table body)
 {
     channel_raise_remote(channel, message, body);
-    return take_exception();
+    return PyErr_GetRaisedException();
 }
 
 static PyObject *
@@ -226,7 +211,7 @@ event_of_exception(enum event_kind kind)
 {
     if (!PyErr_ExceptionMatches(PyExc_Exception))
         return NULL;
-    return Py_BuildValue("iN", (int)kind, take_exception());
+    return Py_BuildValue("iN", (int)kind, PyErr_GetRaisedException());
 }
 
 PyObject *
@@ -334,7 +319,7 @@ on_callback(const event_hand *self, PyObject *payload)
         return -1;
     if (self->callbacks_on == Py_None)
         return run_callback(self->channel, self->call, request, callable, args, kwargs);
-    run = foreign_function(self->channel->state, FOREIGN_TASK, "run_callback");
+    run = foreign_function(self->channel->state, FOREIGN_CORE, "run_callback");
     if (run == NULL)
         return -1;
     submitted = PyObject_CallMethod(self->callbacks_on, "submit", "OOKKOOO", run,

@@ -54,6 +54,7 @@ enum foreign_module {
     FOREIGN_TASK,
     FOREIGN_OBJECTS,
     FOREIGN_CALLBACKS,
+    FOREIGN_CORE, /* this very extension, as Python knows it */
     FOREIGN_COUNT
 };
 
@@ -75,7 +76,7 @@ typedef struct core_state {
     bool numpy_missing;     /* looked for, not installed */
     /* value_encode.c, value_decode.c: what datetime and its like need, made on first use */
     PyObject *cold_types[16];
-    /* value_foreign.c: ringbridge.tables and ringbridge.pickles, when they were first needed */
+    /* value_foreign.c: Python modules of ours, when they were first needed */
     PyObject *foreign[FOREIGN_COUNT];
 } core_state;
 
@@ -137,9 +138,11 @@ int channel_send(ChannelObject *self, value_encoder *encoder, uint32_t size, uin
  * process waits until the deadline; 0: raises Busy. */
 int channel_post(ChannelObject *self, value_encoder *encoder, uint32_t size, uint64_t id,
                  uint64_t deadline_ns, const char *doing);
-/* Waits for the answer to a call of ours: spins a moment with the GIL, then lets go of it and runs
- * signal handlers. NULL with an exception; on a timeout or an exception of a handler the peer is
- * asked to cancel the call. */
+/* The next message for a pending call: spins a moment with the GIL, then lets go of it and runs signal
+ * handlers. RBR_INTERRUPTED: one of them has raised, and its exception is set. */
+rbr_status channel_next(rbr_pending *pending, uint64_t deadline_ns, rbr_message **message);
+/* Waits so for the answer to a call of ours. NULL with an exception; on a timeout or an exception of
+ * a handler the peer is asked to cancel the call. */
 rbr_message *channel_wait(ChannelObject *self, rbr_pending *pending, uint64_t id,
                           uint64_t deadline_ns, const char *doing);
 /* Raises what an Error body says; always NULL. */

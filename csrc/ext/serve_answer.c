@@ -94,30 +94,11 @@ try_send_error(ChannelObject *channel, uint64_t id, const stream *end, PyObject 
     return result;
 }
 
-/* Takes the current exception, normalised and with its traceback. */
-static PyObject *
-fetch_exception(void)
-{
-#if RBR_API_HEX >= 0x030C0000
-    return PyErr_GetRaisedException();
-#else
-    PyObject *type, *value, *traceback;
-
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    if (value != NULL && traceback != NULL)
-        PyException_SetTraceback(value, traceback);
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
-    return value;
-#endif
-}
-
 /* Answers with the current exception. 0: sent; -1: the channel is of no more use. */
 static int
 send_error(ChannelObject *channel, uint64_t id, const stream *end)
 {
-    PyObject *exception = fetch_exception();
+    PyObject *exception = PyErr_GetRaisedException();
     PyObject *described = PyObject_CallFunctionObjArgs(channel->state->error_to_wire, exception,
                                                        NULL);
     int result = -1;

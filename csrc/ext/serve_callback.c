@@ -105,18 +105,8 @@ static rbr_message *
 next_message(server *self, rbr_pending *pending)
 {
     rbr_message *message = NULL;
-    rbr_status status = rbr_pending_wait(pending, &message, GIL_SPIN_NS, 0);
-    uint64_t spin_ns = RBR_FOREVER;
-    int more = 1;
+    const rbr_status status = channel_next(pending, RBR_FOREVER, &message);
 
-    while (status != RBR_OK && more == 1 && (more = channel_slice_over(status, RBR_FOREVER)) == 1) {
-        const uint64_t until = channel_slice_end(RBR_FOREVER);
-
-        Py_BEGIN_ALLOW_THREADS
-        status = rbr_pending_wait(pending, &message, spin_ns, until);
-        Py_END_ALLOW_THREADS
-        spin_ns = 0;
-    }
     if (status != RBR_OK)
         return channel_raise(self->channel, status, NULL, "a callback");
     return message;
