@@ -19,7 +19,8 @@ class Callback:
 
     May be used from any thread of the worker, until the call that it came with has ended; after
     that it raises RingbridgeError. While it waits on the main thread, the worker runs the calls
-    that the host makes from within the function, and no others."""
+    that the host makes from within the function, and no others.
+    """
 
     __slots__ = ("__weakref__", "_call", "_index", "_name")
 

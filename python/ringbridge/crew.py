@@ -31,7 +31,8 @@ _SOURCES_MAX = 256
 
 class BrokenPool(RingbridgeError, BrokenExecutor):
     """A pool has given up: its initializer failed, or its workers do not start. The cause is what
-    went wrong."""
+    went wrong.
+    """
 
 
 class Crew:

@@ -2,7 +2,8 @@
 """Calls of a worker that nobody waits for any more, until they have ended or their grace is over.
 
 Only the newest is kept: a worker runs one call after another, so when that one has begun those
-before it have ended. One timer serves, however many calls time out meanwhile."""
+before it have ended. One timer serves, however many calls time out meanwhile.
+"""
 
 from __future__ import annotations
 

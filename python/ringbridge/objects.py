@@ -27,7 +27,8 @@ class RemoteObject(_core.Handle):
     be called. Plain attributes come by value, each time they are asked for; setting one sets it
     over there. Passed to a function of the same worker, it is the object itself. The object goes
     when the last RemoteObject for it is collected, or with its process. What operators, len() and
-    `with` ask of a type is not asked over there; == says whether it is this very RemoteObject."""
+    `with` ask of a type is not asked over there; == says whether it is this very RemoteObject.
+    """
 
     __slots__ = ()
 

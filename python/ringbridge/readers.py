@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 import threading
 import time
 import weakref
@@ -26,6 +25,7 @@ from typing import Any, Protocol
 from ringbridge import timers
 from ringbridge._core import Call, Channel, Inbox
 from ringbridge.errors import RingbridgeError, WorkerDied
+from ringbridge.event_loop import running_loop
 
 # enum event_kind of csrc/ext/call.h
 RESULT, ERROR, PROGRESS, LOG, ITEM, END, CALLBACK, NOTHING, NEWER = range(9)
@@ -56,25 +56,6 @@ class Reader(Protocol):
 
     def drive(self, done: Callable[[], bool], timeout: float | None) -> bool:
         """Reads on this thread until `done`, where nobody else would. False: it timed out."""
-
-
-def running_loop() -> Any:
-    """The asyncio loop that runs on this thread; None: none does."""
-    return _running_loop()
-
-
-def _find_running_loop() -> Any:
-    """The first running_loop()s, until asyncio is there: then it is asked without detours."""
-    if "asyncio" not in sys.modules:
-        return None
-    import asyncio
-
-    global _running_loop
-    _running_loop = asyncio._get_running_loop
-    return _running_loop()
-
-
-_running_loop: Callable[[], Any] = _find_running_loop
 
 
 def reader_for(channel: Channel, loop: Any) -> Reader:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ringbridge import _core, readers
 from ringbridge.answering import CallbackLine
 from ringbridge.errors import CallTimeout, Cancelled, RingbridgeError
+from ringbridge.event_loop import running_loop
 from ringbridge.task import Progress, give_up, progress_of, start
 from ringbridge.timers import GRACE_S
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 #: Items that may be under way.
 CREDIT = 8
+_NONE = object()  # no item; None is one
 
 
 class Stream(Iterator[Any], AsyncIterator[Any]):
@@ -32,7 +34,8 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
 
     Iterate over it once, with `for` or with `async for` (in a loop: made on the loop's thread). An
     exception arrives in its place. close() (or the end of a `with`, or dropping the stream) closes
-    the generator over there, so that its `finally` runs. options(timeout=) is for each item."""
+    the generator over there, so that its `finally` runs. options(timeout=) is for each item.
+    """
 
     def __init__(
         self, function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -41,7 +44,7 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
         self._timeout: float | None = function._timeout
         self._callbacks = CallbackLine(function._callbacks_on)
         self._own_executor = function._callbacks_on is not None
-        self._loop = loop = readers.running_loop()
+        self._loop = loop = running_loop()
         self._feed: _Feed | None = None
         self._progress: Progress | None = None
         self._over = False
@@ -91,25 +94,32 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
             except RingbridgeError:
                 self._end()
                 raise
-            if kind == readers.NEWER:
-                kind, payload = self._call.newest()
-            elif kind == readers.ITEM:
-                self._call.credit(1, 0)
-            if kind == readers.ITEM:
-                return payload
-            if kind in (readers.END, readers.ERROR):
-                self._end()
-                if payload is not None:
-                    raise payload
-            else:
-                self._other(kind, payload)
+            item = self._item(kind, payload)
+            if item is not _NONE:
+                return item
         raise StopIteration
+
+    def _item(self, kind: int, payload: Any) -> Any:
+        """The item that an event brings, or _NONE. Raises what the generator has raised."""
+        if kind == readers.NEWER:
+            kind, payload = self._call.newest()
+        elif kind == readers.ITEM:
+            self._call.credit(1, 0)
+        if kind == readers.ITEM:
+            return payload
+        if kind in (readers.END, readers.ERROR):
+            self._end()
+            if payload is not None:
+                raise payload
+        else:
+            self._other(kind, payload)
+        return _NONE
 
     def _other(self, kind: int, payload: Any) -> None:
         if kind == readers.PROGRESS:
             self._progress = progress_of(payload)
-        elif kind == readers.CALLBACK and self._own_executor:
-            self._callbacks.run(self._call, None, payload)
+        elif kind == readers.CALLBACK and (self._own_executor or self._feed is not None):
+            self._callbacks.run(self._call, self._loop, payload)
         elif kind == readers.CALLBACK:
             _core.run_callback(self._call.channel, self._call.id, *payload)
         elif kind == readers.LOG:
@@ -132,19 +142,9 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
             event = await self._fed(feed, self._timeout)
             if event is None:
                 break
-            kind, payload = event
-            if kind == readers.NEWER:
-                kind, payload = self._call.newest()
-            elif kind == readers.ITEM:
-                self._call.credit(1, 0)
-            if kind == readers.ITEM:
-                return payload
-            if kind in (readers.END, readers.ERROR):
-                self._end()
-                if payload is not None:
-                    raise payload
-            else:
-                self._other_on_loop(kind, payload)
+            item = self._item(*event)
+            if item is not _NONE:
+                return item
         raise StopAsyncIteration
 
     async def _fed(self, feed: _Feed, timeout: float | None) -> tuple[int, Any] | None:
@@ -165,12 +165,6 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
                     f"{self._title} made no item within its timeout of {timeout:g} s"
                 ) from None
         return feed.events.popleft()
-
-    def _other_on_loop(self, kind: int, payload: Any) -> None:
-        if kind == readers.CALLBACK:
-            self._callbacks.run(self._call, self._loop, payload)
-        else:
-            self._other(kind, payload)
 
     # -------------------------------------------------------------------------------------- ending
 
@@ -208,10 +202,7 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
                 except RingbridgeError:
                     self._end()
                     raise
-                if kind in (readers.END, readers.ERROR):
-                    self._closed_with(payload)
-                elif kind != readers.ITEM:
-                    self._other(kind, payload)
+                self._amid_close(kind, payload)
 
     async def aclose(self) -> None:
         """close(), for a stream that was made on an event loop's thread."""
@@ -224,16 +215,16 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
             event = await self._fed(feed, None)
             if event is None:
                 break
-            kind, payload = event
-            if kind in (readers.END, readers.ERROR):
-                self._closed_with(payload)
-            elif kind != readers.ITEM:
-                self._other_on_loop(kind, payload)
+            self._amid_close(*event)
 
-    def _closed_with(self, error: BaseException | None) -> None:
-        self._end()
-        if error is not None and not isinstance(error, Cancelled):
-            raise error
+    def _amid_close(self, kind: int, payload: Any) -> None:
+        """What still comes: items that nobody wants, and the end, which is an error or none."""
+        if kind in (readers.END, readers.ERROR):
+            self._end()
+            if payload is not None and not isinstance(payload, Cancelled):
+                raise payload
+        else:
+            self._other(kind, payload)
 
     def __enter__(self) -> Stream:
         return self

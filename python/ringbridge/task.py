@@ -2,7 +2,8 @@
 """Task: a call that nobody has to wait for.
 
 A concurrent.futures.Future, awaitable in any asyncio loop, whose cancel() reaches the code that
-runs. Made by `remote_function.submit(...)`. How its events get here stands in readers."""
+runs. Made by `remote_function.submit(...)`. How its events get here stands in readers.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +14,9 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ringbridge import _core, readers, timers
-from ringbridge._core import run_callback  # noqa: F401 - asked for by the extension
 from ringbridge.answering import CallbackLine, parent_on
 from ringbridge.errors import CallTimeout, Cancelled, RingbridgeError, WorkerDied
+from ringbridge.event_loop import running_loop
 from ringbridge.timers import GRACE_S
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class Task(Future[Any]):
     Everything a concurrent.futures.Future has; `await task` gives the result in an asyncio loop. It
     is "running" from the moment when the worker begins it. Callbacks (add_done_callback,
     on_progress) run on the thread that reads for the task: the event loop's where it was submitted
-    on one, else a background thread."""
+    on one, else a background thread.
+    """
 
     # What most tasks never set stays with the class: many thousands are made in a second.
     _call: _core.Call | None = None
@@ -116,7 +118,7 @@ class Task(Future[Any]):
 
     def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         function = self._function
-        self._loop = loop = readers.running_loop()
+        self._loop = loop = running_loop()
         if function._timeout is not None:
             self._due = time.monotonic() + function._timeout
         self._reader, self._call = start(function, args, kwargs, loop, self)
@@ -183,7 +185,7 @@ class Task(Future[Any]):
         awaiting, self._awaiting = self._awaiting, ()
         if deadline is None and not awaiting:
             return
-        here = self._loop is None or readers.running_loop() is self._loop
+        here = self._loop is None or running_loop() is self._loop
         if deadline is not None:
             if here:
                 deadline.cancel()
@@ -302,7 +304,7 @@ class Task(Future[Any]):
 
     def __await__(self) -> Generator[Any, None, Any]:
         if not self.done():
-            loop = readers.running_loop()
+            loop = running_loop()
             if loop is None:
                 raise RuntimeError(
                     "a task is awaited in an asyncio loop; in another one, wait for its result() "

@@ -25,7 +25,6 @@ import contextlib
 import functools
 import os
 import signal
-import sys
 import threading
 import time
 import weakref
@@ -35,6 +34,7 @@ from ringbridge import plan
 from ringbridge.attempts import Attempt, Attempts
 from ringbridge.crashes import Crashes
 from ringbridge.errors import Busy, CallTimeout, RingbridgeError
+from ringbridge.event_loop import running_loop
 from ringbridge.given_up import GivenUp
 from ringbridge.loads import Loads, module_of
 
@@ -136,7 +136,7 @@ class Process:
         """The target's module could not be loaded by the new process: says why, once; from then on
         each use tries again."""
         module = module_of(target)
-        if _in_event_loop():
+        if running_loop() is not None:
             raise self._loads.failed.get(module) or Busy(
                 f"worker {self.plan.name!r} must load {module!r} again, and an event loop's thread "
                 "must not wait for that: call load() in another thread"
@@ -270,7 +270,7 @@ class Process:
         name = self.plan.name
         if self._crashes.given_up:
             raise self._crashes.error(name)
-        loop = _in_event_loop()
+        loop = running_loop() is not None
         begun = self._begin(child, here=not loop)
         mine = begun.is_mine  # a finaliser, amid the start
         if (loop or mine) and not begun.done.is_set():
@@ -379,10 +379,3 @@ class Process:
         import logging
 
         logging.getLogger(f"ringbridge.worker.{self.plan.name}").warning(text, *values)
-
-
-def _in_event_loop() -> bool:
-    """Whether this thread runs an asyncio loop now."""
-    asyncio = sys.modules.get("asyncio")
-    running = getattr(asyncio, "_get_running_loop", None)  # None while it is being imported
-    return running is not None and running() is not None

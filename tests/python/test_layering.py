@@ -161,7 +161,7 @@ def test_operating_systems_are_told_apart_only_in_os_files() -> None:
 #: From the bottom to the top: a module imports from its own line and those above it.
 PYTHON_LAYERS = (
     {"_core", "errors", "interrupts", "values", "signatures", "frames", "tables", "pickles"},
-    {"sources", "shares", "timers"},
+    {"sources", "shares", "timers", "event_loop"},
     {"environment", "discovery", "plan", "activation", "diagnosis", "running", "builds"},
     {"crashes", "attempts", "given_up"},
     {"launch", "output", "channel"},
@@ -179,7 +179,7 @@ PYTHON_LAYERS = (
 HOST_SIDE = {
     *("launch", "output", "worker", "worker_process", "loads", "remote", "task", "stream", "pool"),
     "bars",
-    *("timers", "readers", "answering", "objects", "attempts", "crashes"),
+    *("timers", "event_loop", "readers", "answering", "objects", "attempts", "crashes"),
     *("environment", "discovery", "activation"),
     *("sources", "shares", "seats", "crew"),
 }
