@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 from rbr_testing import conda as conda_environments
+from rbr_testing.eventually import Gate
 from rbr_testing.looked_at import SETTINGS, WAITS
 from rbr_testing.raw_peer import RawWorker
 
@@ -113,6 +114,21 @@ def echo(basics: ringbridge.RemoteModule) -> Callable[[Any], Any]:
 @pytest.fixture(scope="session")
 def worker_module(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
     return worker.load("rbr_testing.values")
+
+
+@pytest.fixture
+def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
+    """rbr_testing.duties, where nothing has been seen yet."""
+    module = worker.load("rbr_testing.duties")
+    module.take_seen()
+    module.take_gone()
+    return module
+
+
+@pytest.fixture(scope="session")
+def teller(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
+    """rbr_testing.tasks, which tells how far it is."""
+    return worker.load("rbr_testing.tasks")
 
 
 @pytest.fixture(scope="session")
@@ -211,6 +227,11 @@ def fifo(tmp_path: Path) -> Path:
     path = tmp_path / "started"
     os.mkfifo(path)
     return path
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    return Gate(tmp_path)
 
 
 @pytest.fixture

@@ -5,37 +5,19 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rbr_testing.eventually import LONG_S
+from rbr_testing.loops import awaited, entered, run
 
 import ringbridge
 
-MakeWorker = Callable[..., ringbridge.Worker]
-LONG_S = 30.0
-CREDIT = 8
 since_3_11 = pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio of Python 3.11")
-
-
-@pytest.fixture
-def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
-    module = worker.load("rbr_testing.duties")
-    module.take_seen()
-    return module
-
-
-def run(main: Any, **options: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(main, LONG_S), **options)
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 # ----------------------------------------------------------------------------------------- awaiting
@@ -74,17 +56,13 @@ def test_exceptions_come_out_of_await(
             await basics.fail.submit("KeyError", "key")
         assert "in fail" in str(caught.value.__cause__)
         results = await asyncio.gather(
-            _awaited(basics.fail.submit("ValueError", "x")),
-            _awaited(tasks.number.submit(1)),
+            awaited(basics.fail.submit("ValueError", "x")),
+            awaited(tasks.number.submit(1)),
             return_exceptions=True,
         )
         assert isinstance(results[0], ValueError) and results[1] == 1
 
     run(main())
-
-
-async def _awaited(task: Any) -> Any:
-    return await task
 
 
 def test_a_task_from_outside_is_awaited_in_a_loop_and_the_other_way_round(
@@ -128,9 +106,9 @@ def test_cancelling_the_asyncio_task_cancels_the_call(
 
     async def main() -> None:
         remote = tasks.sleep_long.submit(str(fifo))
-        waiting = asyncio.ensure_future(_awaited(remote))
+        waiting = asyncio.ensure_future(awaited(remote))
         await asyncio.sleep(0)
-        await asyncio.get_running_loop().run_in_executor(None, lambda: open(fifo).close())
+        await entered(fifo)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -146,7 +124,7 @@ def test_cancelling_the_asyncio_task_cancels_the_call(
 def test_wait_for_cancels_the_call_that_is_late(tasks: ringbridge.RemoteModule, fifo: Path) -> None:
     async def main() -> None:
         remote = tasks.sleep_long.submit(str(fifo))
-        await asyncio.get_running_loop().run_in_executor(None, lambda: open(fifo).close())
+        await entered(fifo)
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(remote, 0.05)
         with pytest.raises(ringbridge.Cancelled):
@@ -162,10 +140,10 @@ def test_task_groups_and_timeout_cancel_their_calls(
 ) -> None:
     async def main() -> None:
         async with asyncio.TaskGroup() as group:
-            all_of = [group.create_task(_awaited(tasks.number.submit(n))) for n in range(50)]
+            all_of = [group.create_task(awaited(tasks.number.submit(n))) for n in range(50)]
         assert [each.result() for each in all_of] == list(range(50))
         remote = tasks.sleep_long.submit(str(fifo))
-        await asyncio.get_running_loop().run_in_executor(None, lambda: open(fifo).close())
+        await entered(fifo)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await remote
@@ -174,7 +152,7 @@ def test_task_groups_and_timeout_cancel_their_calls(
         slow = tasks.pause.submit(3600)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(_awaited(slow))
+                group.create_task(awaited(slow))
                 group.create_task(_failing())
         except BaseExceptionGroup as error:  # noqa: F821 - of 3.11
             assert isinstance(error.exceptions[0], KeyError)
@@ -194,7 +172,7 @@ def test_shield_keeps_the_call(tasks: ringbridge.RemoteModule) -> None:
     async def main() -> Any:
         remote = tasks.pause.submit(0.1, "kept")
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.shield(_awaited(remote)), 0.01)
+            await asyncio.wait_for(asyncio.shield(awaited(remote)), 0.01)
         return await remote
 
     assert run(main()) == "kept"
@@ -224,7 +202,7 @@ def test_result_on_the_loops_thread_waits_no_longer_than_asked(
 ) -> None:
     async def main() -> None:
         remote = tasks.sleep_long.submit(str(fifo))
-        await asyncio.get_running_loop().run_in_executor(None, lambda: open(fifo).close())
+        await entered(fifo)
         begun = time.monotonic()
         with pytest.raises((TimeoutError, concurrent.futures.TimeoutError)):
             remote.result(timeout=0.5)

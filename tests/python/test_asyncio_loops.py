@@ -18,30 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rbr_testing.eventually import Gate, eventually
+from rbr_testing.basics import open_fds
+from rbr_testing.eventually import LONG_S, Gate, until
+from rbr_testing.loops import awaited, entered, run
 
 import ringbridge
 
 HERE = Path(__file__).resolve().parent
 MakeWorker = Callable[..., ringbridge.Worker]
-LONG_S = 30.0
 CREDIT = 8
-since_3_11 = pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio of Python 3.11")
-
-
-@pytest.fixture
-def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
-    module = worker.load("rbr_testing.duties")
-    module.take_seen()
-    return module
-
-
-def run(main: Any, **options: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(main, LONG_S), **options)
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 # -------------------------------------------------------------------------------- loops come and go
@@ -55,16 +40,16 @@ def test_asyncio_run_again_and_again_leaves_no_descriptors(
 
     run(main())
     gc.collect()
-    before = descriptors()
+    before = open_fds()
     for _ in range(20):
         assert run(main()) == 7
     gc.collect()
-    assert descriptors() <= before + 3  # an epoll and its eventfds, of the last loop
+    assert open_fds() <= before + 3  # an epoll and its eventfds, of the last loop
 
 
 def test_a_loop_that_outlives_its_workers_keeps_nothing_of_them() -> None:
     async def main() -> None:
-        before, channels = descriptors(), []
+        before, channels = open_fds(), []
         for _ in range(3):
             with ringbridge.Worker(sys.executable, name="own", paths=[HERE]) as worker:
                 module = worker.load("rbr_testing.duties")
@@ -74,7 +59,7 @@ def test_a_loop_that_outlives_its_workers_keeps_nothing_of_them() -> None:
         await asyncio.sleep(0)  # the loop lets go of the descriptors in a turn of its own
         gc.collect()
         assert [channel() for channel in channels] == [None] * 3
-        assert descriptors() <= before
+        assert open_fds() <= before
 
     run(main())
 
@@ -126,10 +111,6 @@ def test_debug_mode_finds_nothing(
     assert not [text for text in wrong if "slow" in text or "never" in text or "thread" in text]
 
 
-async def _awaited(task: Any) -> Any:
-    return await task
-
-
 async def _awaited_callback() -> str:
     await asyncio.sleep(0)
     return "later"
@@ -154,12 +135,12 @@ def test_other_loops_work_the_same(tasks: ringbridge.RemoteModule, name: str, fi
     uvloop = pytest.importorskip(name)
 
     async def main() -> None:
-        got = await asyncio.gather(*(_awaited(tasks.number.submit(n)) for n in range(1000)))
+        got = await asyncio.gather(*(awaited(tasks.number.submit(n)) for n in range(1000)))
         assert got == list(range(1000))
         assert [each async for each in tasks.numbers.stream(100)] == list(range(100))
         assert await tasks.call.submit(_awaited_callback) == "later"
         remote = tasks.sleep_long.submit(str(fifo))
-        await asyncio.get_running_loop().run_in_executor(None, lambda: open(fifo).close())
+        await entered(fifo)
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(remote, 0.05)
         with pytest.raises(ringbridge.CallTimeout):
@@ -200,9 +181,9 @@ def test_the_workers_death_fails_all_that_await(make_worker: MakeWorker, fifo: P
     module = worker.load("rbr_testing.duties")
 
     async def main() -> list[Any]:
-        first = asyncio.ensure_future(_awaited(module.sleep_long.submit(str(fifo))))
-        others = [asyncio.ensure_future(_awaited(module.number.submit(n))) for n in range(100)]
-        await asyncio.get_running_loop().run_in_executor(None, lambda: open(fifo).close())
+        first = asyncio.ensure_future(awaited(module.sleep_long.submit(str(fifo))))
+        others = [asyncio.ensure_future(awaited(module.number.submit(n))) for n in range(100)]
+        await entered(fifo)
         assert worker.pid is not None
         os.kill(worker.pid, signal.SIGKILL)
         return await asyncio.gather(first, *others, return_exceptions=True)
@@ -217,8 +198,8 @@ def test_a_closed_worker_fails_all_that_await(make_worker: MakeWorker, fifo: Pat
     module = worker.load("rbr_testing.duties")
 
     async def main() -> Any:
-        waiting = asyncio.ensure_future(_awaited(module.sleep_long.submit(str(fifo))))
-        await asyncio.get_running_loop().run_in_executor(None, lambda: open(fifo).close())
+        waiting = asyncio.ensure_future(awaited(module.sleep_long.submit(str(fifo))))
+        await entered(fifo)
         await asyncio.get_running_loop().run_in_executor(None, worker.close)
         return (await asyncio.gather(waiting, return_exceptions=True))[0]
 
@@ -258,11 +239,11 @@ def test_sys_exit_in_a_callback_leaves_the_loop_usable(tasks: ringbridge.RemoteM
 
 
 def test_a_full_outbox_is_busy_on_a_loop_and_loses_nothing(
-    make_worker: MakeWorker, tmp_path: Path
+    make_worker: MakeWorker, gate: Gate
 ) -> None:
     """What is released and given back passes, however full it is."""
     module = make_worker().load("rbr_testing.duties")
-    gate, text = Gate(tmp_path), "x" * 3000
+    text = "x" * 3000
 
     async def main() -> None:
         in_thread = asyncio.get_running_loop().run_in_executor
@@ -285,7 +266,7 @@ def test_a_full_outbox_is_busy_on_a_loop_and_loses_nothing(
         assert items + [each async for each in stream] == list(range(1, 30))
 
     run(main())
-    eventually(lambda: module.take_gone() == ["dropped"])
+    until(lambda: module.take_gone() == ["dropped"])
 
 
 @pytest.mark.seconds(200)
@@ -308,7 +289,7 @@ def test_a_hundred_thousand_calls_at_once_all_complete_in_order(make_worker: Mak
     assert list(streams[0]) == list(range(100))
     assert submitted[-1].result(LONG_S) == 99_999
     assert first.result(LONG_S) is None
-    eventually(lambda: len(order) == 100_000)
+    until(lambda: len(order) == 100_000)
     assert order == list(range(100_000))
     grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     print(f"{grown_mib:.0f} MiB more")

@@ -6,25 +6,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
+from rbr_testing.eventually import LONG_S
 
 import ringbridge
-
-HERE = Path(__file__).resolve().parent
-MakeWorker = Callable[..., ringbridge.Worker]
-LONG_S = 20.0
-
-
-@pytest.fixture
-def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
-    module = worker.load("rbr_testing.duties")
-    module.take_seen()
-    return module
 
 
 def thread() -> str:

@@ -12,24 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from rbr_testing.eventually import collected, eventually
+from rbr_testing.eventually import LONG_S, collected, until
 
 import ringbridge
 
 HERE = Path(__file__).resolve().parent
 MakeWorker = Callable[..., ringbridge.Worker]
-LONG_S = 20.0
-
-
-@pytest.fixture
-def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
-    module = worker.load("rbr_testing.duties")
-    module.take_seen()
-    return module
-
-
-def thread() -> str:
-    return threading.current_thread().name
 
 
 # ------------------------------------------------------------------------------------------- notify
@@ -42,7 +30,7 @@ def test_ten_thousand_notices_come_in_order(tasks: ringbridge.RemoteModule) -> N
     got.clear()
     task = tasks.notify.submit(got.append, 10_000)
     task.result(LONG_S)
-    eventually(lambda: len(got) == 10_000)
+    until(lambda: len(got) == 10_000)
     assert got == list(range(10_000))
 
 
@@ -95,7 +83,7 @@ def test_a_callback_is_released_when_the_worker_lets_go_of_it(
     del function
     assert said.wait(LONG_S)
     tasks.number.submit(0)  # something for the reader
-    eventually(lambda: collected(reference))
+    until(lambda: collected(reference))
     assert not task.done()
     open(fifo, "w").close()
     task.result(LONG_S)
@@ -112,7 +100,7 @@ def test_no_callback_is_kept_after_its_call(tasks: ringbridge.RemoteModule) -> N
     assert tasks.call.submit(function).result(LONG_S) == 1
     assert list(tasks.call_in_stream.stream(lambda _each, f=function: f(), 2)) == [1, 1]
     del function
-    eventually(lambda: collected(reference))
+    until(lambda: collected(reference))
 
 
 def test_a_call_that_is_given_up_while_its_callback_runs(tasks: ringbridge.RemoteModule) -> None:

@@ -20,36 +20,31 @@ MakeWorker = Callable[..., ringbridge.Worker]
 PERIOD_S = 0.03
 
 
-@pytest.fixture(scope="module")
-def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
-    return worker.load("rbr_testing.tasks")
-
-
 # ---------------------------------------------------------------------------------- which call
 
 
-def test_each_call_has_a_number_of_its_own(tasks: ringbridge.RemoteModule) -> None:
-    numbers = [tasks.id_of_this_call() for _ in range(3)]
+def test_each_call_has_a_number_of_its_own(teller: ringbridge.RemoteModule) -> None:
+    numbers = [teller.id_of_this_call() for _ in range(3)]
     assert len(set(numbers)) == 3 and 0 not in numbers
 
 
 def test_nested_functions_generators_and_threads_have_the_task_of_the_call_that_runs(
-    tasks: ringbridge.RemoteModule,
+    teller: ringbridge.RemoteModule,
 ) -> None:
-    assert len(set(tasks.ids_of_this_call())) == 1
-    assert tasks.id_in_a_coroutine() != 0
+    assert len(set(teller.ids_of_this_call())) == 1
+    assert teller.id_in_a_coroutine() != 0
 
 
-def test_a_forked_child_has_no_call(tasks: ringbridge.RemoteModule) -> None:
-    assert tasks.id_in_a_forked_child() == 0
+def test_a_forked_child_has_no_call(teller: ringbridge.RemoteModule) -> None:
+    assert teller.id_in_a_forked_child() == 0
 
 
 def test_the_task_of_a_call_that_has_ended_does_nothing_but_check_its_arguments(
-    tasks: ringbridge.RemoteModule, worker: ringbridge.Worker
+    teller: ringbridge.RemoteModule, worker: ringbridge.Worker
 ) -> None:
-    tasks.keep()
+    teller.keep()
     before = worker.stats()["frames_received"]
-    sent, cancelled, message = tasks.use_kept()
+    sent, cancelled, message = teller.use_kept()
     assert (sent, cancelled) == (False, False)
     assert "must be a number or None, not str" in message
     assert worker.stats()["frames_received"] == before + 1  # the result
@@ -59,21 +54,21 @@ def test_the_task_of_a_call_that_has_ended_does_nothing_but_check_its_arguments(
 
 
 def test_a_million_values_cost_little_and_few_are_sent(
-    tasks: ringbridge.RemoteModule, worker: ringbridge.Worker
+    teller: ringbridge.RemoteModule, worker: ringbridge.Worker
 ) -> None:
     before = worker.stats()["frames_received"]
     start = time.monotonic()
-    telling, checking = tasks.tell_often(1_000_000)
+    telling, checking = teller.tell_often(1_000_000)
     most = (time.monotonic() - start) / PERIOD_S + 3  # the first, the last, the result
     assert 3 <= worker.stats()["frames_received"] - before <= most
     assert telling < 5 and checking < 5  # 0.1 s and 0.05 s on a quiet machine
 
 
 def test_the_newest_value_is_sent_while_a_c_function_holds_the_gil(
-    tasks: ringbridge.RemoteModule, worker: ringbridge.Worker, fifo: Path
+    teller: ringbridge.RemoteModule, worker: ringbridge.Worker, fifo: Path
 ) -> None:
     before = worker.stats()["frames_received"]
-    thread = threading.Thread(target=tasks.tell_and_hold_the_gil, args=(str(fifo),))
+    thread = threading.Thread(target=teller.tell_and_hold_the_gil, args=(str(fifo),))
     thread.start()
     deadline = time.monotonic() + 20
     while worker.stats()["frames_received"] < before + 2 and time.monotonic() < deadline:
@@ -84,8 +79,8 @@ def test_the_newest_value_is_sent_while_a_c_function_holds_the_gil(
     assert received == before + 2
 
 
-def test_numbers_are_taken_as_numpy_and_tqdm_give_them(tasks: ringbridge.RemoteModule) -> None:
-    tasks.tell_numbers()
+def test_numbers_are_taken_as_numpy_and_tqdm_give_them(teller: ringbridge.RemoteModule) -> None:
+    teller.tell_numbers()
 
 
 WRONG = [
@@ -99,10 +94,10 @@ WRONG = [
 
 @pytest.mark.parametrize(("args", "kwargs", "message"), WRONG)
 def test_a_wrong_argument_is_told_in_a_worker_and_outside(
-    tasks: ringbridge.RemoteModule, args: tuple[Any, ...], kwargs: dict[str, Any], message: str
+    teller: ringbridge.RemoteModule, args: tuple[Any, ...], kwargs: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(TypeError) as over_there:
-        tasks.tell(*args, **kwargs)
+        teller.tell(*args, **kwargs)
     with pytest.raises(TypeError) as here:
         ringbridge.current_task().progress(*args, **kwargs)
     assert message in str(over_there.value) and message in str(here.value)
@@ -140,33 +135,33 @@ def test_a_call_hears_that_the_host_asked_to_cancel_it(
 
 
 def test_a_record_is_one_frame_of_its_call(
-    tasks: ringbridge.RemoteModule, worker: ringbridge.Worker
+    teller: ringbridge.RemoteModule, worker: ringbridge.Worker
 ) -> None:
     for level in ((), (logging.DEBUG,), ("error",), (1000,)):
         before = worker.stats()["frames_received"]
-        tasks.log("a text, and one with a lone surrogate: \udc80".replace("\udc80", "é"), *level)
+        teller.log("a text, and one with a lone surrogate: \udc80".replace("\udc80", "é"), *level)
         assert worker.stats()["frames_received"] == before + 2
 
 
 def test_a_record_is_no_longer_than_a_line_may_be(
-    tasks: ringbridge.RemoteModule, worker: ringbridge.Worker
+    teller: ringbridge.RemoteModule, worker: ringbridge.Worker
 ) -> None:
     before = worker.stats()["bytes_received"]
-    tasks.log("\N{EURO SIGN}" * 100_000)
+    teller.log("\N{EURO SIGN}" * 100_000)
     assert 65_000 < worker.stats()["bytes_received"] - before < 67_000
 
 
-def test_wrong_records_are_told(tasks: ringbridge.RemoteModule) -> None:
-    for log in (tasks.log, ringbridge.current_task().log):
+def test_wrong_records_are_told(teller: ringbridge.RemoteModule) -> None:
+    for log in (teller.log, ringbridge.current_task().log):
         with pytest.raises(TypeError, match="log\\(\\): text must be a str, not int"):
             log(3)
         with pytest.raises(ValueError, match="'loud' is no level; right are 'DEBUG', 'INFO'"):
             log("text", "loud")
 
 
-def test_a_record_of_a_call_that_has_ended_goes_to_logging(tasks: ringbridge.RemoteModule) -> None:
-    tasks.keep()
-    assert tasks.log_over_there("late") == "rbr_testing.tasks log_over_there WARNING late\n"
+def test_a_record_of_a_call_that_has_ended_goes_to_logging(teller: ringbridge.RemoteModule) -> None:
+    teller.keep()
+    assert teller.log_over_there("late") == "rbr_testing.tasks log_over_there WARNING late\n"
 
 
 # ------------------------------------------------------------------------------ without a worker

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import struct
@@ -13,9 +12,10 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from rbr_testing.eventually import LONG_S, until
+from rbr_testing.loops import run
 
 import ringbridge
 
@@ -23,18 +23,11 @@ MakeWorker = Callable[..., ringbridge.Worker]
 Far = ringbridge.RemoteModule
 
 HERE = Path(__file__).resolve().parent
-DEADLINE_S = 30
 
 
 @pytest.fixture(scope="session")
 def far(worker: ringbridge.Worker) -> Far:
     return worker.load("rbr_testing.latest")
-
-
-def until(condition: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {DEADLINE_S} s"
 
 
 def nothing() -> None:
@@ -95,7 +88,7 @@ def test_the_last_item_is_announced_though_the_credit_comes_too_late(
     (tmp_path / "go").touch()
     assert next(stream) == 1
     assert list(stream) == []
-    between.result(timeout=DEADLINE_S)
+    between.result(timeout=LONG_S)
 
 
 def test_a_consumer_faster_than_the_producer_gets_each_item_once(far: Far) -> None:
@@ -252,7 +245,7 @@ def test_other_calls_and_streams_run_meanwhile(far: Far) -> None:
 
 def test_a_call_or_a_task_ignores_it(far: Far) -> None:
     made = far.made.options(latest=True)
-    assert made() == far.made() == made.submit().result(timeout=DEADLINE_S)
+    assert made() == far.made() == made.submit().result(timeout=LONG_S)
 
 
 def test_it_excludes_keep(far: Far) -> None:
@@ -275,7 +268,7 @@ def test_async_for_gets_what_is_newest_at_its_step(far: Far) -> None:
             floor = await far.made.submit() - 1
         return got, stream.dropped
 
-    got, dropped = asyncio.run(asyncio.wait_for(consume(), DEADLINE_S))
+    got, dropped = run(consume())
     assert got == sorted(set(got))
     assert got[-1] == 199_999
     assert dropped == 200_000 - len(got)
@@ -287,7 +280,7 @@ def test_aclose_runs_the_generators_finally(far: Far) -> None:
             assert await stream.__anext__() >= 0
         assert await far.is_over.submit()
 
-    asyncio.run(asyncio.wait_for(consume(), DEADLINE_S))
+    run(consume())
 
 
 HOST = """

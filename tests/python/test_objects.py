@@ -13,19 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from rbr_testing.eventually import collected, eventually
+from rbr_testing.eventually import LONG_S, collected, until
 
 import ringbridge
 
 MakeWorker = Callable[..., ringbridge.Worker]
-LONG_S = 20.0
-
-
-@pytest.fixture
-def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
-    module = worker.load("rbr_testing.duties")
-    module.take_gone()
-    return module
 
 
 # ------------------------------------------------------------------------------------- what they do
@@ -189,7 +181,7 @@ def test_an_object_goes_with_its_last_handle(tasks: ringbridge.RemoteModule) -> 
     assert collected(reference)
     assert tasks.take_gone() == [] and again.name == "dropped"
     del again
-    eventually(lambda: tasks.take_gone() == ["dropped"])
+    until(lambda: tasks.take_gone() == ["dropped"])
 
 
 def test_a_method_keeps_its_object(tasks: ringbridge.RemoteModule) -> None:
@@ -209,7 +201,7 @@ def test_a_result_that_nobody_took_is_released(make_worker: MakeWorker) -> None:
     late = tasks.Model.submit("given up")
     late.cancel()
     del late
-    eventually(lambda: tasks.kept_count() == 0)
+    until(lambda: tasks.kept_count() == 0)
 
 
 @pytest.mark.seconds(120)
@@ -221,7 +213,7 @@ def test_ten_thousand_objects_leave_nothing(make_worker: MakeWorker) -> None:
     models = [task.result(LONG_S) for task in kept]
     assert tasks.name_of(models[-1]) == "4999"
     del kept, models
-    eventually(lambda: tasks.kept_count() == 0)
+    until(lambda: tasks.kept_count() == 0)
     assert len(tasks.take_gone()) == 10_000
 
 
@@ -231,7 +223,7 @@ def test_an_object_of_a_dead_worker_says_that_it_is_gone(make_worker: MakeWorker
     predict = model.predict
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
-    eventually(lambda: not worker.alive)
+    until(lambda: not worker.alive)
     gone = "this Model is gone: it lived in a process of worker mortal that has ended"
     for use in (
         lambda: model.name,

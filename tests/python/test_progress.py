@@ -20,11 +20,6 @@ MakeWorker = Callable[..., ringbridge.Worker]
 HERE = Path(__file__).resolve().parent
 
 
-@pytest.fixture(scope="module")
-def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
-    return worker.load("rbr_testing.tasks")
-
-
 def heard_of(task: Any) -> list[Any]:
     """What a listener hears until the task's end."""
     heard: list[Any] = []
@@ -46,9 +41,9 @@ def heard_one_by_one(task: Any, fifo: Path, count: int) -> list[Any]:
     return heard
 
 
-def test_a_task_hears_what_its_call_tells(tasks: ringbridge.RemoteModule, fifo: Path) -> None:
+def test_a_task_hears_what_its_call_tells(teller: ringbridge.RemoteModule, fifo: Path) -> None:
     told = [(1, 4), (2, 4, "Höhe \N{MOUNTAIN}"), (3,), (None, None, "")]
-    task = tasks.tell_all.submit(told, str(fifo))
+    task = teller.tell_all.submit(told, str(fifo))
     assert heard_one_by_one(task, fifo, len(told)) == [
         (0.25, 1, 4, ""),
         (0.5, 2, 4, "Höhe \N{MOUNTAIN}"),
@@ -58,46 +53,46 @@ def test_a_task_hears_what_its_call_tells(tasks: ringbridge.RemoteModule, fifo: 
     assert task.progress.done == 3
 
 
-def test_the_last_of_many_values_arrives_before_the_result(tasks: ringbridge.RemoteModule) -> None:
-    task = tasks.tell_often.submit(100_000)
+def test_the_last_of_many_values_arrives_before_the_result(teller: ringbridge.RemoteModule) -> None:
+    task = teller.tell_often.submit(100_000)
     heard = heard_of(task)
     assert heard[-1][1:] == (99_999, 100_000, "working")
     assert [done for _, done, *_ in heard] == sorted(done for _, done, *_ in heard)
 
 
-def test_a_call_that_tells_nothing_has_no_progress(tasks: ringbridge.RemoteModule) -> None:
-    task = tasks.id_of_this_call.submit()
+def test_a_call_that_tells_nothing_has_no_progress(teller: ringbridge.RemoteModule) -> None:
+    task = teller.id_of_this_call.submit()
     assert heard_of(task) == [] and task.progress is None
 
 
-def test_a_blocking_call_that_tells_gives_its_result(tasks: ringbridge.RemoteModule) -> None:
-    assert tasks.tell(1, 2) is None
+def test_a_blocking_call_that_tells_gives_its_result(teller: ringbridge.RemoteModule) -> None:
+    assert teller.tell(1, 2) is None
 
 
-def test_a_loop_with_tqdm_is_progress(tasks: ringbridge.RemoteModule) -> None:
+def test_a_loop_with_tqdm_is_progress(teller: ringbridge.RemoteModule) -> None:
     pytest.importorskip("tqdm")
-    task = tasks.loop.submit("tqdm", 5, {"desc": "tiles"})
+    task = teller.loop.submit("tqdm", 5, {"desc": "tiles"})
     assert heard_of(task)[-1] == (1.0, 5, 5, "tiles")
 
 
-def test_a_generator_has_one_task_for_all_its_items(tasks: ringbridge.RemoteModule) -> None:
-    stream = tasks.tell_of_items.stream(200)
+def test_a_generator_has_one_task_for_all_its_items(teller: ringbridge.RemoteModule) -> None:
+    stream = teller.tell_of_items.stream(200)
     numbers = set()
     for number in stream:
         numbers.add(number)
-        assert tasks.id_of_this_call() != number
+        assert teller.id_of_this_call() != number
     assert len(numbers) == 1
     assert (stream.progress.done, stream.progress.total) == (199, 200)
 
 
-def test_a_call_that_waits_for_the_host_goes_on_telling(tasks: ringbridge.RemoteModule) -> None:
+def test_a_call_that_waits_for_the_host_goes_on_telling(teller: ringbridge.RemoteModule) -> None:
     heard = threading.Event()
 
     def call_back() -> None:
-        tasks.id_of_this_call()
+        teller.id_of_this_call()
         assert heard.wait(30), "nothing was told meanwhile"
 
-    task = tasks.tell_while_waiting.options(callbacks_on=_Thread()).submit(call_back)
+    task = teller.tell_while_waiting.options(callbacks_on=_Thread()).submit(call_back)
     task.on_progress(lambda progress: heard.set() if progress.done > 10 else None)
     task.result(50)
 
@@ -112,24 +107,24 @@ class _Thread:
 @pytest.mark.parametrize("how", ["progress", "check", "thread"])
 def test_a_cancel_ends_a_call_that_asks(make_worker: MakeWorker, fifo: Path, how: str) -> None:
     worker = make_worker()
-    tasks = worker.load("rbr_testing.tasks")
+    teller = worker.load("rbr_testing.tasks")
     pid = worker.pid
-    task = tasks.wait_until_cancelled.submit(str(fifo), how)
+    task = teller.wait_until_cancelled.submit(str(fifo), how)
     assert int(fifo.read_text()) > 0
     assert task.cancel(grace=None)
     with pytest.raises(ringbridge.Cancelled):
         task.result(30)
     assert task.cancelled()
-    assert tasks.id_of_this_call() > 0 and worker.pid == pid
+    assert teller.id_of_this_call() > 0 and worker.pid == pid
 
 
 def test_a_record_arrives_in_logging(
     make_worker: MakeWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tasks = make_worker(name="talker").load("rbr_testing.tasks")
+    teller = make_worker(name="talker").load("rbr_testing.tasks")
     with caplog.at_level(logging.DEBUG, logger="ringbridge.worker.talker"):
-        tasks.log("100 % sure", "error")
-        tasks.log("and more", logging.DEBUG)
+        teller.log("100 % sure", "error")
+        teller.log("and more", logging.DEBUG)
     name = "ringbridge.worker.talker.rbr_testing.tasks"
     assert [(r.name, r.levelno, r.getMessage()) for r in caplog.records if r.name == name] == [
         (name, logging.ERROR, "100 % sure"),
@@ -137,10 +132,10 @@ def test_a_record_arrives_in_logging(
     ]
 
 
-def test_a_bar_shows_a_tasks_progress(tasks: ringbridge.RemoteModule, fifo: Path) -> None:
+def test_a_bar_shows_a_tasks_progress(teller: ringbridge.RemoteModule, fifo: Path) -> None:
     pytest.importorskip("tqdm")
     file = io.StringIO()
-    task = tasks.tell_all.submit([(1, 4, "reading"), (3, 4)], str(fifo))
+    task = teller.tell_all.submit([(1, 4, "reading"), (3, 4)], str(fifo))
     with ringbridge.progress_bar(task, file=file, ncols=60):
         heard_one_by_one(task, fifo, 2)
     drawn = file.getvalue()

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rbr_testing.deaths import kill, until
+from rbr_testing.deaths import kill
+from rbr_testing.eventually import until
 
 import ringbridge
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from rbr_testing import rounds
-from rbr_testing.deaths import kill, until
+from rbr_testing.deaths import kill
+from rbr_testing.eventually import until
 
 import ringbridge
 from ringbridge.crashes import DEATHS_MAX, WINDOW_S, Crashes

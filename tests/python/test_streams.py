@@ -11,20 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rbr_testing.eventually import collected, eventually
+from rbr_testing.eventually import LONG_S, collected, until
 
 import ringbridge
 
 MakeWorker = Callable[..., ringbridge.Worker]
 CREDIT = 8
-LONG_S = 20.0
-
-
-@pytest.fixture
-def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
-    module = worker.load("rbr_testing.duties")
-    module.take_seen()
-    return module
 
 
 # ---------------------------------------------------------------------------------------------- for
@@ -95,7 +87,7 @@ def test_an_early_end_runs_the_generators_finally(tasks: ringbridge.RemoteModule
         if how == "drop":
             next(stream)
         del stream
-        eventually(lambda: "closed" in tasks.take_seen())
+        until(lambda: "closed" in tasks.take_seen())
 
 
 def test_close_raises_what_the_finally_raises(tasks: ringbridge.RemoteModule) -> None:
@@ -223,7 +215,7 @@ def test_big_arrays_come_through_shared_memory_and_go_again(worker: ringbridge.W
         total += float(array[0])
         del array
     assert total == sum(range(40))
-    eventually(lambda: worker.stats()["peer_blocks"] == 0 or module.number(0))
+    until(lambda: worker.stats()["peer_blocks"] == 0 or module.number(0))
 
 
 # ----------------------------------------------------------------------------------- ends, timeouts
@@ -260,7 +252,7 @@ def test_a_timeout_is_for_each_item(tasks: ringbridge.RemoteModule, fifo: Path) 
         next(stream)
     assert list(stream) == []
     assert tasks.pid() == pid
-    eventually(lambda: tasks.take_seen() == ["closed"])
+    until(lambda: tasks.take_seen() == ["closed"])
     assert len(list(tasks.numbers.options(timeout=LONG_S).stream(50))) == 50
 
 
@@ -271,8 +263,8 @@ def test_a_dropped_stream_is_collected(tasks: ringbridge.RemoteModule) -> None:
     next(stream)
     reference, call = weakref.ref(stream), weakref.ref(stream._call)
     del stream
-    eventually(lambda: collected(reference) and collected(call))
-    eventually(lambda: "closed" in tasks.take_seen())
+    until(lambda: collected(reference) and collected(call))
+    until(lambda: "closed" in tasks.take_seen())
 
 
 def test_progress_is_seen_in_a_stream(tasks: ringbridge.RemoteModule) -> None:

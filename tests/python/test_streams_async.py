@@ -10,26 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rbr_testing.eventually import LONG_S
+from rbr_testing.loops import run
 
 import ringbridge
 
 MakeWorker = Callable[..., ringbridge.Worker]
-CREDIT = 8
-LONG_S = 20.0
-
-
-@pytest.fixture
-def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
-    module = worker.load("rbr_testing.duties")
-    module.take_seen()
-    return module
 
 
 # ---------------------------------------------------------------------------------------- async for
-
-
-def run(main: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(main, LONG_S))
 
 
 def test_async_for_gets_the_items_in_their_order(tasks: ringbridge.RemoteModule) -> None:

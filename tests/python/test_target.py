@@ -7,12 +7,12 @@ import gc
 import os
 import signal
 import sys
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from rbr_testing.eventually import until
 
 import ringbridge
 from ringbridge import _core
@@ -39,10 +39,7 @@ def dead(make_worker: MakeWorker) -> Iterator[_core.Channel]:
     assert doomed.pid is not None
     os.kill(doomed.pid, signal.SIGKILL)
     assert channel.wait_end(30.0) is not None
-    deadline = time.monotonic() + 30
-    while channel.alive:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    until(lambda: not channel.alive, "the death")
     yield channel
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from rbr_testing.deaths import until
+from rbr_testing.eventually import until
 
 import ringbridge
 

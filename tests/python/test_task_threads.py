@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rbr_testing.eventually import LONG_S
 
 import ringbridge
 
 BASICS = "rbr_testing.basics"
-PATIENCE_S = 20.0
 
 
 def test_a_cancel_of_another_thread_wakes_the_loop_that_awaits(
@@ -35,7 +35,7 @@ def test_a_cancel_of_another_thread_wakes_the_loop_that_awaits(
             return await behind
 
         with pytest.raises(ringbridge.Cancelled):
-            await asyncio.wait_for(wait(), PATIENCE_S)
+            await asyncio.wait_for(wait(), LONG_S)
         assert not blocking.done()
 
     asyncio.run(main())
@@ -44,7 +44,7 @@ def test_a_cancel_of_another_thread_wakes_the_loop_that_awaits(
 def test_a_task_that_is_awaited_outside_of_asyncio_says_what_would_be_right(
     worker: ringbridge.Worker,
 ) -> None:
-    task = worker.load(BASICS).square.options(timeout=PATIENCE_S).submit(3)
+    task = worker.load(BASICS).square.options(timeout=LONG_S).submit(3)
     waiting = task.__await__()
     if not task.done():
         with pytest.raises(RuntimeError, match="wait for its result"):

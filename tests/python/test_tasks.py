@@ -18,23 +18,13 @@ from typing import Any
 
 import pytest
 from rbr_testing import rounds
-from rbr_testing.eventually import Gate, collected, eventually
+from rbr_testing.basics import open_fds
+from rbr_testing.eventually import LONG_S, Gate, collected, until
 
 import ringbridge
 
 HERE = Path(__file__).resolve().parent
 MakeWorker = Callable[..., ringbridge.Worker]
-LONG_S = 20.0
-
-
-@pytest.fixture(scope="module")
-def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
-    return worker.load("rbr_testing.duties")
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Gate:
-    return Gate(tmp_path)
 
 
 # ------------------------------------------------------------------------------ as standard futures
@@ -143,17 +133,16 @@ def test_a_done_callback_that_ends_its_thread_does_not_end_other_tasks(
     assert [task.result(timeout=LONG_S) for task in others] == list(range(20))
 
 
-def test_calls_of_a_thread_run_in_the_order_of_their_submits(worker: ringbridge.Worker) -> None:
-    module = worker.load("rbr_testing.duties")
-    module.take_seen()
-
+def test_calls_of_a_thread_run_in_the_order_of_their_submits(
+    tasks: ringbridge.RemoteModule,
+) -> None:
     def submit(thread: int) -> list[Any]:
-        return [module.note.submit([thread, each]) for each in range(500)]
+        return [tasks.note.submit([thread, each]) for each in range(500)]
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         for submitted in list(pool.map(submit, range(4))):
             concurrent.futures.wait(submitted, LONG_S)
-    seen = module.take_seen()
+    seen = tasks.take_seen()
     assert len(seen) == 2000
     for thread in range(4):
         assert [each for number, each in seen if number == thread] == list(range(500))
@@ -295,7 +284,7 @@ def test_results_and_tasks_are_let_go_of(tasks: ringbridge.RemoteModule) -> None
         reference = weakref.ref(task)
         assert result() is not None
         del task
-        eventually(lambda: result() is None and reference() is None)
+        until(lambda: result() is None and reference() is None)
     finally:
         gc.enable()
 
@@ -308,14 +297,14 @@ def test_a_closed_worker_leaves_no_channel_behind(nothing_left: None) -> None:
     channel = weakref.ref(worker._process.channel())
     worker.close()
     del worker, module
-    eventually(lambda: collected(channel))
+    until(lambda: collected(channel))
 
 
 @pytest.fixture
 def flat_host() -> Iterator[None]:
-    fds = len(os.listdir("/proc/self/fd"))
+    fds = open_fds()
     yield
-    eventually(lambda: len(os.listdir("/proc/self/fd")) <= fds)
+    until(lambda: open_fds() <= fds)
 
 
 def test_descriptors_and_threads_are_flat_over_workers(flat_host: None) -> None:
@@ -326,4 +315,4 @@ def test_descriptors_and_threads_are_flat_over_workers(flat_host: None) -> None:
             assert module.number.options(timeout=60).submit(1).result(LONG_S) == 1
             left = module.number.submit(2)
         del worker, module, left
-    eventually(lambda: threading.active_count() <= before + 1)  # the timers' thread
+    until(lambda: threading.active_count() <= before + 1)  # the timers' thread

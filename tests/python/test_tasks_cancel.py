@@ -13,23 +13,11 @@ from pathlib import Path
 
 import pytest
 from rbr_testing import rounds
-from rbr_testing.eventually import Gate, eventually
+from rbr_testing.eventually import LONG_S, Gate, until
 
 import ringbridge
 
-HERE = Path(__file__).resolve().parent
 MakeWorker = Callable[..., ringbridge.Worker]
-LONG_S = 20.0
-
-
-@pytest.fixture(scope="module")
-def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
-    return worker.load("rbr_testing.duties")
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Gate:
-    return Gate(tmp_path)
 
 
 # ------------------------------------------------------------------------------------------- cancel
@@ -38,7 +26,6 @@ def gate(tmp_path: Path) -> Gate:
 def test_a_task_that_has_not_begun_is_cancelled_at_once_and_never_runs(
     tasks: ringbridge.RemoteModule, gate: Gate
 ) -> None:
-    tasks.take_seen()
     first = tasks.wait_until_cancelled.submit(gate.started, gate.release)
     gate.entered()
     second = tasks.note.submit("second")
@@ -68,7 +55,7 @@ def test_a_running_task_is_interrupted_and_its_worker_stays(make_worker: MakeWor
             open(fifo).close()
         finally:
             os.unlink(fifo)
-        eventually(task.running)
+        until(task.running)
         assert task.cancel(grace=4.0)
         assert not task.done()  # it is asked; what it answers is the end
         with pytest.raises(ringbridge.Cancelled):
@@ -233,4 +220,4 @@ def test_tasks_that_are_late_before_they_were_sent_leave_nothing(
     gate.open()
     first.result(LONG_S)
     assert module.number(1) == 1
-    eventually(lambda: not first._reader.inbox.calls)
+    until(lambda: not first._reader.inbox.calls)

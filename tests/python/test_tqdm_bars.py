@@ -16,35 +16,30 @@ tqdm = pytest.importorskip("tqdm")
 MakeWorker = Callable[..., ringbridge.Worker]
 
 
-@pytest.fixture(scope="module")
-def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
-    return worker.load("rbr_testing.tasks")
-
-
 @pytest.mark.parametrize("module", ["tqdm", "tqdm.auto", "tqdm.notebook", "tqdm.asyncio"])
 def test_a_loop_is_shown_as_progress_and_not_drawn(
-    tasks: ringbridge.RemoteModule, module: str
+    teller: ringbridge.RemoteModule, module: str
 ) -> None:
-    told, drawn = tasks.loop(module, 3, {"desc": "reading"})
+    told, drawn = teller.loop(module, 3, {"desc": "reading"})
     assert [(done, total) for done, total, _ in told] == [(0, 3), (1, 3), (2, 3), (3, 3), (3, 3)]
     assert {text for _, _, text in told} == {"reading"}
     assert drawn == ""
 
 
-def test_a_bar_of_a_notebook_takes_the_options_of_one(tasks: ringbridge.RemoteModule) -> None:
-    told, drawn = tasks.loop("tqdm.notebook", 1, {"display": False, "colour": "green"})
+def test_a_bar_of_a_notebook_takes_the_options_of_one(teller: ringbridge.RemoteModule) -> None:
+    told, drawn = teller.loop("tqdm.notebook", 1, {"display": False, "colour": "green"})
     assert told[-1][:2] == (1, 1) and drawn == ""
 
 
-def test_a_total_may_be_unknown(tasks: ringbridge.RemoteModule) -> None:
-    told, _ = tasks.loop_without_total(2)
+def test_a_total_may_be_unknown(teller: ringbridge.RemoteModule) -> None:
+    told, _ = teller.loop_without_total(2)
     assert (told[0][:2], told[-1][:2]) == ((0, None), (2, None))
 
 
 def test_of_nested_bars_the_outermost_counts_and_the_others_are_its_text(
-    tasks: ringbridge.RemoteModule,
+    teller: ringbridge.RemoteModule,
 ) -> None:
-    told, drawn = tasks.nested_loops()
+    told, drawn = teller.nested_loops()
     assert {total for _, total, _ in told} == {2}
     assert (1, 2, "sheets, tiles 2/3") in told
     assert told[-1] == (2, 2, "sheets")
@@ -52,53 +47,53 @@ def test_of_nested_bars_the_outermost_counts_and_the_others_are_its_text(
     assert drawn == ""
 
 
-def test_description_and_postfix_are_the_text(tasks: ringbridge.RemoteModule) -> None:
-    told, _ = tasks.bar_with_postfix()
+def test_description_and_postfix_are_the_text(teller: ringbridge.RemoteModule) -> None:
+    told, _ = teller.bar_with_postfix()
     texts = [text for _, _, text in told]
     assert texts[0] == "fit" and "fit (loss=0.5)" in texts and texts[-1] == "polish (loss=0.5)"
 
 
-def test_a_bar_with_a_file_of_its_own_is_drawn_there_too(tasks: ringbridge.RemoteModule) -> None:
-    (told, drawn), file = tasks.loop_into_a_file()
+def test_a_bar_with_a_file_of_its_own_is_drawn_there_too(teller: ringbridge.RemoteModule) -> None:
+    (told, drawn), file = teller.loop_into_a_file()
     assert told[-1][:2] == (3, 3) and drawn == "" and "3/3" in file
 
 
 def test_a_bar_for_terminals_only_is_shown_and_a_disabled_one_is_not(
-    tasks: ringbridge.RemoteModule,
+    teller: ringbridge.RemoteModule,
 ) -> None:
-    told, drawn = tasks.loop("tqdm", 2, {"disable": None})
+    told, drawn = teller.loop("tqdm", 2, {"disable": None})
     assert told[-1][:2] == (2, 2) and drawn == ""
-    assert tasks.loop("tqdm", 2, {"disable": True}) == ([], "")
+    assert teller.loop("tqdm", 2, {"disable": True}) == ([], "")
 
 
-def test_bars_can_be_drawn_as_everywhere(tasks: ringbridge.RemoteModule) -> None:
-    told, drawn = tasks.loop_with_switch(False)
+def test_bars_can_be_drawn_as_everywhere(teller: ringbridge.RemoteModule) -> None:
+    told, drawn = teller.loop_with_switch(False)
     assert told == [] and "3/3" in drawn
-    told, drawn = tasks.loop_with_switch(True)
+    told, drawn = teller.loop_with_switch(True)
     assert told[-1][:2] == (3, 3) and drawn == ""
 
 
-def test_outside_of_a_call_bars_are_drawn(tasks: ringbridge.RemoteModule) -> None:
-    told, drawn = tasks.loop_outside_of_a_call()
+def test_outside_of_a_call_bars_are_drawn(teller: ringbridge.RemoteModule) -> None:
+    told, drawn = teller.loop_outside_of_a_call()
     assert told == [] and "3/3" in drawn
 
 
-def test_counts_of_odd_kinds_do_no_harm(tasks: ringbridge.RemoteModule) -> None:
-    told, _ = tasks.loop_with_odd_counts()
+def test_counts_of_odd_kinds_do_no_harm(teller: ringbridge.RemoteModule) -> None:
+    told, _ = teller.loop_with_odd_counts()
     assert told[0][:2] == (0, 3)
 
 
-def test_a_cancel_ends_a_loop_and_leaves_tqdm_usable(tasks: ringbridge.RemoteModule) -> None:
-    assert tasks.cancelled_loop() == ("the host cancelled this call", 3, [0, 1])
-    assert tasks.cancelled_while_another_thread_refreshes() == "True"
+def test_a_cancel_ends_a_loop_and_leaves_tqdm_usable(teller: ringbridge.RemoteModule) -> None:
+    assert teller.cancelled_loop() == ("the host cancelled this call", 3, [0, 1])
+    assert teller.cancelled_while_another_thread_refreshes() == "True"
 
 
 def test_it_is_found_whenever_it_is_imported_and_never_imported_by_us(
     make_worker: MakeWorker,
 ) -> None:
-    tasks = make_worker().load("rbr_testing.tasks")
-    assert not tasks.loaded("tqdm")
-    assert tasks.import_and_patch(["tqdm.std", "tqdm", "tqdm.notebook"]) == [True] * 3
+    teller = make_worker().load("rbr_testing.tasks")
+    assert not teller.loaded("tqdm")
+    assert teller.import_and_patch(["tqdm.std", "tqdm", "tqdm.notebook"]) == [True] * 3
     other = make_worker()
     other.load("tqdm")  # the load that imports it
     assert other.load("rbr_testing.tasks").import_and_patch(["tqdm"]) == [True]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rbr_testing.deaths import until
+from rbr_testing.eventually import until
 
 import ringbridge
 
@@ -49,10 +49,7 @@ def test_it_starts_without_being_used(
     assert (worker.pid, worker.alive, worker.stats()) == (None, False, {})
     assert "not started" in repr(worker)
     fifo.write_text("go\n")
-    deadline = time.monotonic() + 30
-    while not worker.alive:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    until(lambda: worker.alive, "the worker's start")
     assert worker.load("operator").neg(5) == -5
 
 

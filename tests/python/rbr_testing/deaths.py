@@ -5,20 +5,9 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable
 
 import ringbridge
-
-WAIT_S = 40.0
-
-
-def until(true: Callable[[], object], what: str) -> None:
-    """Waits for it; fails loudly when it does not come."""
-    deadline = time.monotonic() + WAIT_S
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.002)
+from rbr_testing.eventually import until
 
 
 def kill(worker: ringbridge.Worker, number: int = signal.SIGKILL) -> int:

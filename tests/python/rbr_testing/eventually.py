@@ -9,15 +9,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-DEADLINE_S = 20.0
+#: For what comes soon, on a machine however slow; less than a test's alarm, which says less.
+LONG_S = 40.0
 _LOOK_S = 0.001
 
 
-def eventually(condition: Callable[[], object], seconds: float = DEADLINE_S) -> None:
-    """Until it is true; an AssertionError when it never becomes that."""
-    end = time.monotonic() + seconds
+def until(condition: Callable[[], object], what: str = "what was waited for") -> None:
+    """Waits until it is true; an AssertionError when it never becomes that."""
+    end = time.monotonic() + LONG_S
     while not condition():
-        assert time.monotonic() < end, "it did not happen"
+        assert time.monotonic() < end, f"{what}: not within {LONG_S} s"
         time.sleep(_LOOK_S)
 
 
