@@ -9,10 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static uint64_t
-soon(void)
+uint64_t
+in_ms(uint64_t ms)
 {
-    return rbr_now_ns() + UINT64_C(15000000000);
+    return rbr_now_ns() + ms * UINT64_C(1000000);
 }
 
 void
@@ -31,7 +31,7 @@ run_worker(int socket, void (*worker)(rbr_channel *))
     rbr_error error;
 
     CHECK(rbr_channel_open_worker(&channel, socket, "3.0.0", "none", "test", &error) == RBR_OK);
-    CHECK(rbr_channel_handshake(channel, soon(), &error) == RBR_OK);
+    CHECK(rbr_channel_handshake(channel, in_ms(15000), &error) == RBR_OK);
     worker(channel);
     pair_check_no_wake_was_lost(channel);
     rbr_channel_release(channel);
@@ -56,7 +56,7 @@ pair_open(channel_pair *pair, const rbr_channel_options *options, void (*worker)
     close(ends[1]);
     CHECK(rbr_channel_open_host(&pair->host, ends[0], pair->pid, -1, -1,
                                 options != NULL ? options : &usual, &error) == RBR_OK);
-    CHECK(rbr_channel_handshake(pair->host, soon(), &error) == RBR_OK);
+    CHECK(rbr_channel_handshake(pair->host, in_ms(15000), &error) == RBR_OK);
 }
 
 void
@@ -65,7 +65,7 @@ pair_close(channel_pair *pair)
     rbr_exit result;
 
     rbr_channel_say_goodbye(pair->host);
-    CHECK(rbr_channel_wait_end(pair->host, &result, soon()) == RBR_OK);
+    CHECK(rbr_channel_wait_end(pair->host, &result, in_ms(15000)) == RBR_OK);
     CHECK(result.known && !result.signalled && result.code == 0);
     pair_check_no_wake_was_lost(pair->host);
     rbr_channel_release(pair->host);
@@ -153,6 +153,19 @@ pair_serve(rbr_channel *channel)
     }
 }
 
+void
+pair_serve_none(rbr_channel *channel)
+{
+    rbr_message *message;
+    rbr_status status;
+
+    do {
+        status = rbr_channel_receive(channel, &message, 0, RBR_FOREVER);
+        if (status == RBR_OK)
+            rbr_message_free(message);
+    } while (status == RBR_OK || status == RBR_INTERRUPTED);
+}
+
 uint32_t
 pair_build_call(uint8_t *room, uint32_t room_bytes, uint64_t id, uint32_t function, int64_t number,
                 uint32_t padding)
@@ -196,6 +209,35 @@ pair_build_empty(uint8_t *room, uint32_t room_bytes, uint64_t id, uint64_t paren
     rbr_build_u8(&builder, root, frame, RBR_FRAME__BODY_TYPE, body);
     rbr_build_table_once(&builder, rbr_build_slot(root, frame, RBR_FRAME__BODY), &shape);
     return rbr_build_finish(&builder);
+}
+
+void
+pair_send_call(rbr_channel *host, uint64_t id)
+{
+    uint8_t room[512] __attribute__((aligned(8)));
+    const uint32_t size = pair_build_call(room, sizeof room, id, FUNCTION_ECHO, 0, 0);
+
+    CHECK(rbr_channel_send(host, room, size, NULL, 0, in_ms(15000), NULL) == RBR_OK);
+}
+
+rbr_status
+pair_send_empty(rbr_channel *channel, uint64_t id, uint64_t parent, uint8_t body,
+                const struct rbr_table_desc *desc, uint64_t deadline_ns)
+{
+    uint8_t room[256] __attribute__((aligned(8)));
+    const uint32_t size = pair_build_empty(room, sizeof room, id, parent, body, desc);
+
+    CHECK(size > 0);
+    return rbr_channel_send(channel, room, size, NULL, 0, deadline_ns, NULL);
+}
+
+uint64_t
+pair_take_id(rbr_message *message)
+{
+    const uint64_t id = rbr_message_id(message);
+
+    rbr_message_free(message);
+    return id;
 }
 
 rbr_status

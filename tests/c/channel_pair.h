@@ -9,6 +9,9 @@
 #include "ringbridge_flatbuf.h"
 #include "ringbridge_wire.h"
 
+/* A deadline. */
+uint64_t in_ms(uint64_t ms);
+
 typedef struct channel_pair {
     rbr_channel *host;
     int pid;
@@ -26,13 +29,22 @@ void pair_check_no_wake_was_lost(rbr_channel *channel);
  * FUNCTION_SUM answers with the sum of the bytes of the block behind its argument. */
 enum { FUNCTION_ECHO = 0, FUNCTION_SUM = 1 };
 void pair_serve(rbr_channel *channel);
+/* A worker that reads, and answers nothing. */
+void pair_serve_none(rbr_channel *channel);
 
 /* Builds Call(function, args=[i]) with room for `size` bytes of payload; returns its bytes. */
 uint32_t pair_build_call(uint8_t *room, uint32_t room_bytes, uint64_t id, uint32_t function,
                          int64_t number, uint32_t padding);
+/* Sends such a call, for whose answer somebody waits already. */
+void pair_send_call(rbr_channel *host, uint64_t id);
 /* Builds a frame whose body has no fields (a Progress, a Callback ...); returns its bytes. */
 uint32_t pair_build_empty(uint8_t *room, uint32_t room_bytes, uint64_t id, uint64_t parent,
                           uint8_t body, const struct rbr_table_desc *desc);
+/* Builds and sends it. */
+rbr_status pair_send_empty(rbr_channel *channel, uint64_t id, uint64_t parent, uint8_t body,
+                           const struct rbr_table_desc *desc, uint64_t deadline_ns);
+/* The message's id; the message is freed. */
+uint64_t pair_take_id(rbr_message *message);
 /* One call with `number`; the status, and the number that came back. */
 rbr_status pair_call(rbr_channel *host, int64_t number, uint32_t padding, int64_t *answer,
                      uint64_t deadline_ns);

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -60,6 +61,15 @@ check_skip(const char *reason)
     printf("     skipped: %s\n", reason);
     fflush(stdout);
     _exit(CHECK_SKIPPED);
+}
+
+void *
+check_share(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    CHECK(memory != MAP_FAILED);
+    return memory;
 }
 
 /* ------------------------------------------------------------------------------------- leaks */

@@ -20,6 +20,8 @@
 #ifndef RBR_TESTS_CHECK_H
 #define RBR_TESTS_CHECK_H
 
+#include <stddef.h>
+
 #define CHECK_PASSED 0
 #define CHECK_FAILED 1
 #define CHECK_SKIPPED 77
@@ -32,6 +34,9 @@ struct check_test {
 };
 
 void check_register(struct check_test *test);
+
+/* Zeros that this process shares with those that it forks from here on. */
+void *check_share(size_t bytes);
 
 /* Both end the calling process, which may be a child of the test: wait for that one's exit code. */
 _Noreturn void check_fail(const char *file, int line, const char *expression);

@@ -9,12 +9,6 @@
 
 const rbr_channel_options loop_never_spin = {.spin_ns = 0};
 
-uint64_t
-loop_in_ms(uint64_t ms)
-{
-    return rbr_now_ns() + ms * RBR_MS;
-}
-
 bool
 loop_is_readable(rbr_inbox *inbox, int ms)
 {
@@ -32,6 +26,15 @@ loop_open(rbr_channel *host)
     return inbox;
 }
 
+void
+loop_await_event(rbr_channel *host)
+{
+    rbr_block *block;
+
+    CHECK(rbr_block_allocate(&block, host, 1, in_ms(15000), NULL) == RBR_OK);
+    rbr_block_release(block);
+}
+
 /* Starts a call whose answer goes into the inbox. */
 uint64_t
 loop_start_call(rbr_channel *host, rbr_inbox *inbox, rbr_pending *pending)
@@ -41,7 +44,7 @@ loop_start_call(rbr_channel *host, rbr_inbox *inbox, rbr_pending *pending)
     const uint32_t size = pair_build_call(room, sizeof room, id, FUNCTION_ECHO, (int64_t)id, 0);
 
     rbr_pending_direct(pending, inbox);
-    CHECK(rbr_channel_post(host, room, size, NULL, 0, id, loop_in_ms(15000), NULL) == RBR_OK);
+    CHECK(rbr_channel_post(host, room, size, NULL, 0, id, in_ms(15000), NULL) == RBR_OK);
     return id;
 }
 
@@ -50,20 +53,15 @@ uint64_t
 loop_take_now(rbr_inbox *inbox)
 {
     rbr_message *message;
-    uint64_t id;
 
-    if (rbr_inbox_take(inbox, &message, 0, 0) != RBR_OK)
-        return 0;
-    id = rbr_message_id(message);
-    rbr_message_free(message);
-    return id;
+    return rbr_inbox_take(inbox, &message, 0, 0) == RBR_OK ? pair_take_id(message) : 0;
 }
 
 /* As an event loop does. */
 uint64_t
 loop_take(rbr_inbox *inbox)
 {
-    const uint64_t until = loop_in_ms(15000);
+    const uint64_t until = in_ms(15000);
     uint64_t id;
 
     while ((id = loop_take_now(inbox)) == 0) {
@@ -79,23 +77,10 @@ loop_take(rbr_inbox *inbox)
 void
 loop_await_data(rbr_channel *host)
 {
-    const uint64_t until = loop_in_ms(15000);
+    const uint64_t until = in_ms(15000);
 
     while (!rbr_consumer_has_data(&host->exchange.consumer)) {
         CHECK(rbr_now_ns() < until);
         rbr_os_yield();
     }
-}
-
-void
-loop_serve_none(rbr_channel *channel)
-{
-    rbr_message *message;
-    rbr_status status;
-
-    do {
-        status = rbr_channel_receive(channel, &message, 0, RBR_FOREVER);
-        if (status == RBR_OK)
-            rbr_message_free(message);
-    } while (status == RBR_OK || status == RBR_INTERRUPTED);
 }

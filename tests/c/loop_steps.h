@@ -10,8 +10,9 @@
 
 extern const rbr_channel_options loop_never_spin;
 
-uint64_t loop_in_ms(uint64_t ms);
 rbr_inbox *loop_open(rbr_channel *host);
+/* Until the peer has the event of our loops, and has set it once; it answers what comes after. */
+void loop_await_event(rbr_channel *host);
 /* Polls the descriptor. */
 bool loop_is_readable(rbr_inbox *inbox, int ms);
 /* Starts a call whose answer goes into the inbox; its id. */
@@ -22,7 +23,5 @@ uint64_t loop_take_now(rbr_inbox *inbox);
 uint64_t loop_take(rbr_inbox *inbox);
 /* Until the worker has published something that nobody has read. */
 void loop_await_data(rbr_channel *host);
-/* A worker that reads, and answers nothing. */
-void loop_serve_none(rbr_channel *channel);
 
 #endif

@@ -160,12 +160,6 @@ TEST(of_two_calls_that_share_a_place_the_newest_cancel_counts_and_no_other_call_
 
 /* ------------------------------------------------------------------------------ which call is running */
 
-static uint64_t
-soon(void)
-{
-    return rbr_now_ns() + 15 * RBR_SECOND;
-}
-
 /* "Runs" each call that comes; the second one ends it. */
 static void
 run_and_die(rbr_channel *channel)
@@ -173,37 +167,28 @@ run_and_die(rbr_channel *channel)
     rbr_message *message;
     int calls;
 
-    for (calls = 0; rbr_channel_receive(channel, &message, 0, soon()) == RBR_OK; calls++) {
+    for (calls = 0; rbr_channel_receive(channel, &message, 0, in_ms(15000)) == RBR_OK; calls++) {
         rbr_channel_set_running(channel, rbr_message_id(message));
         if (calls == 1)
             raise(SIGKILL);
     }
 }
 
-static void
-send_call(rbr_channel *host, uint64_t id)
-{
-    alignas(8) uint8_t room[512];
-    const uint32_t size = pair_build_call(room, sizeof room, id, FUNCTION_ECHO, 0, 0);
-
-    CHECK(rbr_channel_send(host, room, size, NULL, 0, soon(), NULL) == RBR_OK);
-}
-
 TEST(a_host_can_tell_which_call_its_worker_runs_also_after_its_death)
 {
-    const uint64_t until = soon();
+    const uint64_t until = in_ms(15000);
     channel_pair pair;
     rbr_exit result;
 
     pair_open(&pair, NULL, run_and_die);
     CHECK(rbr_channel_peer_running(pair.host) == 0);
-    send_call(pair.host, 41);
+    pair_send_call(pair.host, 41);
     while (rbr_channel_peer_running(pair.host) != 41) {
         CHECK(rbr_now_ns() < until);
         rbr_os_yield();
     }
-    send_call(pair.host, 42);
-    CHECK(rbr_channel_wait_end(pair.host, &result, soon()) == RBR_OK && result.signalled);
+    pair_send_call(pair.host, 42);
+    CHECK(rbr_channel_wait_end(pair.host, &result, in_ms(15000)) == RBR_OK && result.signalled);
     CHECK(rbr_channel_peer_running(pair.host) == 42);
     rbr_channel_close(pair.host);
     CHECK(rbr_channel_peer_running(pair.host) == 42); /* until the last release */

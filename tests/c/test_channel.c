@@ -15,12 +15,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static uint64_t
-in_ms(uint64_t ms)
-{
-    return rbr_now_ns() + ms * 1000000;
-}
-
 TEST(a_call_is_answered)
 {
     channel_pair pair;
@@ -80,26 +74,13 @@ TEST_SECONDS(calls_of_all_sizes_cross_in_order, 60)
 
 /* ------------------------------------------------------------------------------------ waiting */
 
-static void
-never_answer(rbr_channel *channel)
-{
-    rbr_message *message;
-    rbr_status status;
-
-    do {
-        status = rbr_channel_receive(channel, &message, 0, RBR_FOREVER);
-        if (status == RBR_OK)
-            rbr_message_free(message);
-    } while (status == RBR_OK || status == RBR_INTERRUPTED);
-}
-
 TEST(a_deadline_is_kept)
 {
     channel_pair pair;
     int64_t answer;
     uint64_t start, took;
 
-    pair_open(&pair, NULL, never_answer);
+    pair_open(&pair, NULL, pair_serve_none);
     start = rbr_now_ns();
     CHECK(pair_call(pair.host, 1, 0, &answer, in_ms(100)) == RBR_TIMED_OUT);
     took = rbr_now_ns() - start;
@@ -182,7 +163,7 @@ TEST(a_killed_peer_is_reported_to_every_waiter)
     rbr_exit result;
     int i;
 
-    pair_open(&pair, NULL, never_answer);
+    pair_open(&pair, NULL, pair_serve_none);
     self = (caller){pair.host, 0, 0};
     for (i = 0; i < 4; i++)
         CHECK(pthread_create(&threads[i], NULL, wait_for_death, &self) == 0);
@@ -230,7 +211,7 @@ TEST(a_closed_channel_lets_its_waiters_go)
     rbr_error error;
     int64_t answer;
 
-    pair_open(&pair, NULL, never_answer);
+    pair_open(&pair, NULL, pair_serve_none);
     rbr_channel_close(pair.host);
     CHECK(pair_call(pair.host, 1, 0, &answer, in_ms(5000)) == RBR_CLOSED);
     CHECK(rbr_channel_state(pair.host, &error) == RBR_CLOSED);
@@ -371,7 +352,7 @@ break_ring_header(rbr_channel *channel)
 {
     atomic_store(&channel->segment.shared->ring[RBR_ROLE_WORKER].tail, UINT64_C(1) << 40);
     rbr_wake_peer(&channel->wake, RBR_WAKE_DATA);
-    never_answer(channel);
+    pair_serve_none(channel);
 }
 
 static void
@@ -380,7 +361,7 @@ send_garbage(rbr_channel *channel)
     const uint8_t garbage[64] = {1, 2, 3};
 
     rbr_channel_send(channel, garbage, sizeof garbage, NULL, 0, in_ms(1000), NULL);
-    never_answer(channel);
+    pair_serve_none(channel);
 }
 
 static void
@@ -391,7 +372,7 @@ send_stale_reference(rbr_channel *channel)
 
     rbr_channel_send(channel, room, build_sum_call(room, sizeof room, 1, &ref), NULL, 0,
                      in_ms(1000), NULL);
-    never_answer(channel);
+    pair_serve_none(channel);
 }
 
 static void

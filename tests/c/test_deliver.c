@@ -8,7 +8,7 @@
 #include "channel.h"
 #include "channel_pair.h"
 #include "check.h"
-#include "os.h"
+#include "reader_role.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -39,38 +39,27 @@ close_both(void)
 }
 
 static rbr_status
-send_empty(rbr_channel *from, uint8_t body, const struct rbr_table_desc *desc, uint64_t id,
-           uint64_t parent)
-{
-    alignas(8) uint8_t room[256];
-    const uint32_t size = pair_build_empty(room, sizeof room, id, parent, body, desc);
-
-    CHECK(size > 0);
-    return rbr_channel_send(from, room, size, NULL, 0, 0, NULL);
-}
-
-static rbr_status
 progress(uint64_t id)
 {
-    return send_empty(worker, RBR_BODY_PROGRESS, &rbr_desc_progress, id, 0);
+    return pair_send_empty(worker, id, 0, RBR_BODY_PROGRESS, &rbr_desc_progress, 0);
 }
 
 static rbr_status
 item(uint64_t id)
 {
-    return send_empty(worker, RBR_BODY_STREAM_ITEM, &rbr_desc_stream_item, id, 0);
+    return pair_send_empty(worker, id, 0, RBR_BODY_STREAM_ITEM, &rbr_desc_stream_item, 0);
 }
 
 static rbr_status
 call_back(uint64_t id, uint64_t call)
 {
-    return send_empty(worker, RBR_BODY_CALLBACK, &rbr_desc_callback, id, call);
+    return pair_send_empty(worker, id, call, RBR_BODY_CALLBACK, &rbr_desc_callback, 0);
 }
 
 static rbr_status
 request(uint64_t id, uint64_t parent)
 {
-    return send_empty(host, RBR_BODY_CALL, &rbr_desc_call, id, parent);
+    return pair_send_empty(host, id, parent, RBR_BODY_CALL, &rbr_desc_call, 0);
 }
 
 /* The id of the frame that is there for this call; 0: none. */
@@ -78,26 +67,16 @@ static uint64_t
 next_of(rbr_pending *pending)
 {
     rbr_message *message;
-    uint64_t id;
 
-    if (rbr_pending_wait(pending, &message, 0, 0) != RBR_OK)
-        return 0;
-    id = rbr_message_id(message);
-    rbr_message_free(message);
-    return id;
+    return rbr_pending_wait(pending, &message, 0, 0) == RBR_OK ? pair_take_id(message) : 0;
 }
 
 static uint64_t
 next_request(void)
 {
     rbr_message *message;
-    uint64_t id;
 
-    if (rbr_channel_receive(worker, &message, 0, 0) != RBR_OK)
-        return 0;
-    id = rbr_message_id(message);
-    rbr_message_free(message);
-    return id;
+    return rbr_channel_receive(worker, &message, 0, 0) == RBR_OK ? pair_take_id(message) : 0;
 }
 
 /* ---------------------------------------------------------------------------------- callbacks */
@@ -284,14 +263,12 @@ TEST(an_inbox_counts_what_it_holds_for_each_call)
     for (i = 0; i < 3 * RBR_QUEUED_MAX; i++) {
         CHECK(item(ids[i % 2]) == RBR_OK);
         CHECK(rbr_inbox_take(rbr_channel_inbox(host), &message, 0, 0) == RBR_OK);
-        CHECK(rbr_message_id(message) == ids[i % 2]);
-        rbr_message_free(message);
+        CHECK(pair_take_id(message) == ids[i % 2]);
     }
     CHECK(item(ids[0]) == RBR_OK && item(ids[1]) == RBR_OK);
     rbr_pending_end(&first); /* what comes for it now is dropped */
     CHECK(rbr_inbox_take(rbr_channel_inbox(host), &message, 0, 0) == RBR_OK);
-    CHECK(rbr_message_id(message) == ids[1]);
-    rbr_message_free(message);
+    CHECK(pair_take_id(message) == ids[1]);
     rbr_pending_end(&second);
     close_both();
 }
@@ -337,8 +314,7 @@ wait_within(void *argument)
     rbr_message *message;
 
     CHECK(rbr_pending_wait(argument, &message, 0, soon()) == RBR_OK);
-    CHECK(rbr_message_id(message) == ((rbr_pending_call *)argument)->id);
-    rbr_message_free(message);
+    CHECK(pair_take_id(message) == ((rbr_pending_call *)argument)->id);
     return NULL;
 }
 
@@ -348,34 +324,8 @@ wait_for_request(void *unused)
     rbr_message *message;
 
     CHECK(rbr_channel_receive(worker, &message, 0, soon()) == RBR_OK);
-    CHECK(rbr_message_id(message) == 50);
-    rbr_message_free(message);
+    CHECK(pair_take_id(message) == 50);
     return unused;
-}
-
-static void
-await_sleepers(rbr_exchange *exchange, int wanted)
-{
-    const uint64_t until = soon();
-    const rbr_sleeper *sleeper;
-    int count;
-
-    do {
-        CHECK(rbr_now_ns() < until);
-        rbr_os_yield();
-        pthread_mutex_lock(&exchange->lock);
-        for (count = 0, sleeper = exchange->sleepers; sleeper != NULL; sleeper = sleeper->next)
-            count++;
-        pthread_mutex_unlock(&exchange->lock);
-    } while (count != wanted);
-}
-
-static void
-set_reading(rbr_exchange *exchange, bool reading)
-{
-    pthread_mutex_lock(&exchange->lock);
-    exchange->reading = reading;
-    pthread_mutex_unlock(&exchange->lock);
 }
 
 /* The next frame, as the reader that this thread plays. */
@@ -405,12 +355,12 @@ TEST(a_nested_request_that_its_thread_leaves_behind_wakes_who_waits_for_requests
     exchange = &worker->exchange;
     id = rbr_pending_begin(&call, worker);
     rbr_pending_nest(&call, 7);
-    set_reading(exchange, true);
+    role_set_reading(exchange, true);
     CHECK(pthread_create(&threads[0], NULL, wait_within, &call) == 0);
     CHECK(pthread_create(&threads[1], NULL, wait_for_request, NULL) == 0);
-    await_sleepers(exchange, 2);
+    role_await_sleepers(exchange, 2);
     CHECK(request(50, 7) == RBR_OK);
-    CHECK(send_empty(host, RBR_BODY_RESULT, &rbr_desc_result, id, 0) == RBR_OK);
+    CHECK(pair_send_empty(host, id, 0, RBR_BODY_RESULT, &rbr_desc_result, 0) == RBR_OK);
     first = read_next();
     second = read_next();
     pthread_mutex_lock(&exchange->lock); /* both, before anybody wakes up */
@@ -418,7 +368,7 @@ TEST(a_nested_request_that_its_thread_leaves_behind_wakes_who_waits_for_requests
     pthread_mutex_unlock(&exchange->lock);
     pthread_join(threads[0], NULL);
     pthread_join(threads[1], NULL);
-    set_reading(exchange, false);
+    role_set_reading(exchange, false);
     rbr_pending_end(&call);
     close_both();
 }

@@ -17,12 +17,6 @@
 
 static const rbr_channel_options small_ring = {.ring_bytes = 65536, .spin_ns = 0};
 
-static uint64_t
-in_ms(uint64_t ms)
-{
-    return rbr_now_ns() + ms * RBR_MS;
-}
-
 static _Noreturn void
 park(void)
 {

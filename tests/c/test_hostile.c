@@ -19,18 +19,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
 static const rbr_channel_options small_ring = {.ring_bytes = 65536, .spin_ns = 0};
-
-static uint64_t
-in_ms(uint64_t ms)
-{
-    return rbr_now_ns() + ms * RBR_MS;
-}
 
 static uint64_t
 ms_since(uint64_t start_ns)
@@ -199,9 +192,7 @@ TEST_SECONDS(a_worker_that_scribbles_over_the_ring_segment_cannot_crash_or_hang_
     channel_pair pair;
     pthread_t thread;
 
-    scribbles = mmap(NULL, sizeof *scribbles, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                     -1, 0);
-    CHECK(scribbles != MAP_FAILED);
+    scribbles = check_share(sizeof *scribbles);
     for (scribbled_now = WAKES; scribbled_now < SCRIBBLED; scribbled_now++) {
         random_state = (seed + 1) * (scribbled_now + 1) * UINT64_C(0x9e3779b97f4a7c15);
         pair_open(&pair, &small_ring, serve_and_scribble);
@@ -248,9 +239,7 @@ static _Atomic int *flood_stop; /* shared with what hostile workers leave behind
 static void
 flood_prepare(void)
 {
-    flood_stop = mmap(NULL, sizeof *flood_stop, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                      -1, 0);
-    CHECK(flood_stop != MAP_FAILED);
+    flood_stop = check_share(sizeof *flood_stop);
 }
 
 /* A small record whose frame stands in a block: the host takes longer to read it than others take

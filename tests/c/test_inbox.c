@@ -5,6 +5,7 @@
 #include "channel.h"
 #include "check.h"
 #include "loop_steps.h"
+#include "reader_role.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -35,14 +36,11 @@ TEST(the_descriptor_is_readable_when_armed_and_something_came_and_not_before)
     channel_pair pair;
     rbr_pending pending;
     rbr_inbox *inbox;
-    rbr_block *block;
     uint64_t id;
 
     pair_open(&pair, &loop_never_spin, pair_serve);
     inbox = loop_open(pair.host);
-    /* The peer sets the event once for nothing, when it gets it; then it answers what came after. */
-    CHECK(rbr_block_allocate(&block, pair.host, 1, loop_in_ms(15000), NULL) == RBR_OK);
-    rbr_block_release(block);
+    loop_await_event(pair.host);
     rbr_inbox_clear(inbox);
     rbr_inbox_arm(inbox);
     CHECK(!loop_is_readable(inbox, 20)); /* armed, nothing came */
@@ -77,7 +75,7 @@ TEST(an_inbox_that_holds_something_is_readable_as_soon_as_it_is_armed)
     pair_open(&pair, &loop_never_spin, pair_serve);
     inbox = loop_open(pair.host);
     id = loop_start_call(pair.host, inbox, &pending);
-    CHECK(pair_call(pair.host, 7, 0, &answer, loop_in_ms(15000)) == RBR_OK && answer == 7);
+    CHECK(pair_call(pair.host, 7, 0, &answer, in_ms(15000)) == RBR_OK && answer == 7);
     rbr_inbox_clear(inbox);
     rbr_inbox_arm(inbox);
     CHECK(loop_is_readable(inbox, 0));
@@ -87,33 +85,23 @@ TEST(an_inbox_that_holds_something_is_readable_as_soon_as_it_is_armed)
     pair_close(&pair);
 }
 
-static void
-set_reading(rbr_exchange *exchange, bool reading)
-{
-    pthread_mutex_lock(&exchange->lock);
-    exchange->reading = reading;
-    pthread_mutex_unlock(&exchange->lock);
-}
-
 TEST(what_a_thread_reads_for_an_armed_inbox_makes_it_readable)
 {
     channel_pair pair;
     rbr_pending pending;
     rbr_inbox *inbox;
-    rbr_block *block;
     int64_t answer;
     uint64_t id;
 
     pair_open(&pair, &loop_never_spin, pair_serve);
     inbox = loop_open(pair.host);
-    CHECK(rbr_block_allocate(&block, pair.host, 1, loop_in_ms(15000), NULL) == RBR_OK);
-    rbr_block_release(block); /* the peer has the event now, and has set it once */
-    set_reading(&pair.host->exchange, true); /* so that the peer is not asked to set it again */
+    loop_await_event(pair.host);
+    role_set_reading(&pair.host->exchange, true); /* the peer is not asked to set it again */
     rbr_inbox_arm(inbox);
-    set_reading(&pair.host->exchange, false);
+    role_set_reading(&pair.host->exchange, false);
     rbr_inbox_clear(inbox);
     id = loop_start_call(pair.host, inbox, &pending);
-    CHECK(pair_call(pair.host, 7, 0, &answer, loop_in_ms(15000)) == RBR_OK && answer == 7);
+    CHECK(pair_call(pair.host, 7, 0, &answer, in_ms(15000)) == RBR_OK && answer == 7);
     CHECK(loop_is_readable(inbox, 0)); /* both were answered in order */
     rbr_inbox_clear(inbox);
     CHECK(loop_take_now(inbox) == id);
@@ -143,7 +131,7 @@ TEST(every_armed_inbox_becomes_readable_at_the_peers_death)
     rbr_inbox *inboxes[2], *later;
     int i;
 
-    pair_open(&pair, &loop_never_spin, loop_serve_none);
+    pair_open(&pair, &loop_never_spin, pair_serve_none);
     for (i = 0; i < 2; i++) {
         inboxes[i] = loop_open(pair.host);
         rbr_inbox_arm(inboxes[i]);
@@ -168,7 +156,7 @@ TEST(every_armed_inbox_becomes_readable_when_the_channel_is_closed)
     rbr_message *message;
     int i;
 
-    pair_open(&pair, &loop_never_spin, loop_serve_none);
+    pair_open(&pair, &loop_never_spin, pair_serve_none);
     for (i = 0; i < 2; i++) {
         inboxes[i] = loop_open(pair.host);
         rbr_inbox_arm(inboxes[i]);
@@ -196,10 +184,10 @@ TEST(a_thread_that_leaves_hands_over_to_armed_loops)
     pair_open(&pair, &loop_never_spin, pair_serve);
     inbox = loop_open(pair.host);
     rbr_pending_begin(&other, pair.host);
-    set_reading(&pair.host->exchange, true);
+    role_set_reading(&pair.host->exchange, true);
     rbr_inbox_arm(inbox);
-    set_reading(&pair.host->exchange, false);
-    CHECK(rbr_pending_wait(&other, &message, 0, loop_in_ms(20)) == RBR_TIMED_OUT);
+    role_set_reading(&pair.host->exchange, false);
+    CHECK(rbr_pending_wait(&other, &message, 0, in_ms(20)) == RBR_TIMED_OUT);
     rbr_pending_end(&other);
     rbr_inbox_clear(inbox);
     id = loop_start_call(pair.host, inbox, &pending);
@@ -295,24 +283,13 @@ TEST(calls_of_an_inbox_that_is_closed_keep_their_answers_to_themselves)
     for (; i < CALLS; i++)
         ids[i] = loop_start_call(pair.host, inbox, &pending[i]);
     rbr_inbox_close(inbox);
-    CHECK(rbr_pending_wait(&pending[CALLS - 1], &message, 0, loop_in_ms(15000)) == RBR_OK);
-    CHECK(rbr_message_id(message) == ids[CALLS - 1]);
-    rbr_message_free(message);
+    CHECK(rbr_pending_wait(&pending[CALLS - 1], &message, 0, in_ms(15000)) == RBR_OK);
+    CHECK(pair_take_id(message) == ids[CALLS - 1]);
     for (i = 0; i < CALLS; i++)
         rbr_pending_end(&pending[i]);
     rbr_channel_stats(pair.host, &stats);
     CHECK(stats.frames_received == CALLS);
     pair_close(&pair);
-}
-
-static rbr_status
-send_item(rbr_channel *channel, uint64_t id)
-{
-    alignas(8) uint8_t room[256];
-    const uint32_t size = pair_build_empty(room, sizeof room, id, 0, RBR_BODY_STREAM_ITEM,
-                                           &rbr_desc_stream_item);
-
-    return rbr_channel_send(channel, room, size, NULL, 0, loop_in_ms(15000), NULL);
 }
 
 /* Each request is answered with as many items as one call may have queued. */
@@ -324,7 +301,8 @@ serve_many_items(rbr_channel *channel)
 
     while (rbr_channel_receive(channel, &message, 0, RBR_FOREVER) == RBR_OK) {
         for (i = 0; i < RBR_QUEUED_MAX; i++)
-            CHECK(send_item(channel, 1) == RBR_OK);
+            CHECK(pair_send_empty(channel, 1, 0, RBR_BODY_STREAM_ITEM, &rbr_desc_stream_item,
+                                  in_ms(15000)) == RBR_OK);
         rbr_message_free(message);
     }
 }
@@ -333,7 +311,7 @@ serve_many_items(rbr_channel *channel)
 static void
 read_until_count(rbr_channel *host, uint64_t count)
 {
-    const uint64_t until = loop_in_ms(15000);
+    const uint64_t until = in_ms(15000);
     rbr_message *message;
     rbr_pending other;
     rbr_stats stats;
@@ -341,7 +319,7 @@ read_until_count(rbr_channel *host, uint64_t count)
     rbr_pending_begin(&other, host);
     do {
         CHECK(rbr_now_ns() < until);
-        CHECK(rbr_pending_wait(&other, &message, 0, loop_in_ms(1)) == RBR_TIMED_OUT);
+        CHECK(rbr_pending_wait(&other, &message, 0, in_ms(1)) == RBR_TIMED_OUT);
         rbr_channel_stats(host, &stats);
     } while (stats.frames_received < count);
     rbr_pending_end(&other);
@@ -364,7 +342,7 @@ TEST(what_is_dropped_with_an_inbox_no_longer_counts_as_queued)
     loop_start_call(pair.host, NULL, &other); /* asks for as many again */
     read_until_count(pair.host, 2 * RBR_QUEUED_MAX);
     for (i = 0; i < RBR_QUEUED_MAX; i++) {
-        CHECK(rbr_pending_wait(&pending, &message, 0, loop_in_ms(15000)) == RBR_OK);
+        CHECK(rbr_pending_wait(&pending, &message, 0, in_ms(15000)) == RBR_OK);
         rbr_message_free(message);
     }
     rbr_pending_end(&pending);
@@ -417,7 +395,7 @@ call_one_by_one(void *argument)
     int64_t answer;
 
     for (self->done = 0; self->done < THREAD_CALLS && rbr_now_ns() < until; self->done++)
-        CHECK(pair_call(self->host, (int64_t)self->done, 0, &answer, loop_in_ms(15000)) == RBR_OK &&
+        CHECK(pair_call(self->host, (int64_t)self->done, 0, &answer, in_ms(15000)) == RBR_OK &&
               answer == (int64_t)self->done);
     return NULL;
 }

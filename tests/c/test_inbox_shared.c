@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +21,7 @@ static struct stage {
 static void
 await(const _Atomic bool *flag)
 {
-    const uint64_t until = loop_in_ms(15000);
+    const uint64_t until = in_ms(15000);
 
     while (!atomic_load(flag)) {
         CHECK(rbr_now_ns() < until);
@@ -33,18 +32,14 @@ await(const _Atomic bool *flag)
 static void
 open_staged(channel_pair *pair, void (*run)(rbr_channel *))
 {
-    void *shared = mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-                        0);
-
-    CHECK(shared != MAP_FAILED);
-    stage = shared;
+    stage = check_share(sizeof *stage);
     pair_open(pair, &loop_never_spin, run);
 }
 
 static int
 await_event(rbr_channel *channel)
 {
-    const uint64_t until = loop_in_ms(15000);
+    const uint64_t until = in_ms(15000);
 
     while (atomic_load(&channel->wake.peers_event) < 0) {
         CHECK(rbr_now_ns() < until);
@@ -64,7 +59,7 @@ make_the_event_block(rbr_channel *channel)
     CHECK(read(event, &ignored, sizeof ignored) == sizeof ignored); /* nothing is left in it */
     CHECK(fcntl(event, F_SETFL, fcntl(event, F_GETFL) & ~O_NONBLOCK) == 0);
     atomic_store(&stage->done, true);
-    loop_serve_none(channel);
+    pair_serve_none(channel);
 }
 
 TEST(a_peer_that_makes_its_event_block_stops_no_loop)
@@ -112,7 +107,7 @@ TEST(a_peer_that_fills_its_event_stops_no_loop)
     rbr_inbox_arm(inbox);
     id = loop_start_call(pair.host, inbox, &pending);
     /* The peer cannot wake the loop, which is the peer's loss; a thread of ours can. */
-    CHECK(pair_call(pair.host, 7, 0, &answer, loop_in_ms(15000)) == RBR_OK && answer == 7);
+    CHECK(pair_call(pair.host, 7, 0, &answer, in_ms(15000)) == RBR_OK && answer == 7);
     CHECK(loop_is_readable(inbox, 0));
     CHECK(loop_take_now(inbox) == id);
     rbr_pending_end(&pending);
@@ -124,19 +119,15 @@ TEST(a_peer_that_fills_its_event_stops_no_loop)
 static void
 answer_before_the_event(rbr_channel *channel)
 {
-    alignas(8) uint8_t room[256];
     const int event = await_event(channel);
     rbr_message *message;
-    uint32_t size;
 
     atomic_store(&channel->wake.peers_event, -1);
-    CHECK(rbr_channel_receive(channel, &message, 0, loop_in_ms(15000)) == RBR_OK);
-    size = pair_build_empty(room, sizeof room, rbr_message_id(message), 0, RBR_BODY_RESULT,
-                            &rbr_desc_result);
-    CHECK(rbr_channel_send(channel, room, size, NULL, 0, loop_in_ms(15000), NULL) == RBR_OK);
-    rbr_message_free(message);
+    CHECK(rbr_channel_receive(channel, &message, 0, in_ms(15000)) == RBR_OK);
+    CHECK(pair_send_empty(channel, pair_take_id(message), 0, RBR_BODY_RESULT, &rbr_desc_result,
+                          in_ms(15000)) == RBR_OK);
     atomic_store(&stage->done, true);
-    loop_serve_none(channel);
+    pair_serve_none(channel);
     close(event);
 }
 
@@ -181,7 +172,7 @@ send_a_pipe(rbr_channel *channel)
     close(ends[1]);
     rbr_wake_add_reason(&channel->wake, RBR_WAKE_DATA | RBR_WAKE_EVENT);
     atomic_store(&stage->done, true);
-    loop_serve_none(channel);
+    pair_serve_none(channel);
 }
 
 TEST(a_descriptor_that_a_worker_gives_for_its_loops_is_not_written_to)

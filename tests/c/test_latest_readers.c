@@ -146,15 +146,6 @@ typedef struct family {
     pid_t child;
 } family;
 
-static void *
-map_shared(uint64_t bytes)
-{
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    CHECK(memory != MAP_FAILED);
-    return memory;
-}
-
 /* The child's life, until it is killed. */
 static _Noreturn void
 read_for_ever(const family *f, uint32_t number)
@@ -188,8 +179,8 @@ static void
 family_open(family *f, uint32_t readers)
 {
     f->bytes = rbr_latest_bytes(readers, ITEM_ROOM);
-    f->memory = map_shared(f->bytes);
-    f->stage = map_shared(sizeof *f->stage);
+    f->memory = check_share(f->bytes);
+    f->stage = check_share(sizeof *f->stage);
     f->sequence = 0;
     rbr_latest_writer_init(&f->writer, f->memory, readers, ITEM_ROOM);
 }

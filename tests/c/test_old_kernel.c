@@ -28,12 +28,6 @@
 #define SYS_pidfd_send_signal 424
 #endif
 
-static uint64_t
-in_ms(uint64_t ms)
-{
-    return rbr_now_ns() + ms * 1000000;
-}
-
 /* For this process and its children, for good. */
 static void
 have_no_pidfds(void)

@@ -12,7 +12,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 static const rbr_channel_options small_ring = {.ring_bytes = 65536, .spin_ns = 0};
 
@@ -26,11 +25,7 @@ static struct stage {
 static void
 open_staged(channel_pair *pair, const rbr_channel_options *options, void (*run)(rbr_channel *))
 {
-    void *shared = mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-                        0);
-
-    CHECK(shared != MAP_FAILED);
-    stage = shared;
+    stage = check_share(sizeof *stage);
     pair_open(pair, options, run);
 }
 
@@ -51,7 +46,7 @@ number_of(const rbr_message *message)
 static void
 take_when_told(rbr_channel *channel)
 {
-    const uint64_t until = loop_in_ms(60000);
+    const uint64_t until = in_ms(60000);
     rbr_message *message;
 
     while (!atomic_load(&stage->go)) {
@@ -71,7 +66,7 @@ take_when_told(rbr_channel *channel)
 static void
 await_taken(uint64_t count)
 {
-    const uint64_t until = loop_in_ms(15000);
+    const uint64_t until = in_ms(15000);
 
     while (atomic_load(&stage->taken) < count) {
         CHECK(rbr_now_ns() < until);
@@ -101,7 +96,7 @@ read_in_the_background(void *argument)
     rbr_status status;
 
     do
-        status = rbr_inbox_take(rbr_channel_inbox(host), &message, 0, loop_in_ms(10));
+        status = rbr_inbox_take(rbr_channel_inbox(host), &message, 0, in_ms(10));
     while (status == RBR_TIMED_OUT || status == RBR_INTERRUPTED);
     CHECK(status == RBR_CLOSED || status == RBR_DEAD);
     return NULL;
@@ -142,7 +137,6 @@ enum { MANY = 100000, NAP_EACH = 2000 };
 static void
 check_the_order(rbr_channel *channel)
 {
-    alignas(8) uint8_t room[256];
     rbr_message *message;
     int64_t next = 0;
 
@@ -152,10 +146,8 @@ check_the_order(rbr_channel *channel)
         if (next % NAP_EACH == 0)
             poll(NULL, 0, 2);
         if (next == MANY)
-            CHECK(rbr_channel_send(channel, room,
-                                   pair_build_empty(room, sizeof room, rbr_message_id(message), 0,
-                                                    RBR_BODY_RESULT, &rbr_desc_result),
-                                   NULL, 0, loop_in_ms(15000), NULL) == RBR_OK);
+            CHECK(pair_send_empty(channel, rbr_message_id(message), 0, RBR_BODY_RESULT,
+                                  &rbr_desc_result, in_ms(15000)) == RBR_OK);
         rbr_message_free(message);
     }
 }
@@ -189,7 +181,7 @@ TEST_SECONDS(a_hundred_thousand_posted_frames_arrive_in_order, 60)
     post_many(pair.host);
     id = rbr_pending_begin(&last, pair.host);
     CHECK(post(pair.host, id, MANY - 1, 64, 0) == RBR_OK);
-    CHECK(rbr_pending_wait(&last, &message, 0, loop_in_ms(30000)) == RBR_OK);
+    CHECK(rbr_pending_wait(&last, &message, 0, in_ms(30000)) == RBR_OK);
     rbr_message_free(message);
     rbr_pending_end(&last);
     CHECK(pair.host->exchange.unsent_bytes == 0);
@@ -220,18 +212,16 @@ TEST(what_is_posted_after_a_loop_has_armed_is_sent_when_there_is_room)
 {
     channel_pair pair;
     rbr_inbox *inbox;
-    rbr_block *block;
     int64_t posted;
     uint64_t until;
 
     open_staged(&pair, &small_ring, take_when_told);
     inbox = loop_open(pair.host);
-    CHECK(rbr_block_allocate(&block, pair.host, 1, loop_in_ms(15000), NULL) == RBR_OK);
-    rbr_block_release(block); /* the peer has the event now */
+    loop_await_event(pair.host);
     rbr_inbox_clear(inbox);
     rbr_inbox_arm(inbox);
     posted = fill_the_ring(pair.host);
-    until = loop_in_ms(15000);
+    until = in_ms(15000);
     atomic_store(&stage->go, true);
     while (count_unsent(&pair.host->exchange) > 0) {
         CHECK(rbr_now_ns() < until);
@@ -282,12 +272,12 @@ TEST(a_post_beyond_the_limit_waits_for_room)
     CHECK(exchange->unsent_bytes <= RBR_UNSENT_BYTES_MAX);
     CHECK(exchange->unsent_bytes > RBR_UNSENT_BYTES_MAX - 2 * LARGE);
     before = exchange->unsent_bytes;
-    CHECK(post(pair.host, i, 0, LARGE, loop_in_ms(20)) == RBR_TIMED_OUT);
+    CHECK(post(pair.host, i, 0, LARGE, in_ms(20)) == RBR_TIMED_OUT);
     CHECK(exchange->unsent_bytes == before);
     CHECK(post(pair.host, 0, 0, LARGE, 0) == RBR_OK); /* no call: it is not held back */
     CHECK(exchange->unsent_bytes > before);
     atomic_store(&stage->go, true);
-    CHECK(post(pair.host, i, 0, LARGE, loop_in_ms(15000)) == RBR_OK);
+    CHECK(post(pair.host, i, 0, LARGE, in_ms(15000)) == RBR_OK);
     pair_close(&pair); /* a goodbye overtakes what nobody moved on */
 }
 
@@ -317,7 +307,7 @@ TEST(unsend_takes_out_exactly_the_one)
     CHECK(rbr_channel_unsend(pair.host, (uint64_t)last)); /* the first */
     atomic_store(&stage->go, true);
     while (count_unsent(exchange) > 0) {
-        CHECK(rbr_exchange_wait_room(pair.host, 1000, loop_in_ms(15000)) == RBR_OK);
+        CHECK(rbr_exchange_wait_room(pair.host, 1000, in_ms(15000)) == RBR_OK);
         rbr_send_unsent(pair.host);
     }
     await_taken((uint64_t)last + 2);
@@ -358,8 +348,8 @@ TEST(a_frame_that_is_taken_out_or_dropped_does_not_count_as_sent)
     uint64_t id;
 
     open_staged(&pair, &small_ring, take_when_told);
-    CHECK(rbr_block_allocate(&first, pair.host, 5000, loop_in_ms(15000), NULL) == RBR_OK);
-    CHECK(rbr_block_allocate(&second, pair.host, 5000, loop_in_ms(15000), NULL) == RBR_OK);
+    CHECK(rbr_block_allocate(&first, pair.host, 5000, in_ms(15000), NULL) == RBR_OK);
+    CHECK(rbr_block_allocate(&second, pair.host, 5000, in_ms(15000), NULL) == RBR_OK);
     id = (uint64_t)fill_the_ring(pair.host) + 10;
     post_with_block(pair.host, first, id);
     post_with_block(pair.host, first, id + 1);
@@ -381,7 +371,7 @@ TEST(a_channel_that_is_released_lets_go_of_what_nobody_sent)
     rbr_block *block;
 
     open_staged(&pair, &small_ring, take_when_told);
-    CHECK(rbr_block_allocate(&block, pair.host, 5000, loop_in_ms(15000), NULL) == RBR_OK);
+    CHECK(rbr_block_allocate(&block, pair.host, 5000, in_ms(15000), NULL) == RBR_OK);
     post_with_block(pair.host, block, (uint64_t)fill_the_ring(pair.host) + 10);
     rbr_channel_kill(pair.host, 9, false, NULL);
     rbr_channel_release(pair.host);

@@ -141,8 +141,7 @@ kill_at_points(int kills, uint32_t padding)
 #ifdef __SANITIZE_ADDRESS__
     SKIP("most instructions would be the sanitizer's");
 #endif
-    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    CHECK(shared != MAP_FAILED);
+    shared = check_share(sizeof *shared);
     instructions = kill_after(STEPS_MAX, padding);
     printf("a call takes %d instructions of the worker's\n", instructions);
     CHECK(instructions > 500 && instructions < STEPS_MAX);

@@ -10,17 +10,12 @@
 #include "channel_pair.h"
 #include "check.h"
 #include "os.h"
+#include "reader_role.h"
 
 #include <signal.h>
 #include <sys/mman.h>
 
 static const rbr_channel_options small_ring = {.ring_bytes = 65536, .spin_ns = 0};
-
-static uint64_t
-in_ms(uint64_t ms)
-{
-    return rbr_now_ns() + ms * RBR_MS;
-}
 
 /* ----------------------------------------------------------------- published before an announcement */
 
@@ -41,11 +36,7 @@ static struct trap {
 static void
 open_pair(channel_pair *pair, void (*worker)(rbr_channel *channel))
 {
-    void *shared = mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-                        0);
-
-    CHECK(shared != MAP_FAILED);
-    stage = shared;
+    stage = check_share(sizeof *stage);
     pair_open(pair, &small_ring, worker);
 }
 
@@ -174,37 +165,6 @@ wait_for_answer(void *argument)
     return NULL;
 }
 
-/* As if a thread of ours held the role. */
-static void
-set_reading(rbr_exchange *exchange, bool reading)
-{
-    pthread_mutex_lock(&exchange->lock);
-    exchange->reading = reading;
-    pthread_mutex_unlock(&exchange->lock);
-}
-
-static int
-count_sleepers(rbr_exchange *exchange)
-{
-    const rbr_sleeper *sleeper;
-    int count = 0;
-
-    pthread_mutex_lock(&exchange->lock);
-    for (sleeper = exchange->sleepers; sleeper != NULL; sleeper = sleeper->next)
-        count++;
-    pthread_mutex_unlock(&exchange->lock);
-    return count;
-}
-
-static void
-send_call(rbr_channel *host, uint64_t id)
-{
-    alignas(8) uint8_t room[512];
-    const uint32_t size = pair_build_call(room, sizeof room, id, FUNCTION_ECHO, 0, 0);
-
-    CHECK(rbr_channel_send(host, room, size, NULL, 0, in_ms(10000), NULL) == RBR_OK);
-}
-
 /* Two threads sleep while a third reads for all. Its deadline passes, and only then are the two
  * answered: one of them must have been woken to read. */
 TEST(a_reader_that_leaves_at_its_deadline_offers_the_role_to_who_sleeps)
@@ -219,18 +179,18 @@ TEST(a_reader_that_leaves_at_its_deadline_offers_the_role_to_who_sleeps)
     pair_open(&pair, &small_ring, pair_serve);
     exchange = &pair.host->exchange;
     rbr_pending_begin(&first.pending, pair.host);
-    set_reading(exchange, true);
+    role_set_reading(exchange, true);
     for (i = 0; i < 2; i++) {
         others[i].id = rbr_pending_begin(&others[i].pending, pair.host);
         CHECK(pthread_create(&threads[i], NULL, wait_for_answer, &others[i]) == 0);
     }
-    while (count_sleepers(exchange) < 2)
-        rbr_os_yield();
-    set_reading(exchange, false);
+    role_await_sleepers(exchange, 2);
+    role_set_reading(exchange, false);
     CHECK(rbr_pending_wait(&first.pending, &message, 0, in_ms(20)) == RBR_TIMED_OUT);
-    CHECK(count_sleepers(exchange) <= 1); /* E1: the other is awake, and from then on it reads */
+    /* E1: the other is awake, and from then on it reads. */
+    CHECK(role_count_sleepers(exchange) <= 1);
     for (i = 0; i < 2; i++)
-        send_call(pair.host, others[i].id);
+        pair_send_call(pair.host, others[i].id);
     for (i = 0; i < 2; i++) {
         pthread_join(threads[i], NULL);
         CHECK(others[i].status == RBR_OK);
@@ -313,7 +273,7 @@ TEST(a_background_reader_gives_way_to_a_call_and_reads_again_after_it)
     call.id = rbr_pending_begin(&call.pending, pair.host);
     CHECK(pthread_create(&caller, NULL, wait_for_answer, &call) == 0);
     await_reader(exchange, false); /* nothing has come: only the caller's asking did that */
-    send_call(pair.host, call.id);
+    pair_send_call(pair.host, call.id);
     atomic_store(&stage->go, true);
     pthread_join(caller, NULL);
     CHECK(call.status == RBR_OK);
@@ -361,22 +321,20 @@ TEST(who_waits_for_an_answer_is_offered_the_role_before_a_background_reader)
 
     open_pair(&pair, serve_when_told);
     exchange = &pair.host->exchange;
-    set_reading(exchange, true);
+    role_set_reading(exchange, true);
     call.id = rbr_pending_begin(&call.pending, pair.host);
     CHECK(pthread_create(&caller, NULL, wait_for_answer, &call) == 0);
-    while (count_sleepers(exchange) < 1)
-        rbr_os_yield();
+    role_await_sleepers(exchange, 1);
     CHECK(pthread_create(&thread, NULL, read_in_the_background, pair.host) == 0);
-    while (count_sleepers(exchange) < 2) /* the newest is the first in the list */
-        rbr_os_yield();
-    set_reading(exchange, false);
+    role_await_sleepers(exchange, 2); /* the newest is the first in the list */
+    role_set_reading(exchange, false);
     rbr_pending_begin(&pending, pair.host);
     CHECK(rbr_pending_wait(&pending, &message, 0, in_ms(20)) == RBR_TIMED_OUT);
     pthread_mutex_lock(&exchange->lock); /* the one that still sleeps is the background reader */
     CHECK(exchange->sleepers != NULL && exchange->sleepers->next == NULL);
     CHECK(exchange->sleepers->want->kind == RBR_WANT_REQUEST);
     pthread_mutex_unlock(&exchange->lock);
-    send_call(pair.host, call.id);
+    pair_send_call(pair.host, call.id);
     atomic_store(&stage->go, true);
     pthread_join(caller, NULL);
     CHECK(call.status == RBR_OK);
