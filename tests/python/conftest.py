@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 from rbr_testing import conda as conda_environments
 from rbr_testing.eventually import Gate
+from rbr_testing.fixtures import MakeWorker
 from rbr_testing.looked_at import SETTINGS, WAITS
 from rbr_testing.raw_peer import RawWorker
 
@@ -75,7 +76,7 @@ def worker() -> Iterator[ringbridge.Worker]:
 
 
 @pytest.fixture
-def make_worker() -> Iterator[Callable[..., ringbridge.Worker]]:
+def make_worker() -> Iterator[MakeWorker]:
     """Starts workers of a test's own; closes them after it."""
     started: list[ringbridge.Worker] = []
 

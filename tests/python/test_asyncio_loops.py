@@ -13,19 +13,18 @@ import signal
 import sys
 import threading
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rbr_testing.basics import open_fds
 from rbr_testing.eventually import LONG_S, Gate, until
+from rbr_testing.fixtures import MakeWorker
 from rbr_testing.loops import awaited, entered, run
 
 import ringbridge
 
 HERE = Path(__file__).resolve().parent
-MakeWorker = Callable[..., ringbridge.Worker]
 CREDIT = 8
 
 

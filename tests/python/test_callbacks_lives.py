@@ -7,17 +7,16 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from rbr_testing.eventually import LONG_S, collected, until
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
 HERE = Path(__file__).resolve().parent
-MakeWorker = Callable[..., ringbridge.Worker]
 
 
 # ------------------------------------------------------------------------------------------- notify

@@ -6,14 +6,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
-
-MakeWorker = Callable[..., ringbridge.Worker]
 
 
 def test_a_builtin_exception_is_raised_here_with_its_remote_traceback(

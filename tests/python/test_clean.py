@@ -19,16 +19,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rbr_testing.fixtures import MakeWorker
 from rbr_testing.looked_at import HOST, WAITS, dead_pid, seen, seen_as
 
-import ringbridge
 from ringbridge import running
 from ringbridge.cli import clean
 from ringbridge.cli.main import main
 
 HERE = Path(__file__).resolve().parent
 
-MakeWorker = Callable[..., ringbridge.Worker]
 Start = Callable[..., "subprocess.Popen[str]"]
 Clean = Callable[..., int]
 

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rbr_testing.conda import Facts, install, rattler_environ
+from rbr_testing.fixtures import MakeWorker
 from rbr_testing.prefixes import environ
 
 import ringbridge
@@ -80,7 +80,7 @@ def by_name(conda: Facts, monkeypatch: pytest.MonkeyPatch) -> Facts:
 
 
 def test_a_worker_is_started_by_its_environments_name(
-    by_name: Facts, make_worker: Callable[..., ringbridge.Worker]
+    by_name: Facts, make_worker: MakeWorker
 ) -> None:
     worker = make_worker("own")
     assert worker.load("sys").prefix == str(by_name.own.prefix)
@@ -104,7 +104,7 @@ def test_a_worker_starts_in_a_prefix_of_any_name(
     name: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    make_worker: Callable[..., ringbridge.Worker],
+    make_worker: MakeWorker,
 ) -> None:
     """Prefix, the name, the cache's folder and that of the module: all of them so."""
     envs, modules = tmp_path / name / "envs", tmp_path / name / "modules"
@@ -122,7 +122,7 @@ def test_a_worker_starts_in_a_prefix_of_any_name(
 
 
 def test_a_broken_script_fails_the_start_with_its_own_words(
-    by_name: Facts, tmp_path: Path, make_worker: Callable[..., ringbridge.Worker]
+    by_name: Facts, tmp_path: Path, make_worker: MakeWorker
 ) -> None:
     prefix = tmp_path / "broken"
     install(prefix, f"python={by_name.own.minor}", "ringbridge-test-vars")
@@ -146,7 +146,7 @@ def test_the_poison_of_a_host_does_not_reach_the_worker(
     by_name: Facts,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    make_worker: Callable[..., ringbridge.Worker],
+    make_worker: MakeWorker,
 ) -> None:
     for name, value in {
         "PYTHONHOME": "/nowhere",

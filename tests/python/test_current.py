@@ -8,15 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
-MakeWorker = Callable[..., ringbridge.Worker]
 PERIOD_S = 0.03
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rbr_testing import rounds
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
@@ -22,8 +22,6 @@ FREE = range(13)
 STRAY_MAX = 253  # SCM_MAX_FD: what one message can carry
 #: After the handshake each number needs a worker of its own.
 TRIED = sorted({0, 1, 2, STRAY_MAX, *range(3, STRAY_MAX, STRAY_MAX // rounds.rounds(2) or 1)})
-
-MakeWorker = Callable[..., ringbridge.Worker]
 
 
 def run(*arguments: object, seconds: float = 100) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from rbr_testing import rounds
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
@@ -26,8 +27,6 @@ HERE = Path(__file__).resolve().parent
 ROUNDS = rounds.rounds(25)
 THREADS = 8
 NOTICED_S = 0.05  # the promise (p99); a test asserts ten times that, for shared machines
-
-MakeWorker = Callable[..., ringbridge.Worker]
 
 
 class Caller(threading.Thread):

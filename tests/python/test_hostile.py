@@ -12,16 +12,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 from ringbridge import _core
 
 HERE = Path(__file__).resolve().parent
-MakeWorker = Callable[..., ringbridge.Worker]
 
 # ------------------------------------------------------------------------------ stopped workers
 

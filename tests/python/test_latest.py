@@ -10,16 +10,15 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rbr_testing.eventually import LONG_S, until
+from rbr_testing.fixtures import MakeWorker
 from rbr_testing.loops import run
 
 import ringbridge
 
-MakeWorker = Callable[..., ringbridge.Worker]
 Far = ringbridge.RemoteModule
 
 HERE = Path(__file__).resolve().parent

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 from ringbridge import launch
 from ringbridge.environment import Environment
 from ringbridge.plan import Plan
-
-MakeWorker = Callable[..., ringbridge.Worker]
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

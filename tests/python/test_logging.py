@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
+from rbr_testing.fixtures import MakeWorker
 
-import ringbridge
 from ringbridge.output import LINE_BYTES_MAX, Lines
-
-MakeWorker = Callable[..., ringbridge.Worker]
 
 
 class Records(logging.Handler):

@@ -10,11 +10,11 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rbr_testing import rounds
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
@@ -51,7 +51,7 @@ def test_a_worker_goes_on_after_allocations_that_failed(tmp_path: Path, nothing_
 
 
 def test_a_worker_without_memory_for_a_call_says_so_as_it_ends(
-    make_worker: Callable[..., ringbridge.Worker],
+    make_worker: MakeWorker,
 ) -> None:
     """It used to end without a word, with exit code 0."""
     worker = make_worker()

@@ -9,16 +9,13 @@ import os
 import pickle
 import signal
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from rbr_testing.eventually import LONG_S, collected, until
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
-
-MakeWorker = Callable[..., ringbridge.Worker]
-
 
 # ------------------------------------------------------------------------------------- what they do
 

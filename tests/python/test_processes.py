@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rbr_testing.fixtures import MakeWorker
 from rbr_testing.looked_at import DEADLINE_S, HOST, SETTINGS, WAITS, dead_pid, seen, seen_as
 
 import ringbridge
@@ -28,7 +29,6 @@ from ringbridge.cli.main import main
 
 HERE = Path(__file__).resolve().parent
 
-MakeWorker = Callable[..., ringbridge.Worker]
 Start = Callable[..., "subprocess.Popen[str]"]
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
-MakeWorker = Callable[..., ringbridge.Worker]
 HERE = Path(__file__).resolve().parent
 
 

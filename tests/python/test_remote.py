@@ -11,11 +11,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 from ringbridge.exports import ExportTable
-
-MakeWorker = Callable[..., ringbridge.Worker]
 
 
 def test_a_module_shows_its_functions_and_plain_values(basics: ringbridge.RemoteModule) -> None:

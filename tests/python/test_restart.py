@@ -9,17 +9,16 @@ import os
 import signal
 import textwrap
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rbr_testing.deaths import kill
 from rbr_testing.eventually import until
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
-MakeWorker = Callable[..., ringbridge.Worker]
 BASICS = "rbr_testing.basics"
 
 
@@ -33,7 +32,7 @@ def module(folder: Path, name: str, text: str) -> None:
 
 
 @pytest.fixture
-def make_with(make_worker: MakeWorker, tmp_path: Path) -> Callable[..., ringbridge.Worker]:
+def make_with(make_worker: MakeWorker, tmp_path: Path) -> MakeWorker:
     """A worker that finds modules in tmp_path, and keeps no .pyc of them."""
 
     def make(**options: Any) -> ringbridge.Worker:
@@ -83,9 +82,7 @@ def test_the_call_that_crashes_raises_and_the_next_one_works(
     assert basics.add(1) == 3
 
 
-def test_a_call_that_was_under_way_is_not_repeated(
-    make_with: Callable[..., ringbridge.Worker], tmp_path: Path
-) -> None:
+def test_a_call_that_was_under_way_is_not_repeated(make_with: MakeWorker, tmp_path: Path) -> None:
     module(
         tmp_path,
         "effects",
@@ -100,9 +97,7 @@ def test_a_call_that_was_under_way_is_not_repeated(
     assert (tmp_path / "said").read_text() == "x"
 
 
-def test_loads_are_replayed_in_their_order(
-    make_with: Callable[..., ringbridge.Worker], tmp_path: Path
-) -> None:
+def test_loads_are_replayed_in_their_order(make_with: MakeWorker, tmp_path: Path) -> None:
     for name in "cab":
         module(tmp_path, f"load_{name}", f"open({str(tmp_path / 'order')!r}, 'a').write('{name}')")
     worker = make_with()
@@ -113,9 +108,7 @@ def test_loads_are_replayed_in_their_order(
     assert (tmp_path / "order").read_text() == "cab" * 2
 
 
-def test_what_the_process_held_is_gone(
-    make_with: Callable[..., ringbridge.Worker], tmp_path: Path
-) -> None:
+def test_what_the_process_held_is_gone(make_with: MakeWorker, tmp_path: Path) -> None:
     module(tmp_path, "counting", "n = 0\ndef up():\n    global n\n    n += 1\n    return n\n")
     worker = make_with()
     counting = worker.load("counting")
@@ -124,9 +117,7 @@ def test_what_the_process_held_is_gone(
     assert counting.up() == 1
 
 
-def test_a_module_that_has_changed_meanwhile(
-    make_with: Callable[..., ringbridge.Worker], tmp_path: Path
-) -> None:
+def test_a_module_that_has_changed_meanwhile(make_with: MakeWorker, tmp_path: Path) -> None:
     module(tmp_path, "changing", "def stays(): return 1\ndef goes(): return 2\n")
     worker = make_with()
     changing = worker.load("changing")
@@ -144,7 +135,7 @@ def test_a_module_that_has_changed_meanwhile(
 
 
 def test_a_load_that_fails_now_is_told_where_it_is_used_and_hides_no_other(
-    make_with: Callable[..., ringbridge.Worker], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    make_with: MakeWorker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("first", "broken", "last"):
         module(tmp_path, name, f"def f(): return {name!r}\n")
@@ -308,7 +299,7 @@ def test_one_that_is_killed_on_purpose_is_replaced_whatever_the_policy(
 
 
 def test_one_that_lives_but_closed_its_socket_is_replaced_too(
-    make_with: Callable[..., ringbridge.Worker],
+    make_with: MakeWorker,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     nothing_left: None,

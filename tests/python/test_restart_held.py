@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 from rbr_testing.deaths import kill
 from rbr_testing.eventually import until
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
-MakeWorker = Callable[..., ringbridge.Worker]
 BASICS = "rbr_testing.basics"
 FAST_S = 20  # where a start that is waited for takes 50
 
@@ -55,7 +55,7 @@ def held(tmp_path: Path) -> Held:
 
 
 @pytest.fixture
-def make_held(held: Held) -> Iterator[Callable[..., ringbridge.Worker]]:
+def make_held(held: Held) -> Iterator[MakeWorker]:
     made: list[ringbridge.Worker] = []
 
     def make(**options: Any) -> ringbridge.Worker:
@@ -69,11 +69,8 @@ def make_held(held: Held) -> Iterator[Callable[..., ringbridge.Worker]]:
         made.pop().close()
 
 
-MakeHeld = Callable[..., ringbridge.Worker]
-
-
 def test_closing_does_not_wait_for_a_restart(
-    make_held: MakeHeld, held: Held, nothing_left: None
+    make_held: MakeWorker, held: Held, nothing_left: None
 ) -> None:
     worker = make_held()
     basics = worker.load(BASICS)
@@ -88,7 +85,7 @@ def test_closing_does_not_wait_for_a_restart(
 
 
 def test_a_call_that_waits_is_told_that_the_worker_was_closed(
-    make_held: MakeHeld, held: Held
+    make_held: MakeWorker, held: Held
 ) -> None:
     worker = make_held()
     basics = worker.load(BASICS)
@@ -143,7 +140,7 @@ def test_functions_alone_do_not_hold_their_worker(make_worker: MakeWorker) -> No
 
 
 def test_ctrl_c_ends_the_wait_of_one_call_and_harms_nothing(
-    make_held: MakeHeld, held: Held
+    make_held: MakeWorker, held: Held
 ) -> None:
     worker = make_held()
     echo = worker.load(BASICS).echo
@@ -163,7 +160,7 @@ def test_ctrl_c_ends_the_wait_of_one_call_and_harms_nothing(
     assert worker.restarts == 1
 
 
-def test_the_wait_counts_for_the_calls_timeout(make_held: MakeHeld, held: Held) -> None:
+def test_the_wait_counts_for_the_calls_timeout(make_held: MakeWorker, held: Held) -> None:
     worker = make_held()
     echo = worker.load(BASICS).echo
     held.hold()
@@ -174,7 +171,7 @@ def test_the_wait_counts_for_the_calls_timeout(make_held: MakeHeld, held: Held) 
     assert worker.restarts == 1
 
 
-def test_the_thread_of_an_event_loop_is_not_blocked(make_held: MakeHeld, held: Held) -> None:
+def test_the_thread_of_an_event_loop_is_not_blocked(make_held: MakeWorker, held: Held) -> None:
     worker = make_held()
     echo = worker.load(BASICS).echo
     held.hold()
@@ -221,7 +218,7 @@ def test_a_module_that_failed_is_not_loaded_again_on_a_loops_thread(
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # fork with threads: meant
-def test_a_forked_child_is_refused_also_during_a_restart(make_held: MakeHeld, held: Held) -> None:
+def test_a_forked_child_is_refused_also_during_a_restart(make_held: MakeWorker, held: Held) -> None:
     worker = make_held()
     echo = worker.load(BASICS).echo
     held.hold()

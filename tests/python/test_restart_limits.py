@@ -17,12 +17,12 @@ import pytest
 from rbr_testing import rounds
 from rbr_testing.deaths import kill
 from rbr_testing.eventually import until
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 from ringbridge.crashes import DEATHS_MAX, WINDOW_S, Crashes
 from ringbridge.errors import WorkerDied, WorkerStartFailed
 
-MakeWorker = Callable[..., ringbridge.Worker]
 BASICS = "rbr_testing.basics"
 
 # ------------------------------------------------------------------------------------- counting

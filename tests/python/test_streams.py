@@ -7,15 +7,14 @@ import concurrent.futures
 import os
 import signal
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rbr_testing.eventually import LONG_S, collected, until
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
-MakeWorker = Callable[..., ringbridge.Worker]
 CREDIT = 8
 
 

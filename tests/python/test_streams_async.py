@@ -5,18 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rbr_testing.eventually import LONG_S
+from rbr_testing.fixtures import MakeWorker
 from rbr_testing.loops import run
 
 import ringbridge
-
-MakeWorker = Callable[..., ringbridge.Worker]
-
 
 # ---------------------------------------------------------------------------------------- async for
 

@@ -8,16 +8,16 @@ import os
 import signal
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from rbr_testing.eventually import until
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 from ringbridge import _core
 
-MakeWorker = Callable[..., ringbridge.Worker]
 Pair = tuple["_core.Channel", "dict[str, int]"]
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rbr_testing.eventually import LONG_S
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
@@ -18,7 +18,7 @@ BASICS = "rbr_testing.basics"
 
 
 def test_a_cancel_of_another_thread_wakes_the_loop_that_awaits(
-    make_worker: Callable[..., ringbridge.Worker], tmp_path: Path
+    make_worker: MakeWorker, tmp_path: Path
 ) -> None:
     # It did not: the loop went on sleeping until the next event, and there was none.
     basics = make_worker().load(BASICS)

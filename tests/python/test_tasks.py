@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ import pytest
 from rbr_testing import rounds
 from rbr_testing.basics import open_fds
 from rbr_testing.eventually import LONG_S, Gate, collected, until
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
 HERE = Path(__file__).resolve().parent
-MakeWorker = Callable[..., ringbridge.Worker]
 
 
 # ------------------------------------------------------------------------------ as standard futures

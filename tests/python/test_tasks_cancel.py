@@ -8,17 +8,14 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rbr_testing import rounds
 from rbr_testing.eventually import LONG_S, Gate, until
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
-
-MakeWorker = Callable[..., ringbridge.Worker]
-
 
 # ------------------------------------------------------------------------------------------- cancel
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 
 import pytest
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
 tqdm = pytest.importorskip("tqdm")
-
-MakeWorker = Callable[..., ringbridge.Worker]
 
 
 @pytest.mark.parametrize("module", ["tqdm", "tqdm.auto", "tqdm.notebook", "tqdm.asyncio"])

@@ -6,17 +6,16 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import subprocess
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from rbr_testing.equality import identical
+from rbr_testing.fixtures import MakeWorker
 from test_values_tables import stream
 
 import ringbridge as rb
 from ringbridge import tables
 
-MakeWorker = Callable[..., rb.Worker]
 NAN = float("nan")
 
 

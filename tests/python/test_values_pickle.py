@@ -11,12 +11,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rbr_testing import pickled
+from rbr_testing.fixtures import MakeWorker
 from rbr_testing.rounds import count
 
 import ringbridge as rb
@@ -24,7 +25,6 @@ from ringbridge import _core
 
 HERE = Path(__file__).resolve().parent
 MALICIOUS = 200
-MakeWorker = Callable[..., rb.Worker]
 
 
 class Colour(enum.Enum):

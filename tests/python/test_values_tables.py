@@ -8,17 +8,16 @@ import decimal
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge as rb
 from ringbridge import tables
 
 HERE = Path(__file__).resolve().parent
-MakeWorker = Callable[..., rb.Worker]
 
 
 # ------------------------------------------------------------------------------------------ Arrow

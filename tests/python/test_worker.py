@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
-
-MakeWorker = Callable[..., ringbridge.Worker]
 
 
 def is_running(pid: int | None) -> bool:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 from rbr_testing.eventually import until
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
-MakeWorker = Callable[..., ringbridge.Worker]
 FAST_S = 20  # where a start that is waited for takes 50
 
 
