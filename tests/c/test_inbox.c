@@ -224,7 +224,7 @@ TEST(a_loop_that_stands_still_takes_no_wake_up_from_another_one)
     CHECK(loop_is_readable(ours, 15000)); /* the peer's event is everybody's */
     rbr_inbox_clear(ours);
     rbr_inbox_arm(ours); /* without having read: as when more comes meanwhile */
-    CHECK(loop_is_readable(ours, 1000));
+    CHECK(loop_is_readable(ours, 15000));
     CHECK(loop_take_now(ours) == id);
     rbr_pending_end(&first);
     rbr_pending_end(&second);
@@ -253,7 +253,7 @@ TEST(a_loop_that_clears_the_peers_event_looks_at_the_ring_for_the_others)
     CHECK(loop_is_readable(busy, 15000));
     rbr_inbox_clear(busy);
     rbr_inbox_arm(busy); /* its own queue is enough to wake it */
-    CHECK(loop_is_readable(other, 1000));
+    CHECK(loop_is_readable(other, 15000));
     CHECK(loop_take_now(other) == id);
     rbr_pending_end(&first);
     rbr_pending_end(&second);

@@ -150,8 +150,8 @@ def test_ctrl_c_ends_the_wait_of_one_call_and_harms_nothing(
     interrupt = threading.Timer(0.2, signal.pthread_kill, [threading.get_ident(), signal.SIGINT])
     # Where the tests were started with SIGINT ignored (nohup), Python has no handler for it.
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    interrupt.start()
     with pytest.raises(KeyboardInterrupt):
+        interrupt.start()
         echo(1)
     interrupt.join()
     signal.signal(signal.SIGINT, previous)

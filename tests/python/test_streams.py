@@ -244,7 +244,7 @@ def test_a_killed_worker_ends_a_stream_that_waits(make_worker: MakeWorker, fifo:
 
 def test_a_timeout_is_for_each_item(tasks: ringbridge.RemoteModule, fifo: Path) -> None:
     pid = tasks.pid()
-    stream = tasks.one_then_sleeps.options(timeout=0.5).stream(str(fifo))
+    stream = tasks.one_then_sleeps.options(timeout=2.0).stream(str(fifo))
     assert next(stream) == 1
     threading.Thread(target=lambda: open(fifo).close()).start()
     with pytest.raises(ringbridge.CallTimeout):

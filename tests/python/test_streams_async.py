@@ -108,7 +108,7 @@ def test_a_timeout_is_for_each_item_of_async_for(
     tasks: ringbridge.RemoteModule, fifo: Path
 ) -> None:
     async def main() -> None:
-        stream = tasks.one_then_sleeps.options(timeout=0.5).stream(str(fifo))
+        stream = tasks.one_then_sleeps.options(timeout=2.0).stream(str(fifo))
         assert await stream.__anext__() == 1
         open(fifo).close()
         with pytest.raises(ringbridge.CallTimeout):
