@@ -291,35 +291,47 @@ rbr_channel_cancel(rbr_channel *channel, uint64_t id, bool hard)
     return RBR_OK;
 }
 
-/* One word of what the peer says of its calls, running now, or begun at this place. */
-static uint64_t
-peer_says(rbr_channel *channel, bool begun, uint64_t place)
+static bool
+began(const struct rbr_runs_shared *runs, uint64_t id)
 {
-    const struct rbr_runs_shared *runs;
-    uint64_t said = 0;
+    return atomic_load_explicit(&runs->begun[id % RBR_BEGUN_MAX], memory_order_relaxed) >= id;
+}
 
-    if (!rbr_os_fork_check(channel->fork_token)) /* the lock may be held for ever */
-        return 0;
+static bool
+is_running(const struct rbr_runs_shared *runs, uint64_t id)
+{
+    uint32_t depth;
+
+    for (depth = 0; depth < RBR_RUNS_MAX; depth++)
+        if (atomic_load_explicit(&runs->calls[depth], memory_order_relaxed) == id)
+            return true;
+    return false;
+}
+
+static bool
+peer_says(rbr_channel *channel, bool (*what)(const struct rbr_runs_shared *, uint64_t), uint64_t id)
+{
+    bool said = false;
+
+    if (id == 0 || !rbr_os_fork_check(channel->fork_token)) /* the lock may be held for ever */
+        return false;
     pthread_mutex_lock(&channel->exchange.lock); /* let_go takes it before it unmaps */
-    if (atomic_load(&channel->watch.handshaken)) {
-        runs = &channel->segment.shared->runs[1 - channel->role];
-        said = atomic_load_explicit(begun ? &runs->begun[place] : &runs->call,
-                                    memory_order_relaxed);
-    }
+    if (atomic_load(&channel->watch.handshaken))
+        said = what(&channel->segment.shared->runs[1 - channel->role], id);
     pthread_mutex_unlock(&channel->exchange.lock);
     return said;
 }
 
-uint64_t
-rbr_channel_peer_running(rbr_channel *channel)
+bool
+rbr_channel_peer_runs(rbr_channel *channel, uint64_t id)
 {
-    return peer_says(channel, false, 0);
+    return peer_says(channel, is_running, id);
 }
 
 bool
 rbr_channel_peer_began(rbr_channel *channel, uint64_t id)
 {
-    return peer_says(channel, true, id % RBR_BEGUN_MAX) >= id;
+    return peer_says(channel, began, id);
 }
 
 rbr_status

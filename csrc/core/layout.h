@@ -8,7 +8,7 @@
  *   | magic, sizes | wake host  | wake worker| rings: tail, head; then runs  | data 0   | data 1   |
  *   +--------------+------------+------------+-------------------------------+----------+----------+
  *   ring 0 carries host -> worker, ring 1 worker -> host; wake[role] is slept on by that role;
- *   runs[role] tells which call that role runs.
+ *   runs[role] tells which calls that role runs.
  *
  *   an arena segment (created by the side that allocates in it)
  *   +--------+---------------+--------+---------------+---
@@ -59,12 +59,14 @@ struct rbr_wake_shared {
     uint32_t reserved;
 };
 
+#define RBR_RUNS_MAX 16 /* what is called from deeper within is not told of */
 #define RBR_BEGUN_MAX 2048
 
 /* Of calls, by the role that runs them. On lines of their own: the peer reads their neighbours at each
  * send, and these only when something went wrong. */
 struct rbr_runs_shared {
-    alignas(RBR_LINE) _Atomic uint64_t call; /* the id of the one that runs; 0: none */
+    /* Ids of those that run, each called back from within the one before it; 0: none. */
+    alignas(RBR_LINE) _Atomic uint64_t calls[RBR_RUNS_MAX];
     alignas(RBR_LINE) _Atomic uint64_t begun[RBR_BEGUN_MAX]; /* ids, each at its id modulo this */
 };
 

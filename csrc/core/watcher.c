@@ -383,17 +383,21 @@ rbr_watch_stop(rbr_channel *channel)
 /* ----------------------------------------------------------------------------- the worker's side */
 
 void
-rbr_channel_set_running(rbr_channel *channel, uint64_t id)
+rbr_channel_set_running(rbr_channel *channel, uint32_t depth, uint64_t id)
 {
     struct rbr_runs_shared *runs;
+    _Atomic uint64_t *begun;
 
     if (atomic_load_explicit(&channel->watch.main_thread, memory_order_relaxed) == 0)
         atomic_store(&channel->watch.main_thread, (uint64_t)pthread_self());
-    if (atomic_load_explicit(&channel->watch.handshaken, memory_order_relaxed)) {
+    if (atomic_load_explicit(&channel->watch.handshaken, memory_order_relaxed) &&
+        rbr_os_fork_check(channel->fork_token)) { /* a forked child has no say in its parent's */
         runs = &channel->segment.shared->runs[channel->role]; /* for the host, should we die */
-        atomic_store_explicit(&runs->call, id, memory_order_relaxed);
-        if (id != 0)
-            atomic_store_explicit(&runs->begun[id % RBR_BEGUN_MAX], id, memory_order_relaxed);
+        if (depth < RBR_RUNS_MAX)
+            atomic_store_explicit(&runs->calls[depth], id, memory_order_relaxed);
+        begun = &runs->begun[id % RBR_BEGUN_MAX];
+        if (id > atomic_load_explicit(begun, memory_order_relaxed)) /* else it goes on */
+            atomic_store_explicit(begun, id, memory_order_relaxed);
     }
     /* Here running_id is stored and then any_cancelled read, in the watcher the other way round.
      * All four are sequentially consistent, so one of the two sees the other's store. */

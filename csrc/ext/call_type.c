@@ -293,7 +293,7 @@ static PyObject *
 get_running(CallObject *self, void *unused)
 {
     (void)unused;
-    return PyBool_FromLong(self->held != NULL && rbr_channel_peer_running(self->held) == self->id);
+    return PyBool_FromLong(self->held != NULL && rbr_channel_peer_runs(self->held, self->id));
 }
 
 static PyObject *

@@ -358,11 +358,13 @@ channel_retire(ChannelObject *self, PyObject *unused)
 }
 
 static PyObject *
-channel_peer_running(ChannelObject *self, void *unused)
+channel_runs(ChannelObject *self, PyObject *args)
 {
-    (void)unused;
-    return PyLong_FromUnsignedLongLong(
-        self->channel != NULL ? rbr_channel_peer_running(self->channel) : 0);
+    unsigned long long id;
+
+    if (!PyArg_ParseTuple(args, "K:runs", &id))
+        return NULL;
+    return PyBool_FromLong(self->channel != NULL && rbr_channel_peer_runs(self->channel, id));
 }
 
 static PyMethodDef channel_methods[] = {
@@ -393,6 +395,9 @@ static PyMethodDef channel_methods[] = {
          "read_output($self, timeout)\n--\n\nThe child's next output: (stream, bytes, lost).")},
     {"error_tail", (PyCFunction)channel_error_tail, METH_NOARGS,
      PyDoc_STR("error_tail($self)\n--\n\nThe last bytes of the child's stderr.")},
+    {"runs", (PyCFunction)channel_runs, METH_VARARGS,
+     PyDoc_STR("runs($self, call)\n--\n\n"
+               "Whether the peer runs the call of this id, or ran it when it ended.")},
     {"close", (PyCFunction)channel_close, METH_NOARGS,
      PyDoc_STR("close($self)\n--\n\nLets go of everything; never waits for the peer.")},
     {NULL, NULL, 0, NULL},
@@ -400,8 +405,6 @@ static PyMethodDef channel_methods[] = {
 
 static PyGetSetDef channel_getset[] = {
     {"peer", (getter)channel_peer, NULL, PyDoc_STR("What the peer said of itself."), NULL},
-    {"peer_running", (getter)channel_peer_running, NULL,
-     PyDoc_STR("The id of the call that the peer runs, or ran when it ended; 0: none."), NULL},
     {"alive", (getter)channel_alive, NULL, PyDoc_STR("Whether the channel works."), NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

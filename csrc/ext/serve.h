@@ -54,15 +54,16 @@ typedef struct server {
     PyObject *calling;   /* set: ids of the calls that run and have callbacks */
     notice *notices, *last_notice;
     unsigned notice_count;
-    unsigned
-        depth; /* how many calls wait for callbacks, one within the other, on the main thread */
+    unsigned depth; /* of calls that wait for callbacks, one within the other, on the main thread */
 } server;
 
 /* serve_loop.c */
 /* Marks a call as running for the watcher and for the SIGINT handler; gives the one that ran before.
  * From the moment it is cleared, right after the user's function, no cancel can hit another. */
 uint64_t serve_set_running(server *self, uint64_t id);
-/* Goes back to `before`. -1 when it was interrupted meanwhile. */
+/* Goes back to `before`, which waits one level above. The second one: -1 when that was interrupted
+ * meanwhile. */
+void serve_back_to(server *self, uint64_t before);
 int serve_run_again(server *self, uint64_t before);
 /* The same for a call that begins: -1 when it was cancelled before. */
 int serve_begin(server *self, uint64_t id);

@@ -213,6 +213,6 @@ serve_attribute(server *self, const rbr_message *message, rbr_table body)
     serve_set_running(self, 0);
     if (result < 0 && rbr_channel_state(self->channel->channel, NULL) == RBR_OK)
         result = serve_answer_error(self->channel, rbr_message_id(message));
-    serve_set_running(self, before);
+    serve_back_to(self, before);
     return result;
 }

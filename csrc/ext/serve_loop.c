@@ -166,14 +166,27 @@ serve_set_running(server *self, uint64_t id)
     const uint64_t before = state->running_call;
 
     state->running_call = id;
-    rbr_channel_set_running(self->channel->channel, id);
+    rbr_channel_set_running(self->channel->channel, self->depth, id);
     return before;
+}
+
+void
+serve_back_to(server *self, uint64_t before)
+{
+    core_state *state = self->channel->state;
+
+    if (state->running_call != 0)
+        serve_set_running(self, 0);
+    if (before == 0)
+        return;
+    state->running_call = before; /* it runs one level above this one, where it waits */
+    rbr_channel_set_running(self->channel->channel, self->depth - 1, before);
 }
 
 int
 serve_run_again(server *self, uint64_t before)
 {
-    serve_set_running(self, before);
+    serve_back_to(self, before);
     if (before == 0)
         return 0;
     if (rbr_channel_cancelled(self->channel->channel, before) == 2)
@@ -387,7 +400,7 @@ serve_loop(PyObject *module, PyObject *const *args, Py_ssize_t count)
         return NULL;
     }
     state->server = &self;
-    rbr_channel_set_running(self.channel->channel, 0); /* this thread runs the calls */
+    rbr_channel_set_running(self.channel->channel, 0, 0); /* this thread runs the calls */
     run(&self);
     host_died = rbr_channel_state(self.channel->channel, NULL) == RBR_DEAD;
     state->server = NULL;

@@ -169,7 +169,7 @@ close_now(server *self, stream *closed)
     closed->busy = true;
     before = serve_set_running(self, closed->id);
     done = PyObject_CallObject(close, NULL);
-    serve_set_running(self, before);
+    serve_back_to(self, before);
     Py_DECREF(close);
     Py_XDECREF(done);
     return finish(self, closed);
@@ -191,7 +191,7 @@ stream_step(server *self)
     before = self->channel->state->running_call;
     if (serve_begin(self, from->id) == 0)
         item = PyIter_Next(from->iterator);
-    serve_set_running(self, before);
+    serve_back_to(self, before);
     from->busy = false;
     if (item == NULL)
         return finish(self, from);

@@ -160,12 +160,13 @@ rbr_status rbr_channel_cancel(rbr_channel *channel, uint64_t id, bool hard);
 
 /*
  * The id of the call that the calling thread (the worker's main thread) runs now; 0: none. While
- * it is set, a hard cancel of that id sends SIGINT to this thread.
+ * it is set, a hard cancel of that id sends SIGINT to this thread. depth: within how many others,
+ * each of which waits for a callback, it runs: those still run, too.
  */
-void rbr_channel_set_running(rbr_channel *channel, uint64_t id);
+void rbr_channel_set_running(rbr_channel *channel, uint32_t depth, uint64_t id);
 
-/* In a host: the id of the call that the worker runs now, or ran when it ended; 0: none. Its word. */
-uint64_t rbr_channel_peer_running(rbr_channel *channel);
+/* In a host: whether the worker runs this call now, or ran it when it ended. Its word. */
+bool rbr_channel_peer_runs(rbr_channel *channel, uint64_t id);
 /* In a host: whether the worker has begun this call of ours, or may have. False: surely not. */
 bool rbr_channel_peer_began(rbr_channel *channel, uint64_t id);
 

@@ -58,10 +58,6 @@ class Channel:
         """For messages."""
 
     @property
-    def peer_running(self) -> int:
-        """The id of the call that the worker runs, or ran when it ended; 0: none."""
-
-    @property
     def alive(self) -> bool:
         """True until the peer has ended, this end is closed or retired, or the protocol was
         broken."""
@@ -97,6 +93,9 @@ class Channel:
 
     def error_tail(self) -> bytes:
         """The last bytes of the child's stderr (at most 8 KiB)."""
+
+    def runs(self, call: int) -> bool:
+        """Whether the worker runs the call of this id, or ran it when it ended. Its word."""
 
     def close(self) -> None:
         """Lets go of everything; never waits for the peer. Idempotent."""

@@ -35,7 +35,6 @@ from ringbridge.attempts import Attempt, Attempts
 from ringbridge.crashes import Crashes
 from ringbridge.errors import Busy, CallTimeout, RingbridgeError
 from ringbridge.event_loop import running_loop
-from ringbridge.given_up import GivenUp
 from ringbridge.loads import Loads, module_of
 
 if TYPE_CHECKING:
@@ -65,7 +64,6 @@ class Process:
         self._answers = 0  # frames that had come from the child when it was ready
         self._unwanted: launch.Child | None = None  # to be replaced whatever the policy says
         self._reason = ""  # why it is unwanted
-        self._given_up = GivenUp()
         self._attempts = Attempts(f"restart of {wanted.name}")  # by the pid of the old child
         self._news = ""  # what the last one has done
         self._ended: launch.Child | None = None  # by close()
@@ -249,7 +247,16 @@ class Process:
     def gave_up(self, channel: Channel, call: int) -> None:
         """For a call that nobody waits for any more, and that was interrupted: where that does not
         end it, the process is replaced."""
-        self._given_up.watch(channel, call, self.replace)
+        from ringbridge import timers
+
+        known = weakref.ref(channel)
+
+        def look() -> None:
+            there = known()
+            if there is not None and there.runs(call):
+                self.replace("a call that was given up did not end", there)
+
+        timers.after(timers.GRACE_S, look)
 
     def replaces(self, channel: Channel) -> bool:
         """Whether another process takes, or has taken, the place of this channel's."""

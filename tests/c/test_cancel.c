@@ -92,7 +92,7 @@ TEST_SECONDS(a_cancel_at_the_moment_when_its_call_begins_is_not_lost, 60)
     sigemptyset(&interrupt);
     sigaddset(&interrupt, SIGINT);
     CHECK(pthread_sigmask(SIG_BLOCK, &interrupt, NULL) == 0);
-    rbr_channel_set_running(channel, 0); /* this thread runs the calls */
+    rbr_channel_set_running(channel, 0, 0); /* this thread runs the calls */
     CHECK(pthread_create(&thread, NULL, cancel_each_round, &m) == 0);
     pin_to(0);
     for (round = 1; (round <= ROUNDS || close < CLOSE_ROUNDS) && rbr_now_ns() < end_ns; round++) {
@@ -101,7 +101,7 @@ TEST_SECONDS(a_cancel_at_the_moment_when_its_call_begins_is_not_lost, 60)
         CHECK(await(&m, &m.ready, round));
         atomic_store_explicit(&m.done, 2 * round - 1, memory_order_release); /* go */
         pause_for(round / 8 % 32);
-        rbr_channel_set_running(channel, CALL_ID);
+        rbr_channel_set_running(channel, 0, CALL_ID);
         seen = rbr_channel_cancelled(channel, CALL_ID) == 2;
         CHECK(await(&m, &m.done, 2 * round));
         interrupted = was_interrupted(&interrupt);
@@ -109,7 +109,7 @@ TEST_SECONDS(a_cancel_at_the_moment_when_its_call_begins_is_not_lost, 60)
         before += seen;
         during += interrupted;
         close += seen && interrupted;
-        rbr_channel_set_running(channel, 0);
+        rbr_channel_set_running(channel, 0, 0);
         atomic_store(&channel->watch.cancelled[CALL_ID % RBR_CANCELLED_MAX], 0);
         atomic_store(&channel->watch.any_cancelled, false);
     }
@@ -168,29 +168,81 @@ run_and_die(rbr_channel *channel)
     int calls;
 
     for (calls = 0; rbr_channel_receive(channel, &message, 0, in_ms(15000)) == RBR_OK; calls++) {
-        rbr_channel_set_running(channel, rbr_message_id(message));
-        if (calls == 1)
+        const uint64_t id = rbr_message_id(message);
+
+        switch (calls) {
+        case 0: /* 41 runs */
+            rbr_channel_set_running(channel, 0, id);
+            break;
+        case 1: /* 42 within it */
+            rbr_channel_set_running(channel, 1, id);
+            break;
+        case 2: /* 42 has ended, and 41 goes on */
+            rbr_channel_set_running(channel, 1, 0);
+            rbr_channel_set_running(channel, 0, 41);
+            break;
+        default: /* 44 within it */
+            rbr_channel_set_running(channel, 1, id);
             raise(SIGKILL);
+        }
     }
 }
 
-TEST(a_host_can_tell_which_call_its_worker_runs_also_after_its_death)
+static void
+await_running(rbr_channel *host, uint64_t id, bool running)
 {
     const uint64_t until = in_ms(15000);
+
+    while (rbr_channel_peer_runs(host, id) != running) {
+        CHECK(rbr_now_ns() < until);
+        rbr_os_yield();
+    }
+}
+
+TEST(a_host_can_tell_which_calls_its_worker_runs_also_after_its_death)
+{
     channel_pair pair;
     rbr_exit result;
 
     pair_open(&pair, NULL, run_and_die);
-    CHECK(rbr_channel_peer_running(pair.host) == 0);
+    CHECK(!rbr_channel_peer_runs(pair.host, 0) && !rbr_channel_peer_runs(pair.host, 41));
     pair_send_call(pair.host, 41);
-    while (rbr_channel_peer_running(pair.host) != 41) {
-        CHECK(rbr_now_ns() < until);
-        rbr_os_yield();
-    }
+    await_running(pair.host, 41, true);
+    CHECK(!rbr_channel_peer_runs(pair.host, 42) && !rbr_channel_peer_began(pair.host, 42));
     pair_send_call(pair.host, 42);
+    await_running(pair.host, 42, true);
+    CHECK(rbr_channel_peer_runs(pair.host, 41)); /* it waits for what 42 does */
+    pair_send_call(pair.host, 43);
+    await_running(pair.host, 42, false);
+    CHECK(rbr_channel_peer_runs(pair.host, 41) && rbr_channel_peer_began(pair.host, 42));
+    pair_send_call(pair.host, 44);
     CHECK(rbr_channel_wait_end(pair.host, &result, in_ms(15000)) == RBR_OK && result.signalled);
-    CHECK(rbr_channel_peer_running(pair.host) == 42);
+    CHECK(rbr_channel_peer_runs(pair.host, 41) && rbr_channel_peer_runs(pair.host, 44));
     rbr_channel_close(pair.host);
-    CHECK(rbr_channel_peer_running(pair.host) == 42); /* until the last release */
+    CHECK(rbr_channel_peer_runs(pair.host, 44)); /* until the last release */
     rbr_channel_release(pair.host);
+}
+
+static void
+go_on_after_a_nested_call(rbr_channel *channel)
+{
+    rbr_message *message;
+
+    rbr_channel_set_running(channel, 0, 41);
+    rbr_channel_set_running(channel, 1, 41 + RBR_BEGUN_MAX);
+    rbr_channel_set_running(channel, 1, 0);
+    rbr_channel_set_running(channel, 0, 41);
+    while (rbr_channel_receive(channel, &message, 0, in_ms(15000)) == RBR_OK)
+        rbr_message_free(message);
+}
+
+TEST(a_call_that_goes_on_does_not_make_a_nested_one_look_as_if_it_had_not_begun)
+{
+    channel_pair pair;
+
+    pair_open(&pair, NULL, go_on_after_a_nested_call);
+    await_running(pair.host, 41, true);
+    CHECK(rbr_channel_peer_began(pair.host, 41 + RBR_BEGUN_MAX));
+    CHECK(!rbr_channel_peer_began(pair.host, 41 + 2 * RBR_BEGUN_MAX));
+    pair_close(&pair);
 }

@@ -206,8 +206,7 @@ TEST(a_forked_child_leaves_its_parents_loops_alone)
         rbr_inbox *another;
         bool left_alone = rbr_inbox_take(inbox, &message, 0, 0) == RBR_FORKED &&
                           rbr_inbox_open(&another, pair.host, NULL) == RBR_FORKED &&
-                          rbr_channel_peer_running(pair.host) == 0 &&
-                          !rbr_channel_unsend(pair.host, 1);
+                          !rbr_channel_peer_runs(pair.host, 1) && !rbr_channel_unsend(pair.host, 1);
 
         rbr_inbox_arm(inbox);
         rbr_inbox_clear(inbox);

@@ -163,7 +163,7 @@ PYTHON_LAYERS = (
     {"_core", "errors", "interrupts", "values", "signatures", "frames", "tables", "pickles"},
     {"sources", "shares", "timers", "event_loop"},
     {"environment", "discovery", "plan", "activation", "diagnosis", "running", "builds"},
-    {"crashes", "attempts", "given_up"},
+    {"crashes", "attempts"},
     {"launch", "output", "channel"},
     {"readers", "answering", "callbacks", "objects"},
     {

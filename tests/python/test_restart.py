@@ -298,6 +298,31 @@ def test_one_that_is_killed_on_purpose_is_replaced_whatever_the_policy(
     assert basics.echo(1) == 1 and worker.restarts == 1, "it was the predecessor's channel"
 
 
+def test_a_call_that_times_out_is_ended_also_when_others_time_out_behind_it(
+    make_worker: MakeWorker, fifo: Path
+) -> None:
+    # It was forgotten for the newest one, and the worker ran it for ever.
+    worker = make_worker()
+    basics, duties = worker.load(BASICS), worker.load("rbr_testing.duties")
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            duties.sleep_deaf.options(timeout=0.5)(str(fifo))
+        except ringbridge.CallTimeout as error:
+            errors.append(error)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    fifo.read_text()
+    with pytest.raises(ringbridge.CallTimeout):
+        basics.echo.options(timeout=1.0)(1)
+    caller.join(40)
+    assert len(errors) == 1
+    assert basics.echo(1) == 1
+    assert worker.restarts == 1
+
+
 def test_one_that_lives_but_closed_its_socket_is_replaced_too(
     make_with: MakeWorker,
     tmp_path: Path,

@@ -226,6 +226,17 @@ tasks.number.options(timeout=1000).submit(1)
     assert run_program(body) == (0, "")
 
 
+def test_a_forked_child_of_the_worker_does_not_end_the_call_in_which_it_was_made(
+    tasks: ringbridge.RemoteModule, gate: Gate
+) -> None:
+    # It wrote into its parent's shared memory that nothing runs.
+    task = tasks.fork_and_wait.submit(gate.started, gate.release)
+    gate.entered()
+    assert task.running()
+    gate.open()
+    assert task.result(LONG_S) == tasks.pid()
+
+
 def test_a_forked_child_is_refused_and_its_parents_tasks_go_on(nothing_left: None) -> None:
     body = """
 task = tasks.pause.submit(0.3, "parent's")

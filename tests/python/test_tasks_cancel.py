@@ -86,11 +86,11 @@ def test_a_second_cancel_with_a_shorter_grace_is_heard(
 
 
 def test_numba_code_without_the_gil_is_interrupted(
-    tasks: ringbridge.RemoteModule, fifo: Path
+    worker: ringbridge.Worker, tasks: ringbridge.RemoteModule, fifo: Path
 ) -> None:
     pytest.importorskip("numba")
     pid = tasks.pid()
-    task = tasks.spin_numba.submit(str(fifo), 10_000_000)
+    task = worker.load("rbr_testing.compiled").spin.submit(str(fifo), 10_000_000)
     open(fifo).close()
     assert task.cancel(grace=None)
     with pytest.raises(ringbridge.Cancelled):
@@ -102,9 +102,10 @@ def test_numba_code_that_does_not_come_back_is_killed_and_the_worker_replaced(
     make_worker: MakeWorker, fifo: Path
 ) -> None:
     pytest.importorskip("numba")
-    module = make_worker().load("rbr_testing.duties")
+    worker = make_worker()
+    module = worker.load("rbr_testing.duties")
     pid = module.pid()
-    task = module.spin_numba.submit(str(fifo), 10**15)
+    task = worker.load("rbr_testing.compiled").spin.submit(str(fifo), 10**15)
     open(fifo).close()
     assert task.cancel(grace=0.4)
     with pytest.raises((ringbridge.Cancelled, ringbridge.WorkerDied)):

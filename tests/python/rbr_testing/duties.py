@@ -86,6 +86,17 @@ def spin_python(started: str) -> None:
         pass
 
 
+def fork_and_wait(started: str, release: str) -> int:
+    """Its forked child comes back from here at once."""
+    child = os.fork()
+    if child == 0:
+        return 0
+    os.waitpid(child, 0)
+    open(started, "w").close()
+    open(release).close()
+    return os.getpid()
+
+
 def sleep_deaf(started: str) -> None:
     """Native code that no signal interrupts: nanosleep, again and again, without a bytecode."""
     import ctypes
@@ -96,24 +107,6 @@ def sleep_deaf(started: str) -> None:
     mutex = ctypes.create_string_buffer(64)
     libc.pthread_mutex_lock(mutex)
     libc.pthread_mutex_lock(mutex)  # of the same thread: for ever, whatever the signals say
-
-
-def spin_numba(started: str, turns: int) -> int:
-    """Is back in Python after so many turns of a compiled loop that has let go of the GIL."""
-    import numba
-
-    @numba.njit(nogil=True)  # type: ignore[untyped-decorator]
-    def spin(turns: int) -> int:
-        total = 0
-        for each in range(turns):
-            total = (total * 31 + each) % 1000003
-        return total
-
-    spin(10)
-    open(started, "w").close()
-    total = 0
-    while True:
-        total += spin(turns)
 
 
 # ---------------------------------------------------------------------------------------- streams
