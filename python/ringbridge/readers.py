@@ -22,7 +22,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ringbridge import timers
+from ringbridge import threads, timers
 from ringbridge._core import Call, Channel, Inbox
 from ringbridge.errors import RingbridgeError, WorkerDied
 from ringbridge.event_loop import running_loop
@@ -31,6 +31,7 @@ from ringbridge.event_loop import running_loop
 RESULT, ERROR, PROGRESS, LOG, ITEM, END, CALLBACK, NOTHING, NEWER = range(9)
 
 _LOOK_S = 1.0  # a background reader without calls of its own stands in others' way
+_TURN_S = 0.05  # of threads that take turns at reading for a closed loop
 _BUDGET_S = 0.001  # of one readiness callback of a loop, and the most events in it
 _BUDGET_EVENTS = 64
 
@@ -39,6 +40,15 @@ class Cancellable(Protocol):
     """What both kinds of timer are."""
 
     def cancel(self) -> object: ...
+
+
+class Waiter(Protocol):
+    """What a thread waits for."""
+
+    def done(self) -> bool: ...
+
+    def _sleep(self, seconds: float) -> None:
+        """Until it is done, and not longer."""
 
 
 class Reader(Protocol):
@@ -54,8 +64,8 @@ class Reader(Protocol):
     def after(self, seconds: float, function: Callable[[], object]) -> Cancellable:
         """Calls it later, on the loop's thread or on the timers'."""
 
-    def drive(self, done: Callable[[], bool], timeout: float | None) -> bool:
-        """Reads on this thread until `done`, where nobody else would. False: it timed out."""
+    def drive(self, waiter: Waiter, timeout: float | None) -> None:
+        """Waits until the waiter is done; reads on this thread, where nobody else would."""
 
 
 def reader_for(channel: Channel, loop: Any) -> Reader:
@@ -117,20 +127,45 @@ def hand_on(event: tuple[Call, int, Any]) -> None:
 
 def fail_all(inbox: Inbox, error: RingbridgeError) -> None:
     """The channel has ended: so have its calls."""
+    raised: BaseException | None = None
     for call in list(inbox.calls.values()):
         begun = call.begun
         call.end()
-        call.owner._event(call, ERROR, _another(error, begun))
+        try:
+            call.owner._event(call, ERROR, _another(error, begun))
+        except BaseException as trouble:  # of a user's callback: the others shall hear of it, too
+            raised = trouble
+    if raised is not None:
+        raise raised
 
 
 def _another(error: RingbridgeError, begun: bool) -> RingbridgeError:
     """An exception of its own for each, since each gets a traceback."""
-    if not isinstance(error, WorkerDied):
-        return type(error)(*error.args)
-    text = str(error) if begun else f"{error}; this call had not begun"
-    another = WorkerDied(text, error.signal, error.exit_code)
-    another.begun = begun
+    if isinstance(error, WorkerDied):
+        text = str(error) if begun else f"{error}; this call had not begun"
+        died = WorkerDied(text, error.signal, error.exit_code)
+        died.begun = begun
+        another: RingbridgeError = died
+    else:
+        another = type(error)(*error.args)
+    another.__cause__ = error.__cause__
     return another
+
+
+def _read_until(inbox: Inbox, waiter: Waiter, timeout: float | None) -> None:
+    """Reads on this thread, which is the one that others wait for."""
+    until = None if timeout is None else time.monotonic() + timeout
+    while not waiter.done():
+        left = None if until is None else until - time.monotonic()
+        if left is not None and left <= 0:
+            return
+        try:
+            event = inbox.take(left)
+        except RingbridgeError as error:
+            fail_all(inbox, error)
+            return
+        if event is not None:
+            hand_on(event)
 
 
 class Background:
@@ -143,19 +178,17 @@ class Background:
         self._started = False
         self._idle = False
         self._work = threading.Condition(threading.Lock())
+        self._pid = os.getpid()
+        self._thread: threading.Thread | None = None
 
     def expect(self) -> None:
         if self._started and not self._idle:
             return
         with self._work:
             if not self._started:
+                ours = self.inbox, weakref.ref(self)
+                self._thread = threads.start(_read, "ringbridge reader", *ours)
                 self._started = True
-                threading.Thread(
-                    target=_read,
-                    args=(self.inbox, weakref.ref(self)),
-                    daemon=True,
-                    name="ringbridge reader",
-                ).start()
             elif self._idle:
                 self._idle = False
                 self._work.notify()
@@ -174,8 +207,14 @@ class Background:
     def after(self, seconds: float, function: Callable[[], object]) -> Cancellable:
         return timers.after(seconds, function)
 
-    def drive(self, _done: Callable[[], bool], _timeout: float | None) -> bool:
-        return True  # the thread reads; who waits does so with the future's own means
+    def drive(self, waiter: Waiter, timeout: float | None) -> None:
+        if self._pid != os.getpid():
+            raise RingbridgeError(
+                "this task belongs to the process that this one was forked from: its result goes "
+                "there"
+            )
+        if self._thread is threading.current_thread():  # a callback of another task
+            _read_until(self.inbox, waiter, timeout)
 
 
 def _read(inbox: Inbox, background: weakref.ref[Background]) -> None:
@@ -212,6 +251,7 @@ class LoopReader:
         self._loop: Callable[[], Any] = weakref.ref(loop)
         self._watched = False
         self._thread = threading.get_ident()
+        self._driven = threading.RLock()  # by one thread; a callback that it runs may wait, too
 
     def expect(self) -> None:
         self._thread = threading.get_ident()
@@ -270,21 +310,21 @@ class LoopReader:
         handle: Cancellable = loop.call_later(seconds, function)
         return handle
 
-    def drive(self, done: Callable[[], bool], timeout: float | None) -> bool:
+    def drive(self, waiter: Waiter, timeout: float | None) -> None:
         """On the loop's own thread, or where the loop is closed: nobody else would read."""
-        loop = self._loop()
-        if threading.get_ident() != self._thread and loop is not None and not loop.is_closed():
-            return True
         until = None if timeout is None else time.monotonic() + timeout
-        while not done():
-            left = None if until is None else max(until - time.monotonic(), 0.0)
-            if left == 0.0:
-                return False
-            try:
-                event = self.inbox.take(left)
-            except RingbridgeError as error:
-                fail_all(self.inbox, error)
-                break
-            if event is not None:
-                hand_on(event)
-        return True
+        while not waiter.done():
+            left = _LOOK_S if until is None else min(until - time.monotonic(), _LOOK_S)
+            if left <= 0:
+                return
+            loop = self._loop()
+            closed = loop is None or loop.is_closed()
+            if not closed and threading.get_ident() != self._thread:
+                waiter._sleep(left)  # it reads; unless it is closed meanwhile
+            elif self._driven.acquire(blocking=False):
+                try:
+                    _read_until(self.inbox, waiter, left)
+                finally:
+                    self._driven.release()
+            else:  # another thread reads
+                waiter._sleep(min(left, _TURN_S))

@@ -18,7 +18,8 @@ from ringbridge import _core, readers
 from ringbridge.answering import CallbackLine
 from ringbridge.errors import CallTimeout, Cancelled, RingbridgeError
 from ringbridge.event_loop import running_loop
-from ringbridge.task import Progress, give_up, progress_of, start
+from ringbridge.giving_up import give_up
+from ringbridge.task import Progress, progress_of, start
 from ringbridge.timers import GRACE_S
 
 if TYPE_CHECKING:

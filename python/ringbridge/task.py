@@ -11,20 +11,20 @@ import contextlib
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future, InvalidStateError
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ringbridge import _core, readers, timers
 from ringbridge.answering import CallbackLine, parent_on
-from ringbridge.errors import CallTimeout, Cancelled, RingbridgeError, WorkerDied
+from ringbridge.errors import CallTimeout, Cancelled, ProtocolError, WorkerDied
 from ringbridge.event_loop import running_loop
+from ringbridge.giving_up import give_up
 from ringbridge.timers import GRACE_S
 
 if TYPE_CHECKING:
     from ringbridge.stream import Stream
 
-_INTERRUPT_AFTER = 0.25  # of the grace
-_GRACE_OF_NONE_S = 1.0  # for the interrupt, where the worker is never killed
-_DONE = frozenset({"CANCELLED", "CANCELLED_AND_NOTIFIED", "FINISHED"})  # of Future
+_DONE = frozenset({CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED})
 
 
 class Progress(NamedTuple):
@@ -89,7 +89,12 @@ def start(
             )
         except LookupError:  # the worker was replaced since
             continue
-        reader.expect()
+        try:
+            reader.expect()
+        except BaseException:  # no thread can be started: nobody would read
+            call.cancel(False)
+            call.end()
+            raise
         return reader, call
 
 
@@ -99,7 +104,8 @@ class Task(Future[Any]):
     Everything a concurrent.futures.Future has; `await task` gives the result in an asyncio loop. It
     is "running" from the moment when the worker begins it. Callbacks (add_done_callback,
     on_progress) run on the thread that reads for the task: the event loop's where it was submitted
-    on one, else a background thread.
+    on one, else a background thread. What ends it from here, a cancel or a deadline, runs its done
+    callbacks where it does so.
     """
 
     # What most tasks never set stays with the class: many thousands are made in a second.
@@ -110,6 +116,7 @@ class Task(Future[Any]):
     _progress: Progress | None = None
     _deadline: readers.Cancellable | None = None
     _due: float | None = None  # of time.monotonic
+    _cause: BaseException | None = None  # of its being cancelled
     _asked = False
 
     def __init__(self, function: _core.Function) -> None:
@@ -142,8 +149,10 @@ class Task(Future[Any]):
                     self._wake_up()
             else:
                 self._finish(lambda: self.set_result(payload))
-        elif kind in (readers.ERROR, readers.END):
+        elif kind == readers.ERROR:
             self._fail(payload)
+        elif kind == readers.END:
+            self._fail(payload or ProtocolError("a stream has ended where a result was due"))
         elif kind == readers.PROGRESS:
             self._on_progress(progress_of(payload))
         elif kind == readers.CALLBACK:
@@ -160,15 +169,21 @@ class Task(Future[Any]):
 
     def _fail(self, error: BaseException) -> None:
         if isinstance(error, Cancelled) or (self._asked and isinstance(error, WorkerDied)):
+            self._cause = error
             self._finish(self._become_cancelled)
         else:
             self._finish(lambda: self.set_exception(error))
 
     def _become_cancelled(self) -> None:
-        token = object()
-        # Future's two steps are taken by one thread, or the second one would raise.
-        if self.__dict__.setdefault("_canceller", token) is token and super().cancel():
-            self.set_running_or_notify_cancel()
+        """Both steps of Future at once: cancelled, and wait() and as_completed() told."""
+        with self._condition:
+            if self._state in _DONE:
+                return
+            self._state = CANCELLED_AND_NOTIFIED
+            for waiter in self._waiters:
+                waiter.add_cancelled(self)
+            self._condition.notify_all()
+        self._invoke_callbacks()  # type: ignore[attr-defined]
 
     def _finish(self, settle: Callable[[], object]) -> None:
         """The one end of a task; whatever comes later is too late. From any thread."""
@@ -219,7 +234,8 @@ class Task(Future[Any]):
 
         Gives the function back, so that it can be used as a decorator. What it raises is logged.
         """
-        self._listeners = (*self._listeners, function)
+        with self._condition:
+            self._listeners = (*self._listeners, function)
         if self._progress is not None:
             _tell(function, self._progress)
         return function
@@ -242,19 +258,14 @@ class Task(Future[Any]):
         it has ended over there, and may still finish with its result. Calling it again takes the
         steps again: with a shorter grace, sooner.
         """
-        if grace is not None and not grace >= 0:
-            raise ValueError(f"grace must be seconds, 0 or more, or None, not {grace!r}")
+        timers.checked_grace(grace)
         call = self._call
         if self.done() or call is None:
             return self.cancelled()
-        if call.cancel(False):
-            call.end()
+        self._asked = True
+        begun = call.begun  # one that begins since is interrupted at its begin
+        if give_up(call, grace) or not begun:
             self._finish(self._become_cancelled)
-        else:
-            if not call.running:
-                self._finish(self._become_cancelled)
-            self._asked = True
-            give_up(call, grace)
         return True
 
     def done(self) -> bool:
@@ -273,8 +284,8 @@ class Task(Future[Any]):
         left = self._wait(timeout)
         try:
             return super().result(left)
-        except CancelledError as error:
-            raise self._cancelled() from (error if isinstance(error, RingbridgeError) else None)
+        except CancelledError:
+            raise self._cancelled() from self._cause
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Waits, and gives what the call raised, or None. Raises Cancelled, or TimeoutError."""
@@ -282,7 +293,7 @@ class Task(Future[Any]):
         try:
             return super().exception(left)
         except CancelledError:
-            raise self._cancelled() from None
+            raise self._cancelled() from self._cause
 
     def _wait(self, timeout: float | None) -> float | None:
         """Reads where nobody else does. What is left of the timeout then."""
@@ -292,12 +303,17 @@ class Task(Future[Any]):
         due = self._due
         if due is not None and (until is None or due < until):
             # A loop's own timers do not run while its thread waits here.
-            self._reader.drive(self.done, max(due - time.monotonic(), 0.0))
+            self._reader.drive(self, max(due - time.monotonic(), 0.0))
             if time.monotonic() >= due:
                 self._on_deadline()
         left = None if until is None else max(until - time.monotonic(), 0.0)
-        self._reader.drive(self.done, left)
+        self._reader.drive(self, left)
         return None if until is None else max(until - time.monotonic(), 0.0)
+
+    def _sleep(self, seconds: float) -> None:
+        with self._condition:
+            if not self.done():
+                self._condition.wait(seconds)
 
     def _cancelled(self) -> Cancelled:
         return Cancelled(f"{self._function._title} was cancelled")
@@ -351,33 +367,3 @@ def _tell(function: Callable[[Progress], object], progress: Progress) -> None:
         import logging
 
         logging.getLogger("ringbridge").exception("a progress callback failed")
-
-
-# ------------------------------------------------------------------------------------- giving up
-
-
-def give_up(call: _core.Call, grace: float | None) -> None:
-    """Asks now, interrupts later, kills in the end; each step only while the call goes on.
-
-    On the timers' thread: a loop whose thread waits for the call, or which was closed, runs none.
-    """
-
-    def interrupt() -> None:
-        if not call.ended:
-            call.cancel(True)
-
-    def kill() -> None:
-        owner = call.channel.owner and call.channel.owner()
-        if not call.ended and call.running and owner is not None:
-            owner.replace("a cancelled call did not end", call.channel)
-
-    if call.cancel(False):  # it was never sent: no answer will come
-        call.end()
-        return
-    first = (_GRACE_OF_NONE_S if grace is None else grace) * _INTERRUPT_AFTER
-    if first == 0:
-        interrupt()
-    else:
-        timers.after(first, interrupt)
-    if grace is not None:
-        timers.after(grace, kill)

@@ -15,6 +15,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from ringbridge import threads
+
 GRACE_S = 1.0  # what a cancelled call has until its worker is killed
 _LINGER_S = 1.0  # without a timer
 _SWEEP_MIN = 1000  # timers, before cancelled ones among them are worth a look
@@ -45,17 +47,15 @@ class _Timers:
     def after(self, seconds: float, function: Callable[[], object]) -> Timer:
         timer = Timer(time.monotonic() + seconds, function)
         with self._changed:
+            if self._thread is None:
+                # May raise: then nothing has changed.
+                self._thread = threads.start(self._run, "ringbridge timers")
             if len(self._heap) >= self._sweep_at:  # most were cancelled long before their time
                 self._heap = [entry for entry in self._heap if entry[2].function is not None]
                 heapq.heapify(self._heap)
                 self._sweep_at = max(_SWEEP_MIN, 2 * len(self._heap))
             heapq.heappush(self._heap, (timer.when, next(self._order), timer))
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="ringbridge timers", daemon=True
-                )
-                self._thread.start()
-            elif self._heap[0][2] is timer:
+            if self._heap[0][2] is timer:
                 self._changed.notify()
         return timer
 
@@ -71,7 +71,7 @@ class _Timers:
             if function is not None:
                 try:
                     function()
-                except Exception:
+                except BaseException:  # sys.exit() too: others wait for this thread
                     logging.getLogger("ringbridge").exception("a timer failed")
 
     def _next(self) -> Timer | None:
@@ -89,15 +89,25 @@ class _Timers:
                 left = self._heap[0][0] - now
                 if left <= 0:
                     return heapq.heappop(self._heap)[2]
-            self._changed.wait(left)
+            self._changed.wait(min(left, threading.TIMEOUT_MAX))
 
 
 _timers = _Timers()
 
 
 def after(seconds: float, function: Callable[[], object]) -> Timer:
-    """Calls the function once, in so many seconds, on the timers' thread: it must be quick."""
+    """Calls the function once, in so many seconds, on the timers' thread: it must be quick.
+
+    RuntimeError: that thread cannot be started, since the interpreter ends for example.
+    """
     return _timers.after(seconds, function)
+
+
+def checked_grace(grace: float | None) -> float | None:
+    """What a user gave as a grace."""
+    if grace is not None and not grace >= 0:
+        raise ValueError(f"grace must be seconds, 0 or more, or None, not {grace!r}")
+    return grace
 
 
 def _forget() -> None:

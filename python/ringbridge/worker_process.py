@@ -247,16 +247,9 @@ class Process:
     def gave_up(self, channel: Channel, call: int) -> None:
         """For a call that nobody waits for any more, and that was interrupted: where that does not
         end it, the process is replaced."""
-        from ringbridge import timers
+        from ringbridge import giving_up, timers
 
-        known = weakref.ref(channel)
-
-        def look() -> None:
-            there = known()
-            if there is not None and there.runs(call):
-                self.replace("a call that was given up did not end", there)
-
-        timers.after(timers.GRACE_S, look)
+        giving_up.kill_later(channel, call, timers.GRACE_S)
 
     def replaces(self, channel: Channel) -> bool:
         """Whether another process takes, or has taken, the place of this channel's."""

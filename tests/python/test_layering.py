@@ -161,7 +161,9 @@ def test_operating_systems_are_told_apart_only_in_os_files() -> None:
 #: From the bottom to the top: a module imports from its own line and those above it.
 PYTHON_LAYERS = (
     {"_core", "errors", "interrupts", "values", "signatures", "frames", "tables", "pickles"},
-    {"sources", "shares", "timers", "event_loop"},
+    {"threads", "event_loop"},
+    {"sources", "shares", "timers"},
+    {"giving_up"},
     {"environment", "discovery", "plan", "activation", "diagnosis", "running", "builds"},
     {"crashes", "attempts"},
     {"launch", "output", "channel"},
@@ -179,7 +181,17 @@ PYTHON_LAYERS = (
 HOST_SIDE = {
     *("launch", "output", "worker", "worker_process", "loads", "remote", "task", "stream", "pool"),
     "bars",
-    *("timers", "event_loop", "readers", "answering", "objects", "attempts", "crashes"),
+    *(
+        "threads",
+        "event_loop",
+        "timers",
+        "giving_up",
+        "readers",
+        "answering",
+        "objects",
+        "attempts",
+        "crashes",
+    ),
     *("environment", "discovery", "activation"),
     *("sources", "shares", "seats", "crew"),
 }

@@ -242,11 +242,14 @@ def test_a_forked_child_is_refused_and_its_parents_tasks_go_on(nothing_left: Non
 task = tasks.pause.submit(0.3, "parent's")
 pid = os.fork()
 if pid == 0:
-    try:
-        tasks.number.submit(1)
-    except ringbridge.RingbridgeError as error:
-        os._exit(7 if "fork" in str(error) else 8)
-    os._exit(9)
+    for refused in (lambda: tasks.number.submit(1), task.result, lambda: task.result(1)):
+        try:
+            refused()
+        except ringbridge.RingbridgeError as error:
+            assert "fork" in str(error)
+        else:
+            os._exit(9)
+    os._exit(7)
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 assert task.result(20) == "parent's"
 print("well")

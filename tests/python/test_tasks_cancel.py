@@ -128,6 +128,24 @@ def test_native_code_that_ignores_signals_is_killed_and_the_worker_replaced(
     assert module.pid() != pid
 
 
+def test_a_task_whose_callback_calls_the_worker_is_cancelled_like_any_that_runs(
+    make_worker: MakeWorker, fifo: Path
+) -> None:
+    # It was taken for one that had not begun: done at once, and never ended over there.
+    worker = make_worker()
+    module = worker.load("rbr_testing.duties")
+    pid = module.pid()
+    outer = module.call.submit(lambda: module.sleep_deaf(str(fifo)))
+    open(fifo).close()
+    assert outer.running()
+    assert outer.cancel(grace=0.4)
+    assert not outer.done()
+    with pytest.raises(ringbridge.Cancelled) as caught:
+        outer.result(timeout=LONG_S)
+    assert isinstance(caught.value.__cause__, ringbridge.WorkerDied)
+    assert module.pid() != pid
+
+
 def test_a_bad_grace_is_refused(tasks: ringbridge.RemoteModule) -> None:
     task = tasks.pause.submit(0.0)
     with pytest.raises(ValueError, match="grace must be seconds"):
