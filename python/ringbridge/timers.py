@@ -45,19 +45,25 @@ class _Timers:
     def after(self, seconds: float, function: Callable[[], object]) -> Timer:
         timer = Timer(time.monotonic() + seconds, function)
         with self._changed:
+            if self._thread is None:
+                self._thread = self._new_thread()  # may raise: then nothing has changed
             if len(self._heap) >= self._sweep_at:  # most were cancelled long before their time
                 self._heap = [entry for entry in self._heap if entry[2].function is not None]
                 heapq.heapify(self._heap)
                 self._sweep_at = max(_SWEEP_MIN, 2 * len(self._heap))
             heapq.heappush(self._heap, (timer.when, next(self._order), timer))
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="ringbridge timers", daemon=True
-                )
-                self._thread.start()
-            elif self._heap[0][2] is timer:
+            if self._heap[0][2] is timer:
                 self._changed.notify()
         return timer
+
+    def _new_thread(self) -> threading.Thread:
+        name = "ringbridge timers"
+        try:
+            thread = threading.Thread(target=self._run, name=name, daemon=True)
+        except RuntimeError:  # an isolated subinterpreter has no daemon threads
+            thread = threading.Thread(target=self._run, name=name)
+        thread.start()
+        return thread
 
     def _run(self) -> None:
         while True:
@@ -89,15 +95,25 @@ class _Timers:
                 left = self._heap[0][0] - now
                 if left <= 0:
                     return heapq.heappop(self._heap)[2]
-            self._changed.wait(left)
+            self._changed.wait(min(left, threading.TIMEOUT_MAX))
 
 
 _timers = _Timers()
 
 
 def after(seconds: float, function: Callable[[], object]) -> Timer:
-    """Calls the function once, in so many seconds, on the timers' thread: it must be quick."""
+    """Calls the function once, in so many seconds, on the timers' thread: it must be quick.
+
+    RuntimeError: that thread cannot be started, since the interpreter ends for example.
+    """
     return _timers.after(seconds, function)
+
+
+def checked_grace(grace: float | None) -> float | None:
+    """What a user gave as a grace."""
+    if grace is not None and not grace >= 0:
+        raise ValueError(f"grace must be seconds, 0 or more, or None, not {grace!r}")
+    return grace
 
 
 def _forget() -> None:
