@@ -14,14 +14,16 @@ import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ringbridge import _core, readers
-from ringbridge.answering import CallbackLine
+from ringbridge import readers
+from ringbridge.answering import CallbackLine, answer_here
 from ringbridge.errors import CallTimeout, Cancelled, RingbridgeError
 from ringbridge.task import Progress, give_up, progress_of, start
 from ringbridge.timers import GRACE_S
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from ringbridge import _core
 
 #: Items that may be under way.
 CREDIT = 8
@@ -110,12 +112,8 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
             self._progress = progress_of(payload)
         elif kind == readers.CALLBACK and self._own_executor:
             self._callbacks.run(self._call, None, payload)
-        elif kind == readers.CALLBACK:
-            _core.run_callback(self._call.channel, self._call.id, *payload)
-        elif kind == readers.LOG:
-            from ringbridge import output
-
-            output.hear(self._call.channel.name, payload)
+        else:
+            answer_here(self._call, kind, payload)
 
     # ----------------------------------------------------------------------------- for event loops
 
