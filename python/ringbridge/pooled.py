@@ -230,6 +230,7 @@ class _Space:
 _spaces: dict[str, _Space] = {}
 _bound: _Sent | None = None  # whose globals are in their spaces
 
+            _bound = None  # nobody is, should a cancel interrupt this
 
 class _Sent:
     """A function that came as source, with those that it calls and the globals they see."""
