@@ -240,8 +240,7 @@ class Task(Future[Any]):
         it has ended over there, and may still finish with its result. Calling it again takes the
         steps again: with a shorter grace, sooner.
         """
-        if grace is not None and not grace >= 0:
-            raise ValueError(f"grace must be seconds, 0 or more, or None, not {grace!r}")
+        timers.checked_grace(grace)
         call = self._call
         if self.done() or call is None:
             return self.cancelled()
