@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Runs in the host what code in a worker calls back, for calls that no thread waits for.
+"""What comes for a call before its answer: what code in a worker calls back, and what it logs.
 
-A blocking call and a `for` loop over a stream run their callbacks themselves, in the extension.
+a blocking call                       is none of ours: the extension sees to it
+a thread that takes its call's events answer_here, on that thread
+a call that no thread waits for       a CallbackLine
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ringbridge import _core
+from ringbridge import _core, readers
 from ringbridge._core import run_callback
 
 #: In a coroutine that answers a callback: the channel, and the call that waits for it over there.
@@ -26,6 +28,16 @@ def parent_on(channel: _core.Channel) -> int:
     """The call within which this coroutine calls; 0: none, or the extension knows it."""
     answers = _answers.get()
     return answers[1] if answers is not None and answers[0] is channel else 0
+
+
+def answer_here(call: _core.Call, kind: int, payload: Any) -> None:
+    """What came for this call, where the thread that waits for it answers by itself."""
+    if kind == readers.CALLBACK:
+        run_callback(call.channel, call.id, *payload)
+    elif kind == readers.LOG:
+        from ringbridge import output
+
+        output.hear(call.channel.name, payload)
 
 
 _executor: ThreadPoolExecutor | None = None

@@ -25,6 +25,7 @@ from ringbridge.crew import BrokenPool, Crew, Tellings
 from ringbridge.discovery import find
 from ringbridge.environment import EnvironmentLike
 from ringbridge.seats import Initializer, Seat, Work
+from ringbridge.timers import GRACE_S, checked_grace
 from ringbridge.worker import Worker
 
 if TYPE_CHECKING:
@@ -42,15 +43,14 @@ class PoolFuture(Future[Any]):
 
     _seat: Seat | None = None
 
-    def cancel(self, grace: float | None = 1.0) -> bool:
+    def cancel(self, grace: float | None = GRACE_S) -> bool:
         """True when its result will never be seen; False when that is there already.
 
         The future is cancelled at once. What has begun over there is interrupted (`Cancelled` is
         raised in it); when it still runs `grace` seconds later, its worker is killed and replaced.
-        None: it is never killed.
+        0: at once; None: never.
         """
-        grace_s = None if grace is None else plan.seconds("grace", grace)
-        return self._cancel((_PENDING, _RUNNING), grace_s)
+        return self._cancel((_PENDING, _RUNNING), checked_grace(grace))
 
     def abandon(self) -> None:
         """Cancels it only if it has not begun."""
@@ -64,9 +64,9 @@ class PoolFuture(Future[Any]):
             self.set_running_or_notify_cancel()  # tells wait() and as_completed()
             self._condition.notify_all()
             seat = self._seat
-        self._invoke_callbacks()  # type: ignore[attr-defined]
         if seat is not None:
             seat.stop(self, grace_s)
+        self._invoke_callbacks()  # type: ignore[attr-defined]
         return True
 
     def begins(self, seat: Seat | None) -> bool:

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import sys
 
-from ringbridge import _core
-
 TYPE_CHECKING = False  # type checkers know the name; importing typing would slow the worker's start
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,50 +20,21 @@ if TYPE_CHECKING:
 
     Place = tuple[Union[int, str], int]  # position or keyword, and the number of the kept value
 
-__all__ = ["call", "call_with", "chunk", "define", "forget", "keep", "setup"]
+__all__ = ["call", "call_with", "chunk", "define", "forget", "keep"]
 
 _COROUTINE = 0x80  # inspect.CO_COROUTINE
 
 _functions: dict[int, Callable[..., Any]] = {}
 _kept: dict[int, Any] = {}
-_calls = 0
-_marks: Any = [0, 0]
-
-
-def setup(fd: int) -> bool:
-    """Marks in memory of the host's: how many calls have begun here, and the id of the last one.
-
-    They can be read there also when we have died. `fd` is a number of the host's; False where it
-    cannot be opened from here.
-    """
-    global _marks
-    import mmap
-    import os
-
-    try:
-        with open(f"/proc/{os.getppid()}/fd/{fd}", "r+b", buffering=0) as file:
-            _marks = memoryview(mmap.mmap(file.fileno(), 16)).cast("q")
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def _begin() -> None:
-    global _calls
-    _calls += 1
-    _marks[1] = _core.current_call()
-    _marks[0] = _calls
 
 
 def call(key: int, /, *args: Any, **kwargs: Any) -> Any:
     """Runs a function."""
-    _begin()
     return _functions[key](*args, **kwargs)
 
 
 def call_with(key: int, places: list[Place], args: list[Any], kwargs: dict[str, Any]) -> Any:
     """Runs a function with kept values put in their places."""
-    _begin()
     _fill(places, args, kwargs)
     return _functions[key](*args, **kwargs)
 
@@ -78,7 +47,6 @@ def chunk(
     kwargs: dict[str, Any],
 ) -> list[Any]:
     """Runs a function once for each row; places count from the first of `fixed`."""
-    _begin()
     function = _functions[key]
     if not fixed and not kwargs and not places:
         return [function(*row) for row in rows]
@@ -262,6 +230,7 @@ class _Sent:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         global _bound
         if _bound is not self:
+            _bound = None  # nobody is, should a cancel interrupt this
             for space, name, token, value in self._bindings:
                 space.bind(name, token, value)
             _bound = self

@@ -4,36 +4,37 @@
 Knows neither the Pool nor its queue: it is handed a Crew (where work comes from, and workers).
 One call at a time is handed to a worker, so that a long one never holds another one back.
 
-    work --> _result --> _ready (worker, initializer) --> _attempt: _taught, _laid_out, the call
+    work --> _result --> _renew (worker, initializer) --> _attempt: _taught, _laid_out, the call
                 ^                                                                         |
                 +------- the worker died before it had begun with this call <-------------+
+
+A call is waited for on this thread, which also runs what it calls back. stop(), from the thread
+that cancels, interrupts it; a timer kills the worker that is still at work for it later.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import mmap
-import os
 import signal
 import threading
 import time
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from ringbridge import readers, timers
+from ringbridge.answering import answer_here
 from ringbridge.errors import CallTimeout, RemoteTraceback, RingbridgeError, WorkerDied
 from ringbridge.shares import Place, Places, Shared
 
 if TYPE_CHECKING:
-    from ringbridge import sources
+    from ringbridge import _core, sources
     from ringbridge.remote import RemoteModule
     from ringbridge.worker import Worker
 
 _FUNCTIONS_MAX = 256  # that a worker keeps; the one that was not used for longest goes first
 _DEATHS_MAX = 3  # of workers that had not begun with the call that they were handed
-_LOOK_S = 0.005  # how often to look whether a call that shall be cancelled has begun
 
 _numbers = itertools.count(1)
 
@@ -62,11 +63,10 @@ class Outcome(Protocol):
     """What a seat needs of a future."""
 
     def begins(self, seat: Seat | None) -> bool:
-        """It runs now; False: it was cancelled."""
+        """It runs now, and a cancel stops the seat from here on; False: it was cancelled."""
 
     def ends(self, result: Any, error: BaseException | None) -> None: ...
     def cancel(self) -> bool: ...
-    def cancelled(self) -> bool: ...
 
 
 class Work(NamedTuple):
@@ -116,9 +116,9 @@ class Crew(Protocol):
 class _Known(NamedTuple):
     """A function that the worker knows, in three ways to call it (see pooled.py)."""
 
-    call: Callable[..., Any]
-    call_with: Callable[..., Any]
-    chunk: Callable[..., Any]
+    call: _core.Function
+    call_with: _core.Function
+    chunk: _core.Function
 
 
 def _without_our_frames(error: BaseException) -> BaseException:
@@ -136,17 +136,16 @@ class Seat:
         self._index = index
         self._worker: Worker | None = None
         self._there: RemoteModule | None = None
-        self._marks: Any = None  # of pooled.setup; None: there are none
-        self._calls = 0  # handed to this worker
-        self._tasks = 0  # of them, those of users
-        self._handed = False  # while the worker has one
+        self._is_ready = False  # the worker, for work
+        self._tasks = 0  # calls of users that were handed to this worker
         self._functions: OrderedDict[int, _Known] = OrderedDict()
         self._values: dict[int, weakref.ref[Shared]] = {}
         self._gone: deque[int] = deque()  # numbers of values that nobody has any more
         self._old: list[int] = []  # keys of functions to forget
         self._lock = threading.Lock()
-        self._current: Outcome | None = None  # under the lock: no stop shall hit the next call
-        self._ended: threading.Event | None = None
+        self._current: Outcome | None = None  # under the lock: no kill shall hit the next call
+        self._call: _core.Call | None = None  # of it, from when it has been sent
+        self._stopped = False  # nobody wants its result any more
 
     @property
     def current(self) -> Outcome | None:
@@ -168,7 +167,7 @@ class Seat:
     def _run(self, work: Work) -> None:
         future = work.future
         with self._lock:
-            self._current = future
+            self._current, self._stopped = future, False
         if self._crew.given_up:  # it has looked at `current` before we set it
             future.cancel()
         result, failure, begun = None, None, future.begins(self)
@@ -179,8 +178,7 @@ class Seat:
             failure = _without_our_frames(error)
         with self._lock:
             self._current = None
-            if self._ended is not None:
-                self._ended.set()
+        self._call = None
         if begun:
             future.ends(result, failure)
         del work, future, result, failure
@@ -190,19 +188,22 @@ class Seat:
     def _result(self, work: Work) -> Any:
         """What the call gives. Tried again when its worker dies before it has begun."""
         for deaths in itertools.count(1):
-            self._ready()
-            before = self._calls
+            if self._worker is None or not self._worker.alive:
+                self._renew()
+                if self._stopped:  # meanwhile
+                    return None
             try:
                 return self._attempt(work)
-            except CallTimeout:  # what does not end there may have the process replaced any moment
-                self._drop_worker()
-                raise
             except WorkerDied:
-                # The mark lies in our memory, and tells the truth about a worker that is no more.
-                begun = self._calls > before and self._began()
+                begun = self._call is not None and self._call.begun
                 self._drop_worker()
-                if begun or deaths >= _DEATHS_MAX or work.future.cancelled():
+                if begun or deaths >= _DEATHS_MAX or self._stopped:
                     raise
+            except BaseException as error:
+                unanswered = self._call is not None and not self._call.ended
+                if unanswered or isinstance(error, CallTimeout):
+                    self._drop_worker()  # nobody waits any more for what may go on there
+                raise
         raise AssertionError("count() has no end")
 
     # ---------------------------------------------------------------------------------- the call
@@ -212,19 +213,35 @@ class Seat:
         self._forget()
         told, known = self._taught(work.told)
         places, args, kwargs = self._laid_out(work)
-        if work.future.cancelled():  # while its worker was made ready
+        if self._stopped:  # while a module was imported over there, for example
             return None
         self._tasks += 1
-        self._calls += 1
-        self._handed = True
-        try:
-            if work.rows is not None:
-                return known.chunk(told.key, places, args, work.rows, kwargs)
-            if places:
-                return known.call_with(told.key, places, list(args), kwargs)
-            return known.call(told.key, *args, **kwargs)
-        finally:
-            self._handed = False
+        if work.rows is not None:
+            return self._answer(known.chunk, (told.key, places, args, work.rows, kwargs), {})
+        if places:
+            return self._answer(known.call_with, (told.key, places, list(args), kwargs), {})
+        return self._answer(known.call, (told.key, *args), kwargs)
+
+    def _answer(
+        self, function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        timeout = left = function._timeout
+        until = None if timeout is None else time.monotonic() + timeout
+        call = function.start(args, kwargs)
+        with self._lock:
+            self._call, stopped = call, self._stopped
+        if stopped:  # before stop() could see the call
+            self._interrupt(call)
+        while True:
+            if until is not None:
+                left = max(until - time.monotonic(), 0.0)
+            kind, payload = call.take(left)
+            if kind == readers.RESULT:
+                return payload
+            if kind == readers.ERROR:
+                call.end()
+                raise payload
+            answer_here(call, kind, payload)
 
     def _taught(self, told: Told) -> tuple[Told, _Known]:
         """The function as the worker knows it; it is told about it first where it does not."""
@@ -287,10 +304,8 @@ class Seat:
 
     # -------------------------------------------------------------------------------- the worker
 
-    def _ready(self) -> None:
-        """Sees to it that there is a worker that has been initialised."""
-        if self._worker is not None and self._worker.alive:
-            return
+    def _renew(self) -> None:
+        """Puts a new worker, which has been initialised, in the place of what there is."""
         self._drop_worker()
         while True:
             initializing = False
@@ -305,6 +320,7 @@ class Seat:
                     raise given_up from given_up.__cause__
             else:
                 self._crew.started()
+                self._is_ready = True
                 return
 
     def _start(self) -> None:
@@ -312,36 +328,26 @@ class Seat:
         with self._lock:  # stop() looks at it
             self._worker = worker
         self._there = worker.load("ringbridge.pooled")
-        fd = os.memfd_create("ringbridge pool")
-        try:
-            os.ftruncate(fd, 16)
-            marks = memoryview(mmap.mmap(fd, 16)).cast("q")
-            self._marks = marks if self._there.setup(fd) else None
-        finally:
-            os.close(fd)
-
-    def _began(self) -> bool:
-        """Whether the worker has begun with the last call that it was handed. True when that is
-        not known: no call shall be run twice."""
-        return self._marks is None or self._marks[0] >= self._calls
 
     def _initialize(self) -> None:
         initializer = self._crew.initializer
-        if initializer is not None:
+        if initializer is not None and not self._crew.given_up:
             told, known = self._taught(initializer.told)
-            self._calls += 1
             known.call(told.key, *initializer.args)
 
     def _drop_worker(self) -> None:
-        with self._lock:  # stop() looks at them
+        call, self._call = self._call, None
+        if call is not None:
+            self._interrupt(call)
+        with self._lock:  # a kill looks at them
             worker, self._worker = self._worker, None
-            self._marks = None
+            self._is_ready = False
         self._there = None  # it holds the worker
         self._functions.clear()
         self._values.clear()
         self._gone = deque()
         self._old.clear()
-        self._calls = self._tasks = 0
+        self._tasks = 0
         if worker is not None:
             worker.close()
 
@@ -353,33 +359,29 @@ class Seat:
         with self._lock:
             if self._current is not future:
                 return
-            self._ended = threading.Event()
-            args = (future, grace_s, self._ended)
+            self._stopped, call = True, self._call
+        if call is not None:
+            self._interrupt(call)
+        if grace_s is None:
+            return
         try:
-            threading.Thread(target=self._stop, args=args, daemon=True).start()
+            timers.after(grace_s, lambda: self._kill(future))
         except RuntimeError:  # the interpreter ends
-            self._stop(*args)
+            self._kill(future)
 
-    def _stop(self, future: Outcome, grace_s: float | None, ended: threading.Event) -> None:
-        deadline = None if grace_s is None else time.monotonic() + grace_s
-        interrupted = False
-        while not ended.is_set():
-            with self._lock:
-                if self._current is not future:
-                    return
-                if not interrupted and self._handed and self._marks and self._began():
-                    interrupted = self._signal(lambda c: c.cancel(self._marks[1], True))
-                late = deadline is not None and time.monotonic() >= deadline
-                if late and self._signal(lambda c: c.kill(signal.SIGKILL, True)):
-                    return
-            left = None if deadline is None else max(deadline - time.monotonic(), _LOOK_S)
-            ended.wait(left if interrupted else _LOOK_S)
+    @staticmethod
+    def _interrupt(call: _core.Call) -> None:
+        """Also where it has not been sent yet: then it goes, and is answered without being run."""
+        with contextlib.suppress(RingbridgeError):  # the channel is closed
+            call.channel.cancel(call.id, True)
 
-    def _signal(self, send: Callable[[Any], object]) -> bool:
-        """False when there is no worker (yet) to send it to."""
-        worker = self._worker
-        if worker is None:
-            return False
-        with contextlib.suppress(RingbridgeError):  # it has ended, or is being closed
-            send(worker._process.channel())
-        return True
+    def _kill(self, future: Outcome) -> None:
+        """What the worker does for this future goes with it: the import of a module, too. A start
+        and an initializer are for the calls to come."""
+        with self._lock:
+            worker = self._worker
+            if self._current is not future or worker is None:
+                return
+            if self._is_ready or self._crew.given_up:
+                with contextlib.suppress(RingbridgeError):  # it has ended, or is being closed
+                    worker._process.channel().kill(signal.SIGKILL, True)

@@ -14,8 +14,8 @@ import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ringbridge import _core, readers
-from ringbridge.answering import CallbackLine
+from ringbridge import readers
+from ringbridge.answering import CallbackLine, answer_here
 from ringbridge.errors import CallTimeout, Cancelled, RingbridgeError
 from ringbridge.event_loop import running_loop
 from ringbridge.giving_up import give_up
@@ -24,6 +24,8 @@ from ringbridge.timers import GRACE_S
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from ringbridge import _core
 
 #: Items that may be under way.
 CREDIT = 8
@@ -121,12 +123,8 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
             self._progress = progress_of(payload)
         elif kind == readers.CALLBACK and (self._own_executor or self._feed is not None):
             self._callbacks.run(self._call, self._loop, payload)
-        elif kind == readers.CALLBACK:
-            _core.run_callback(self._call.channel, self._call.id, *payload)
-        elif kind == readers.LOG:
-            from ringbridge import output
-
-            output.hear(self._call.channel.name, payload)
+        else:
+            answer_here(self._call, kind, payload)
 
     # ----------------------------------------------------------------------------- for event loops
 

@@ -59,6 +59,15 @@ class _Timers:
                 self._changed.notify()
         return timer
 
+    def _new_thread(self) -> threading.Thread:
+        name = "ringbridge timers"
+        try:
+            thread = threading.Thread(target=self._run, name=name, daemon=True)
+        except RuntimeError:  # an isolated subinterpreter has no daemon threads
+            thread = threading.Thread(target=self._run, name=name)
+        thread.start()
+        return thread
+
     def _run(self) -> None:
         while True:
             with self._changed:

@@ -11,6 +11,7 @@ import gc
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,32 @@ def test_a_long_call_holds_no_short_one_back(pool: Pool, fifo: Path, tmp_path: P
     assert not waiting and not long.done()
     go_on.touch()
     assert long.result(TIMEOUT_S) not in {each.result() for each in done}
+
+
+def test_what_code_calls_back_runs_on_the_thread_of_its_worker(pool: Pool) -> None:
+    def here(number: int) -> tuple[int, str]:
+        return 2 * number, threading.current_thread().name
+
+    doubled, thread = pool.submit(pools.call_twice, here, 1).result(TIMEOUT_S)
+    assert doubled == 4
+    assert thread.startswith("ringbridge pool common-")
+
+
+def test_what_a_callback_raises_fails_its_own_call_only(pool: Pool) -> None:
+    for error in (ValueError("of the callback"), SystemExit(3)):
+
+        def raising(_number: int, error: BaseException = error) -> None:
+            raise error
+
+        bad = pool.submit(pools.call_twice, raising, 1)
+        assert isinstance(bad.exception(TIMEOUT_S), type(error))
+        assert pool.submit(pools.add, 1).result(TIMEOUT_S) == 1
+
+
+def test_what_code_logs_is_logged_here(pool: Pool, caplog: pytest.LogCaptureFixture) -> None:
+    assert pool.submit(pools.log, "half of it").result(TIMEOUT_S) is None
+    told = [record.name for record in caplog.records if record.message == "half of it"]
+    assert told in [[f"ringbridge.worker.common-{n}.rbr_testing.pools"] for n in (1, 2)]
 
 
 # ---------------------------------------------------------------------------------- workers' life

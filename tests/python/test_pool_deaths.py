@@ -12,17 +12,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rbr_testing import pools
+from rbr_testing.eventually import until
 
 import ringbridge
-from ringbridge import BrokenPool, Pool, WorkerDied
+from ringbridge import BrokenPool, Pool, WorkerDied, timers
 
+HERE = Path(__file__).resolve().parent
 TIMEOUT_S = 40
 
 MakePool = Callable[..., Pool]
@@ -66,30 +69,33 @@ def test_a_call_that_had_not_begun_is_run_elsewhere(make_pool: MakePool) -> None
     pid = pool.submit(pools.pid).result(TIMEOUT_S)
     os.kill(pid, signal.SIGSTOP)
     handed, seat = pool.submit(pools.pid), pool._crew._seats[0]
-    deadline = time.monotonic() + TIMEOUT_S
-    while not seat._handed:  # it goes into the ring of a worker that does not read it
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    # It goes into the ring of a worker that does not read it.
+    until(lambda: seat._call is not None)
     os.kill(pid, signal.SIGKILL)
     assert handed.result(TIMEOUT_S) not in (pid, None)
 
 
-def test_where_it_is_not_known_a_call_is_not_run_twice(make_pool: MakePool) -> None:
-    pool = make_pool(1)
-    pid = pool.submit(pools.pid).result(TIMEOUT_S)
+def test_a_call_whose_workers_all_die_before_it_begins_fails(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, killed = make_pool(1), []
+    pool.submit(pools.pid).result(TIMEOUT_S)
     seat = pool._crew._seats[0]
-    seat._marks = None  # as where /proc is not what it should be
-    os.kill(pid, signal.SIGSTOP)
-    handed = pool.submit(pools.pid)
-    deadline = time.monotonic() + TIMEOUT_S
-    while not seat._handed:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    os.kill(pid, signal.SIGKILL)
-    assert isinstance(handed.exception(TIMEOUT_S), WorkerDied)
+
+    def kill() -> None:
+        assert seat._worker is not None and seat._worker.pid is not None
+        killed.append(seat._worker.pid)
+        os.kill(seat._worker.pid, signal.SIGKILL)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pool._crew, "started", kill)
+        kill()
+        assert isinstance(pool.submit(pools.add, 1).exception(TIMEOUT_S), WorkerDied)
+    assert 3 <= len(set(killed)) <= 4  # the first one's death may be seen before it gets the call
+    assert pool.submit(pools.add, 1).result(TIMEOUT_S) == 1
 
 
-def test_a_call_that_kills_every_worker_before_it_begins_fails(make_pool: MakePool) -> None:
+def test_a_call_that_kills_its_worker_as_its_arguments_arrive_fails(make_pool: MakePool) -> None:
     pool = make_pool(1, pickle=True)
     guilty = pool.submit(pools.spelled, pools.Deadly())
     good = pool.submit(pools.add, 1)
@@ -167,6 +173,20 @@ def test_a_start_that_fails_now_and_then_is_tried_again(
     assert log.read_text() == "x" * 4
 
 
+# --------------------------------------------------------------------------------------- timeouts
+
+
+def test_a_call_that_is_late_costs_its_worker_only(make_pool: MakePool, fifo: Path) -> None:
+    pool = make_pool(1, call_timeout=4)
+    late = pool.submit(pools.sleep, str(fifo))
+    pid = int(fifo.read_text())
+    error = late.exception(TIMEOUT_S)
+    assert isinstance(error, ringbridge.CallTimeout)
+    assert "rbr_testing.pools:sleep" in str(error)
+    assert pool.submit(pools.pid).result(TIMEOUT_S) != pid
+    assert pools.ended(pid)
+
+
 # ----------------------------------------------------------------------------------------- cancel
 
 
@@ -188,6 +208,99 @@ def test_cancel_kills_what_cannot_be_interrupted(make_pool: MakePool, fifo: Path
     assert running.cancel(grace=0.1)
     assert pool.submit(pools.pid).result(TIMEOUT_S) != pid
     assert pools.ended(pid)
+
+
+def test_without_a_grace_what_runs_is_killed_at_once(make_pool: MakePool, fifo: Path) -> None:
+    pool = make_pool(1)
+    running = pool.submit(pools.sleep_in_peace, str(fifo))
+    pid = int(fifo.read_text())
+    assert running.cancel(grace=0)
+    assert running.cancelled()
+    assert pool.submit(pools.pid).result(TIMEOUT_S) != pid
+    assert pools.ended(pid)
+
+
+def test_the_end_of_a_grace_hits_no_later_call(
+    make_pool: MakePool, fifo: Path, tmp_path: Path
+) -> None:
+    pool, go_on = make_pool(1), tmp_path / "go on"
+    running = pool.submit(pools.sleep, str(fifo))
+    fifo.read_text()
+    assert running.cancel(grace=None)
+    later = pool.submit(pools.wait_for, str(go_on), str(fifo))
+    pid = int(fifo.read_text())
+    pool._crew._seats[0]._kill(running)  # as its timer does
+    go_on.touch()
+    assert later.result(TIMEOUT_S) == pid
+
+
+def test_a_cancel_while_a_call_is_being_sent_is_heard(make_pool: MakePool) -> None:
+    pool = make_pool(1, pickle=True)
+    pid = pool.submit(pools.pid).result(TIMEOUT_S)
+    submitted = threading.Event()
+
+    class Hour:
+        def __reduce__(self) -> Any:
+            assert submitted.wait(TIMEOUT_S)
+            assert sent.cancel(grace=None)
+            return float, ("3600",)
+
+    sent = pool.submit("time:sleep", Hour())
+    submitted.set()
+    assert pool.submit(pools.pid).result(TIMEOUT_S) == pid
+    assert sent.cancelled()
+
+
+def test_where_no_timer_can_be_had_what_runs_is_killed_at_once(
+    make_pool: MakePool, fifo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the interpreter ends, which must not wait for it."""
+
+    def none(_seconds: float, _function: Callable[[], object]) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pool = make_pool(1)
+    running = pool.submit(pools.sleep_in_peace, str(fifo))
+    pid = int(fifo.read_text())
+    with monkeypatch.context() as patched:
+        patched.setattr(timers, "after", none)
+        assert running.cancel(grace=3600)
+    assert pools.ended(pid)
+
+
+def test_a_bad_grace_is_refused(make_pool: MakePool) -> None:
+    future = make_pool(1).submit(pools.add, 1)
+    with pytest.raises(ValueError, match="grace must be seconds"):
+        future.cancel(grace=-1)
+    assert future.result(TIMEOUT_S) == 1
+
+
+def test_a_cancel_ends_the_import_of_the_module_too(
+    make_pool: MakePool, tmp_path: Path, fifo: Path
+) -> None:
+    (tmp_path / "slow_to_import.py").write_text(
+        f"import time\nopen({str(fifo)!r}, 'w').close()\ntime.sleep(3600)\n"
+    )
+    pool = make_pool(1, paths=[HERE, tmp_path])
+    importing = pool.submit("slow_to_import:function")
+    fifo.read_text()
+    assert importing.cancel(grace=0.1)
+    assert pool.submit(pools.add, 1).result(TIMEOUT_S) == 1
+
+
+def test_a_cancel_leaves_the_initializer_alone(
+    make_pool: MakePool, tmp_path: Path, fifo: Path
+) -> None:
+    """It was killed like a call that does not end, which broke the pool."""
+    go_on = tmp_path / "go on"
+    pool = make_pool(1, initializer=pools.wait_for, initargs=(str(go_on), str(fifo)))
+    waiting, killed = pool.submit(pools.pid), threading.Event()
+    fifo.read_text()
+    assert waiting.cancel(grace=0)
+    timers.after(0, killed.set)  # after the timer of the cancel
+    assert killed.wait(TIMEOUT_S)
+    go_on.touch()
+    assert pool.submit(pools.add, 1).result(TIMEOUT_S) == 1
 
 
 def test_who_waits_hears_of_a_cancel(make_pool: MakePool, fifo: Path) -> None:
@@ -234,6 +347,16 @@ def test_cancels_at_any_moment_reach_no_other_call(make_pool: MakePool) -> None:
         for i, (future, was) in enumerate(zip(futures[::2], cancelled)):
             assert was == future.cancelled()
             assert was or future.result() == round_number + 2 * i
+
+
+def test_ctrl_c_ends_an_initializer_too(fifo: Path) -> None:
+    options = {"paths": [HERE], "initializer": pools.sleep, "initargs": (str(fifo),)}
+    with pytest.raises(KeyboardInterrupt), Pool(sys.executable, 1, **options) as pool:
+        waiting = pool.submit(pools.pid)
+        pid = int(fifo.read_text())
+        raise KeyboardInterrupt
+    assert waiting.cancelled()
+    assert pools.ended(pid)
 
 
 def test_ctrl_c_ends_a_pool_soon(tmp_path: Path) -> None:

@@ -224,6 +224,28 @@ def test_a_coroutine_function_is_run_to_its_end(run: Callable[..., Any], here: A
     assert run(asyncio.sleep, 0, "slept") == "slept"
 
 
+def test_a_call_that_is_interrupted_as_it_begins_leaves_its_globals_to_no_other(
+    here: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function that ran before it was taken for bound, and saw globals of another one."""
+    bind = pooled._Space.bind
+
+    def interrupted(space: pooled._Space, name: str, token: str, value: Any) -> None:
+        bind(space, name, token, value)
+        raise KeyboardInterrupt
+
+    for key, scale in ((-1, 1), (-2, 2)):  # keys of no pool
+        here.SCALE = scale
+        assert pooled.define(key, sources.describe(here.helper, {"here_only"})) == []
+    assert pooled.call(-1, 0) == 1
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(pooled._Space, "bind", interrupted)
+        pooled.call(-2, 0)
+    assert pooled.call(-1, 0) == 1
+    assert pooled.call(-2, 0) == 2
+    pooled.forget([-1, -2], [])
+
+
 def test_its_traceback_shows_its_own_file_and_line(run: Callable[..., Any], here: Any) -> None:
     with pytest.raises(ValueError, match="a line of its own") as caught:
         run(here.fails)
