@@ -332,7 +332,7 @@ def _show_lines(file: str, text: str, shift: int) -> None:
         return
     known = linecache.cache.get(file)
     lines = list(known[2]) if known is not None and len(known) == 4 else []
-    new = text.splitlines(keepends=True)
+    new = [line + "\n" for line in text.split("\n")]
     lines += ["\n"] * (shift + len(new) - len(lines))
     lines[shift : shift + len(new)] = new
     linecache.cache[file] = (sum(map(len, lines)), None, lines, file)
