@@ -101,7 +101,7 @@ typedef struct HandleObject {
     PyObject_HEAD
     ChannelObject *channel;
     uint64_t id;
-    PyObject *name; /* of its type */
+    PyObject *name; /* of its type, with its module */
     PyObject *weakrefs;
 } HandleObject;
 
@@ -117,6 +117,7 @@ PyObject *load_decode_functions(rbr_table body);
 
 /* The worker's loop, for the values that only it knows. serve_handle.c: */
 struct server;
+/* module.name, so that two types of one name are two in the host. */
 PyObject *serve_type_name(PyObject *value);
 /* 1: the object is one of those that stay, and goes as *number from now on (NULL: as none); 0: it is
  * not; -1. */

@@ -3,7 +3,7 @@
  * value_handle.c - what crosses as a number: objects that stay in the worker, and callables that are
  * called back.
  *
- *   Handle    sub 0: an object of the worker's table, i: its number, s: its type's name
+ *   Handle    sub 0: an object of the worker's table, i: its number, s: its type, as module.name
  *             sub 1: a function of a loaded module (to the worker only), i: its id
  *   Callback  (in arguments to the worker only) i: its place among the call's callbacks, s: its name
  */

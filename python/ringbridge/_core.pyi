@@ -326,4 +326,4 @@ def attribute(handle: Handle, name: str) -> tuple[bool, Any]:
 
 def set_attribute(handle: Handle, name: str, value: object) -> None: ...
 def about(handle: Handle) -> tuple[Channel, int, str]:
-    """Its channel, its number, its type's name."""
+    """Its channel, its number, its type as module.name."""
