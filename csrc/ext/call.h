@@ -124,8 +124,9 @@ PyObject *serve_type_name(PyObject *value);
 int serve_handle_of(struct server *server, PyObject *value, uint64_t *number);
 PyObject *serve_kept(struct server *server, uint64_t number);
 PyObject *serve_function(struct server *server, uint64_t id);
-/* serve_callback.c: the call `id` has callbacks, until it ends. -1 with an exception. */
-int serve_has_callbacks(struct server *server, uint64_t id);
+/* serve_callback.c: a function of the host's that came with `call`: what holds it there, until its last
+ * reference goes or the call ends. */
+PyObject *serve_hold_callback(struct server *server, uint64_t call, uint64_t index);
 
 /* Answers to the request `id`. -1: not sent, with an exception. The error is the current exception,
  * which is taken; loaded is what serve's `load` returned. */
@@ -142,7 +143,6 @@ PyObject *serve_cancelled(PyObject *module, PyObject *const *args, Py_ssize_t co
 PyObject *serve_current_call(PyObject *module, PyObject *unused);
 /* serve_callback.c */
 PyObject *serve_call_back(PyObject *module, PyObject *args);
-PyObject *serve_callback_released(PyObject *module, PyObject *args);
 /* serve_task.c */
 PyObject *serve_progress(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *serve_log(PyObject *module, PyObject *const *args, Py_ssize_t count);

@@ -11,14 +11,52 @@
 /* Callbacks under way whose answers nobody waits for: then the next one waits for the first. */
 #define NOTICES_MAX 64u
 
-int
-serve_has_callbacks(server *self, uint64_t id)
-{
-    PyObject *key = PyLong_FromUnsignedLongLong(id);
-    const int result = key != NULL ? PySet_Add(self->calling, key) : -1;
+#define HELD "ringbridge._core callback"
 
+/* What a Callback has of the host's function. */
+typedef struct held {
+    ChannelObject *channel;
+    uint64_t call, index;
+} held;
+
+/* The host may let go of the function. C alone runs here: an interrupt that is raised in a __del__ of
+ * Python's would be lost. */
+static void
+let_go(PyObject *capsule)
+{
+    held *self = PyCapsule_GetPointer(capsule, HELD);
+    server *serving = self->channel->state->server;
+    PyObject *type, *value, *traceback, *key;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    key = PyLong_FromUnsignedLongLong(self->call);
+    if (key != NULL && serving != NULL && PySet_Contains(serving->calling, key) == 1)
+        small_frame_release(self->channel, self->call, self->index);
     Py_XDECREF(key);
-    return result;
+    PyErr_Restore(type, value, traceback);
+    Py_DECREF((PyObject *)self->channel);
+    PyMem_Free(self);
+}
+
+PyObject *
+serve_hold_callback(server *self, uint64_t call, uint64_t index)
+{
+    PyObject *key = PyLong_FromUnsignedLongLong(call), *capsule = NULL;
+    held *made = PyMem_Malloc(sizeof *made);
+
+    if (made == NULL)
+        PyErr_NoMemory();
+    else if (key != NULL && PySet_Add(self->calling, key) == 0)
+        capsule = PyCapsule_New(made, HELD, let_go);
+    Py_XDECREF(key);
+    if (capsule == NULL) {
+        PyMem_Free(made);
+        return NULL;
+    }
+    *made = (held){.channel = (ChannelObject *)Py_NewRef((PyObject *)self->channel),
+                   .call = call,
+                   .index = index};
+    return capsule;
 }
 
 void
@@ -309,22 +347,4 @@ serve_call_back(PyObject *module, PyObject *args)
     result = wait_for_answer(self, &pending);
     rbr_pending_end(&pending);
     return result;
-}
-
-PyObject *
-serve_callback_released(PyObject *module, PyObject *args)
-{
-    core_state *state = PyModule_GetState(module);
-    unsigned long long call, index;
-    PyObject *key;
-
-    if (!PyArg_ParseTuple(args, "KK:callback_released", &call, &index))
-        return NULL;
-    key = PyLong_FromUnsignedLongLong(call);
-    if (key == NULL)
-        return NULL;
-    if (state->server != NULL && PySet_Contains(state->server->calling, key) == 1)
-        small_frame_release(state->server->channel, call, index);
-    Py_DECREF(key);
-    Py_RETURN_NONE;
 }

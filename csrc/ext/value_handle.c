@@ -132,15 +132,16 @@ static PyObject *
 decode_callback(value_decoder *self, PyObject *name, uint64_t number)
 {
     const uint64_t call = rbr_message_id(self->message);
-    PyObject *make, *made = NULL;
+    PyObject *held = serve_hold_callback(self->state->server, call, number);
+    PyObject *make = NULL, *made = NULL;
 
-    if (serve_has_callbacks(self->state->server, call) < 0)
-        return NULL;
-    make = foreign_function(self->state, FOREIGN_CALLBACKS, "Callback");
+    if (held != NULL)
+        make = foreign_function(self->state, FOREIGN_CALLBACKS, "Callback");
     if (make != NULL)
-        made = PyObject_CallFunction(make, "OKKO", (PyObject *)self->channel,
-                                     (unsigned long long)call, (unsigned long long)number, name);
+        made = PyObject_CallFunction(make, "OKKO", held, (unsigned long long)call,
+                                     (unsigned long long)number, name);
     Py_XDECREF(make);
+    Py_XDECREF(held);
     return made;
 }
 
