@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 
-from ringbridge import _core
+from ringbridge import _core, coroutines
 
 TYPE_CHECKING = False  # type checkers know the name; importing typing would slow the worker's start
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     Place = tuple[Union[int, str], int]  # position or keyword, and the number of the kept value
 
 __all__ = ["call", "call_with", "chunk", "define", "forget", "keep", "setup"]
-
-_COROUTINE = 0x80  # inspect.CO_COROUTINE
 
 _functions: dict[int, Callable[..., Any]] = {}
 _kept: dict[int, Any] = {}
@@ -169,20 +167,7 @@ def _runnable(description: dict[str, Any]) -> Callable[..., Any]:
     function = _found(description["root"])
     if not callable(function):
         raise TypeError(f"{':'.join(map(str, description['root'][1:]))} is no function")
-    return _run_to_end(function) if _is_coroutine(function) else function
-
-
-def _is_coroutine(function: Any) -> bool:
-    return bool(getattr(getattr(function, "__code__", None), "co_flags", 0) & _COROUTINE)
-
-
-def _run_to_end(function: Callable[..., Any]) -> Callable[..., Any]:
-    def run(*args: Any, **kwargs: Any) -> Any:
-        import asyncio
-
-        return asyncio.run(function(*args, **kwargs))
-
-    return run
+    return coroutines.run_to_end(function) if coroutines.is_async(function) else function
 
 
 def _found(ref: Sequence[Any]) -> Any:
@@ -257,7 +242,7 @@ class _Sent:
             for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
                 cell.cell_contents = value(spec["closure"][name])
         root = value(description["root"])
-        self._root = _run_to_end(root) if _is_coroutine(root) else root
+        self._root = coroutines.run_to_end(root) if coroutines.is_async(root) else root
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         global _bound

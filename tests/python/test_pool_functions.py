@@ -137,6 +137,13 @@ def test_what_is_no_name_is_told_at_once(make_pool: MakePool, name: str) -> None
         make_pool(1).submit(name)
 
 
+def test_what_is_async_without_a_code_of_its_own_is_run_to_its_end(make_pool: MakePool) -> None:
+    # Pools and modules each had a way of their own to tell: here its coroutine was the result.
+    pool = make_pool(1)
+    assert pool.submit("rbr_testing.pools:later_five").result(TIMEOUT_S) == 5
+    assert pool.submit("rbr_testing.pools:later", 6).result(TIMEOUT_S) == 6
+
+
 def test_a_missing_module_says_what_to_do(run: Callable[..., Any]) -> None:
     with pytest.raises(ModuleNotFoundError, match=r"Pool\(paths=\[...\]\)") as caught:
         run("here_only:scaled", 1)
