@@ -150,6 +150,71 @@ next_message(server *self, rbr_pending *pending)
     return message;
 }
 
+/* An asyncio loop that runs on this thread, and its task, while a request is served within them: what that
+ * runs may run a loop of its own. In C, so that no signal handler sees it half done. */
+typedef struct outer_loop {
+    PyObject *asyncio; /* the module _asyncio; borrowed */
+    PyObject *loop;    /* NULL: none runs */
+    PyObject *task;    /* NULL: before 3.12 a loop's task is no other loop's business */
+} outer_loop;
+
+static int
+outer_loop_hide(outer_loop *self)
+{
+    PyObject *done;
+
+    *self = (outer_loop){.asyncio = PyDict_GetItemString(PyImport_GetModuleDict(), "_asyncio")};
+    if (self->asyncio == NULL)
+        return 0;
+    self->loop = PyObject_CallMethod(self->asyncio, "_get_running_loop", NULL);
+    if (self->loop == Py_None)
+        Py_CLEAR(self->loop);
+    if (self->loop == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    if (PyObject_HasAttrString(self->asyncio, "_swap_current_task"))
+        self->task = PyObject_CallMethod(self->asyncio, "_swap_current_task", "OO", self->loop,
+                                         Py_None);
+    done = PyErr_Occurred() ? NULL
+                            : PyObject_CallMethod(self->asyncio, "_set_running_loop", "O", Py_None);
+    Py_XDECREF(done);
+    return done != NULL ? 0 : -1;
+}
+
+static void
+outer_loop_show(outer_loop *self)
+{
+    PyObject *type, *value, *traceback, *done;
+
+    if (self->loop == NULL)
+        return;
+    PyErr_Fetch(&type, &value, &traceback);
+    done = PyObject_CallMethod(self->asyncio, "_set_running_loop", "O", self->loop);
+    Py_XDECREF(done);
+    if (self->task != NULL) {
+        done = PyObject_CallMethod(self->asyncio, "_swap_current_task", "OO", self->loop,
+                                   self->task);
+        Py_XDECREF(done);
+    }
+    Py_XDECREF(self->task);
+    Py_DECREF(self->loop);
+    PyErr_Restore(type, value, traceback); /* nothing of the above fails while there is memory */
+}
+
+/* Serves the message, or NULL: lets a stream make an item. */
+static int
+serve_nested(server *self, rbr_message **message, uint64_t running)
+{
+    outer_loop outer;
+    int result = outer_loop_hide(&outer);
+
+    if (result == 0 && message != NULL)
+        result = serve_request(self, message);
+    else if (result == 0 && (result = stream_step(self)) == 0)
+        result = serve_run_again(self, running);
+    outer_loop_show(&outer);
+    return result;
+}
+
 /* Streams that were begun within the calls that wait make items, as long as nothing else comes. */
 static rbr_message *
 next_of_nested(server *self, rbr_pending *pending, uint64_t running)
@@ -157,7 +222,7 @@ next_of_nested(server *self, rbr_pending *pending, uint64_t running)
     rbr_message *message = NULL;
 
     while (stream_is_ready(self) && rbr_pending_wait(pending, &message, 0, 0) == RBR_AGAIN)
-        if (stream_step(self) < 0 || serve_run_again(self, running) < 0)
+        if (serve_nested(self, NULL, running) < 0)
             return NULL;
     return message != NULL ? message : next_message(self, pending);
 }
@@ -179,7 +244,7 @@ answer_of(server *self, rbr_pending *pending)
         message = next_of_nested(self, pending, running);
         if (message == NULL || rbr_message_call(message) != 0)
             break;
-        served = serve_request(self, &message);
+        served = serve_nested(self, &message, running);
         rbr_message_free(message);
         message = NULL;
     } while (served == 0);
