@@ -117,6 +117,24 @@ def iterate(asynchronous: Any) -> Iterator[Any]:
             close = getattr(iterator, "aclose", None)
             if close is not None:
                 loop.run_until_complete(close())
-            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(_end_of_loop())
         finally:
             loop.close()
+
+
+async def _end_of_loop() -> None:
+    """What asyncio.run does at its end."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    for task in others:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            message = "unhandled exception during the end of an async generator"
+            loop.call_exception_handler({"message": message, "exception": error, "task": task})
+    await loop.shutdown_asyncgens()
+    await loop.shutdown_default_executor()
