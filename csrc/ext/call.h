@@ -101,7 +101,7 @@ typedef struct HandleObject {
     PyObject_HEAD
     ChannelObject *channel;
     uint64_t id;
-    PyObject *name; /* of its type */
+    PyObject *name; /* of its type, with its module */
     PyObject *weakrefs;
 } HandleObject;
 
@@ -117,14 +117,16 @@ PyObject *load_decode_functions(rbr_table body);
 
 /* The worker's loop, for the values that only it knows. serve_handle.c: */
 struct server;
+/* module.name, so that two types of one name are two in the host. */
 PyObject *serve_type_name(PyObject *value);
 /* 1: the object is one of those that stay, and goes as *number from now on (NULL: as none); 0: it is
  * not; -1. */
 int serve_handle_of(struct server *server, PyObject *value, uint64_t *number);
 PyObject *serve_kept(struct server *server, uint64_t number);
 PyObject *serve_function(struct server *server, uint64_t id);
-/* serve_callback.c: the call `id` has callbacks, until it ends. -1 with an exception. */
-int serve_has_callbacks(struct server *server, uint64_t id);
+/* serve_callback.c: a function of the host's that came with `call`: what holds it there, until its last
+ * reference goes or the call ends. */
+PyObject *serve_hold_callback(struct server *server, uint64_t call, uint64_t index);
 
 /* Answers to the request `id`. -1: not sent, with an exception. The error is the current exception,
  * which is taken; loaded is what serve's `load` returned. */
@@ -141,7 +143,6 @@ PyObject *serve_cancelled(PyObject *module, PyObject *const *args, Py_ssize_t co
 PyObject *serve_current_call(PyObject *module, PyObject *unused);
 /* serve_callback.c */
 PyObject *serve_call_back(PyObject *module, PyObject *args);
-PyObject *serve_callback_released(PyObject *module, PyObject *args);
 /* serve_task.c */
 PyObject *serve_progress(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *serve_log(PyObject *module, PyObject *const *args, Py_ssize_t count);

@@ -181,9 +181,6 @@ static PyMethodDef core_functions[] = {
     {"call_back", serve_call_back, METH_VARARGS,
      PyDoc_STR("call_back(call, index, name, args, kwargs, wait)\n--\n\n"
                "In a worker: calls a function that came with a call; not waiting gives None.")},
-    {"callback_released", serve_callback_released, METH_VARARGS,
-     PyDoc_STR("callback_released(call, index)\n--\n\n"
-               "In a worker: nothing holds that function any more.")},
     {"run_callback", event_run_callback, METH_VARARGS,
      PyDoc_STR("run_callback(channel, call, request, callable, args, kwargs)\n--\n\n"
                "Runs a callback of that call on this thread, and answers it.")},

@@ -11,14 +11,52 @@
 /* Callbacks under way whose answers nobody waits for: then the next one waits for the first. */
 #define NOTICES_MAX 64u
 
-int
-serve_has_callbacks(server *self, uint64_t id)
-{
-    PyObject *key = PyLong_FromUnsignedLongLong(id);
-    const int result = key != NULL ? PySet_Add(self->calling, key) : -1;
+#define HELD "ringbridge._core callback"
 
+/* What a Callback has of the host's function. */
+typedef struct held {
+    ChannelObject *channel;
+    uint64_t call, index;
+} held;
+
+/* The host may let go of the function. C alone runs here: an interrupt that is raised in a __del__ of
+ * Python's would be lost. */
+static void
+let_go(PyObject *capsule)
+{
+    held *self = PyCapsule_GetPointer(capsule, HELD);
+    server *serving = self->channel->state->server;
+    PyObject *type, *value, *traceback, *key;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    key = PyLong_FromUnsignedLongLong(self->call);
+    if (key != NULL && serving != NULL && PySet_Contains(serving->calling, key) == 1)
+        small_frame_release(self->channel, self->call, self->index);
     Py_XDECREF(key);
-    return result;
+    PyErr_Restore(type, value, traceback);
+    Py_DECREF((PyObject *)self->channel);
+    PyMem_Free(self);
+}
+
+PyObject *
+serve_hold_callback(server *self, uint64_t call, uint64_t index)
+{
+    PyObject *key = PyLong_FromUnsignedLongLong(call), *capsule = NULL;
+    held *made = PyMem_Malloc(sizeof *made);
+
+    if (made == NULL)
+        PyErr_NoMemory();
+    else if (key != NULL && PySet_Add(self->calling, key) == 0)
+        capsule = PyCapsule_New(made, HELD, let_go);
+    Py_XDECREF(key);
+    if (capsule == NULL) {
+        PyMem_Free(made);
+        return NULL;
+    }
+    *made = (held){.channel = (ChannelObject *)Py_NewRef((PyObject *)self->channel),
+                   .call = call,
+                   .index = index};
+    return capsule;
 }
 
 void
@@ -112,6 +150,71 @@ next_message(server *self, rbr_pending *pending)
     return message;
 }
 
+/* An asyncio loop that runs on this thread, and its task, while a request is served within them: what that
+ * runs may run a loop of its own. In C, so that no signal handler sees it half done. */
+typedef struct outer_loop {
+    PyObject *asyncio; /* the module _asyncio; borrowed */
+    PyObject *loop;    /* NULL: none runs */
+    PyObject *task;    /* NULL: before 3.12 a loop's task is no other loop's business */
+} outer_loop;
+
+static int
+outer_loop_hide(outer_loop *self)
+{
+    PyObject *done;
+
+    *self = (outer_loop){.asyncio = PyDict_GetItemString(PyImport_GetModuleDict(), "_asyncio")};
+    if (self->asyncio == NULL)
+        return 0;
+    self->loop = PyObject_CallMethod(self->asyncio, "_get_running_loop", NULL);
+    if (self->loop == Py_None)
+        Py_CLEAR(self->loop);
+    if (self->loop == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    if (PyObject_HasAttrString(self->asyncio, "_swap_current_task"))
+        self->task = PyObject_CallMethod(self->asyncio, "_swap_current_task", "OO", self->loop,
+                                         Py_None);
+    done = PyErr_Occurred() ? NULL
+                            : PyObject_CallMethod(self->asyncio, "_set_running_loop", "O", Py_None);
+    Py_XDECREF(done);
+    return done != NULL ? 0 : -1;
+}
+
+static void
+outer_loop_show(outer_loop *self)
+{
+    PyObject *type, *value, *traceback, *done;
+
+    if (self->loop == NULL)
+        return;
+    PyErr_Fetch(&type, &value, &traceback);
+    done = PyObject_CallMethod(self->asyncio, "_set_running_loop", "O", self->loop);
+    Py_XDECREF(done);
+    if (self->task != NULL) {
+        done = PyObject_CallMethod(self->asyncio, "_swap_current_task", "OO", self->loop,
+                                   self->task);
+        Py_XDECREF(done);
+    }
+    Py_XDECREF(self->task);
+    Py_DECREF(self->loop);
+    PyErr_Restore(type, value, traceback); /* nothing of the above fails while there is memory */
+}
+
+/* Serves the message, or NULL: lets a stream make an item. */
+static int
+serve_nested(server *self, rbr_message **message, uint64_t running)
+{
+    outer_loop outer;
+    int result = outer_loop_hide(&outer);
+
+    if (result == 0 && message != NULL)
+        result = serve_request(self, message);
+    else if (result == 0 && (result = stream_step(self)) == 0)
+        result = serve_run_again(self, running);
+    outer_loop_show(&outer);
+    return result;
+}
+
 /* Streams that were begun within the calls that wait make items, as long as nothing else comes. */
 static rbr_message *
 next_of_nested(server *self, rbr_pending *pending, uint64_t running)
@@ -119,7 +222,7 @@ next_of_nested(server *self, rbr_pending *pending, uint64_t running)
     rbr_message *message = NULL;
 
     while (stream_is_ready(self) && rbr_pending_wait(pending, &message, 0, 0) == RBR_AGAIN)
-        if (stream_step(self) < 0 || serve_run_again(self, running) < 0)
+        if (serve_nested(self, NULL, running) < 0)
             return NULL;
     return message != NULL ? message : next_message(self, pending);
 }
@@ -141,7 +244,7 @@ answer_of(server *self, rbr_pending *pending)
         message = next_of_nested(self, pending, running);
         if (message == NULL || rbr_message_call(message) != 0)
             break;
-        served = serve_request(self, &message);
+        served = serve_nested(self, &message, running);
         rbr_message_free(message);
         message = NULL;
     } while (served == 0);
@@ -309,22 +412,4 @@ serve_call_back(PyObject *module, PyObject *args)
     result = wait_for_answer(self, &pending);
     rbr_pending_end(&pending);
     return result;
-}
-
-PyObject *
-serve_callback_released(PyObject *module, PyObject *args)
-{
-    core_state *state = PyModule_GetState(module);
-    unsigned long long call, index;
-    PyObject *key;
-
-    if (!PyArg_ParseTuple(args, "KK:callback_released", &call, &index))
-        return NULL;
-    key = PyLong_FromUnsignedLongLong(call);
-    if (key == NULL)
-        return NULL;
-    if (state->server != NULL && PySet_Contains(state->server->calling, key) == 1)
-        small_frame_release(state->server->channel, call, index);
-    Py_DECREF(key);
-    Py_RETURN_NONE;
 }

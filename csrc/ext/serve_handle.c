@@ -10,7 +10,17 @@
 PyObject *
 serve_type_name(PyObject *value)
 {
-    return PyObject_GetAttrString((PyObject *)Py_TYPE(value), "__qualname__");
+    PyObject *type = (PyObject *)Py_TYPE(value), *full = NULL;
+    PyObject *module = PyObject_GetAttrString(type, "__module__");
+    PyObject *name = module != NULL ? PyObject_GetAttrString(type, "__qualname__") : NULL;
+
+    if (name != NULL && PyUnicode_Check(module) && PyUnicode_Check(name) &&
+        PyUnicode_CompareWithASCIIString(module, "builtins") != 0) {
+        full = PyUnicode_FromFormat("%U.%U", module, name);
+        Py_CLEAR(name);
+    }
+    Py_XDECREF(module);
+    return full != NULL ? full : name;
 }
 
 /* ---------------------------------------------------------------------------------------- table */

@@ -3,7 +3,7 @@
  * value_handle.c - what crosses as a number: objects that stay in the worker, and callables that are
  * called back.
  *
- *   Handle    sub 0: an object of the worker's table, i: its number, s: its type's name
+ *   Handle    sub 0: an object of the worker's table, i: its number, s: its type, as module.name
  *             sub 1: a function of a loaded module (to the worker only), i: its id
  *   Callback  (in arguments to the worker only) i: its place among the call's callbacks, s: its name
  */
@@ -132,15 +132,16 @@ static PyObject *
 decode_callback(value_decoder *self, PyObject *name, uint64_t number)
 {
     const uint64_t call = rbr_message_id(self->message);
-    PyObject *make, *made = NULL;
+    PyObject *held = serve_hold_callback(self->state->server, call, number);
+    PyObject *make = NULL, *made = NULL;
 
-    if (serve_has_callbacks(self->state->server, call) < 0)
-        return NULL;
-    make = foreign_function(self->state, FOREIGN_CALLBACKS, "Callback");
+    if (held != NULL)
+        make = foreign_function(self->state, FOREIGN_CALLBACKS, "Callback");
     if (make != NULL)
-        made = PyObject_CallFunction(make, "OKKO", (PyObject *)self->channel,
-                                     (unsigned long long)call, (unsigned long long)number, name);
+        made = PyObject_CallFunction(make, "OKKO", held, (unsigned long long)call,
+                                     (unsigned long long)number, name);
     Py_XDECREF(make);
+    Py_XDECREF(held);
     return made;
 }
 

@@ -307,9 +307,6 @@ def call_back(
     """In a worker: calls a function that came with a call. Raises what it raised, RingbridgeError
     when the call has ended."""
 
-def callback_released(call: int, index: int) -> None:
-    """In a worker: nothing holds that function any more."""
-
 def run_callback(
     channel: Channel,
     call: int,
@@ -326,4 +323,4 @@ def attribute(handle: Handle, name: str) -> tuple[bool, Any]:
 
 def set_attribute(handle: Handle, name: str, value: object) -> None: ...
 def about(handle: Handle) -> tuple[Channel, int, str]:
-    """Its channel, its number, its type's name."""
+    """Its channel, its number, its type as module.name."""

@@ -22,9 +22,10 @@ class Callback:
     that the host makes from within the function, and no others.
     """
 
-    __slots__ = ("__weakref__", "_call", "_index", "_name")
+    __slots__ = ("__weakref__", "_call", "_held", "_index", "_name")
 
-    def __init__(self, _channel: object, call: int, index: int, name: str) -> None:
+    def __init__(self, held: object, call: int, index: int, name: str) -> None:
+        self._held = held  # the host lets go of the function when this goes: C's, and no __del__
         self._call = call
         self._index = index
         self._name = name
@@ -49,6 +50,3 @@ class Callback:
 
     def __repr__(self) -> str:
         return f"<callback {self._name} of call {self._call}>"
-
-    def __del__(self) -> None:
-        _core.callback_released(self._call, self._index)

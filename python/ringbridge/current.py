@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 
 from ringbridge import _core
+from ringbridge.errors import cancelled_by_host
 
 TYPE_CHECKING = False  # type checkers know the name; importing typing would slow the worker's start
 if TYPE_CHECKING:
@@ -82,12 +83,12 @@ class CurrentTask:
         likes: the host hears of the newest, every 30 ms, and of the last one before the result.
         """
         if _core.progress(self._channel, self._id, done, total, fraction, text):
-            raise _cancelled()
+            raise cancelled_by_host()
 
     def check_cancelled(self) -> None:
         """Raises Cancelled when the host asked to cancel the call."""
         if self._channel is not None and _core.cancelled(self._channel, self._id):
-            raise _cancelled()
+            raise cancelled_by_host()
 
     @property
     def cancelled(self) -> bool:
@@ -129,12 +130,6 @@ def show_tqdm(bars: bool) -> None:
     from ringbridge import tqdm_bars
 
     tqdm_bars.wanted = bars
-
-
-def _cancelled() -> Exception:
-    from ringbridge.errors import Cancelled
-
-    return Cancelled("the host cancelled this call")
 
 
 def _level_number(name: str) -> int:

@@ -145,6 +145,11 @@ def _make_cancelled_class() -> type[RingbridgeError]:
     return globals().setdefault("Cancelled", made)  # type: ignore[no-any-return]
 
 
+def cancelled_by_host() -> RingbridgeError:
+    """What ends a call in the worker when the host has cancelled it."""
+    return _cancelled_class()("the host cancelled this call")
+
+
 # ------------------------------------------------------------------------- over there: to the wire
 
 

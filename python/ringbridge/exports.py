@@ -10,6 +10,8 @@ Everything is imported when it is needed: the worker's start does not wait for i
 
 from __future__ import annotations
 
+from ringbridge import coroutines
+
 TYPE_CHECKING = False  # type checkers know the name; importing typing would slow the worker's start
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +63,7 @@ class ExportTable:
         except Exception:  # a proxy whose target is missing: as if it were not there
             return []
         number = self._ids.setdefault((module_name, name), len(self.functions))
-        runnable = _run_to_end(function) if kind == COROUTINE else function
+        runnable = coroutines.run_to_end(function) if kind == COROUTINE else function
         if number == len(self.functions):
             self.functions.append(runnable)
         else:
@@ -71,7 +73,7 @@ class ExportTable:
     def bind(self, thing: object, name: str) -> Callable[..., Any]:
         """A method of an object that stays, as the loop calls it."""
         method: Callable[..., Any] = getattr(thing, name)
-        return _run_to_end(method) if _kind(method) == COROUTINE else method
+        return coroutines.run_to_end(method) if coroutines.is_async(method) else method
 
     def describe(self, thing: object, name: str, value: Any) -> Described | None:
         """How a method, `value`, looks; its number is 1 where every object of the type has it.
@@ -87,7 +89,7 @@ class ExportTable:
     def iterate(self, result: object) -> Iterator[Any]:
         """What a stream reads from: also an async generator becomes an ordinary one."""
         if hasattr(type(result), "__aiter__"):
-            return _iterate_async(result)
+            return coroutines.iterate(result)
         try:
             return iter(result)  # type: ignore[call-overload, no-any-return]
         except TypeError:
@@ -146,40 +148,7 @@ def _kind(function: Callable[..., Any]) -> int:
         return CLASS
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         return GENERATOR
-    if inspect.iscoroutinefunction(function):
-        return COROUTINE
-    return PLAIN
-
-
-def _run_to_end(function: Callable[..., Any]) -> Callable[..., Any]:
-    def run(*args: Any, **kwargs: Any) -> Any:
-        import asyncio
-
-        return asyncio.run(function(*args, **kwargs))
-
-    return run
-
-
-def _iterate_async(asynchronous: Any) -> Iterator[Any]:
-    import asyncio
-
-    loop = asyncio.new_event_loop()
-    iterator = type(asynchronous).__aiter__(asynchronous)
-    try:
-        while True:
-            try:
-                item = loop.run_until_complete(iterator.__anext__())
-            except StopAsyncIteration:
-                return
-            yield item
-    finally:
-        try:
-            close = getattr(iterator, "aclose", None)
-            if close is not None:
-                loop.run_until_complete(close())
-            loop.run_until_complete(loop.shutdown_asyncgens())
-        finally:
-            loop.close()
+    return COROUTINE if coroutines.is_async(function) else PLAIN
 
 
 def _gone(module_name: str, name: str) -> Callable[..., Any]:

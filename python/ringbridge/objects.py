@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from ringbridge import _core
 from ringbridge.errors import RingbridgeError
 
-# How the methods of a type look, by channel, type and name: asked once.
+# How the methods of a type look, by channel, type (as module.name) and name: asked once.
 _methods: WeakKeyDictionary[_core.Channel, dict[tuple[str, str], tuple[Any, ...]]] = (
     WeakKeyDictionary()
 )

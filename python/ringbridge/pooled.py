@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import sys
 
+from ringbridge import coroutines
+
 TYPE_CHECKING = False  # type checkers know the name; importing typing would slow the worker's start
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     Place = tuple[Union[int, str], int]  # position or keyword, and the number of the kept value
 
 __all__ = ["call", "call_with", "chunk", "define", "forget", "keep"]
-
-_COROUTINE = 0x80  # inspect.CO_COROUTINE
 
 _functions: dict[int, Callable[..., Any]] = {}
 _kept: dict[int, Any] = {}
@@ -137,20 +137,7 @@ def _runnable(description: dict[str, Any]) -> Callable[..., Any]:
     function = _found(description["root"])
     if not callable(function):
         raise TypeError(f"{':'.join(map(str, description['root'][1:]))} is no function")
-    return _run_to_end(function) if _is_coroutine(function) else function
-
-
-def _is_coroutine(function: Any) -> bool:
-    return bool(getattr(getattr(function, "__code__", None), "co_flags", 0) & _COROUTINE)
-
-
-def _run_to_end(function: Callable[..., Any]) -> Callable[..., Any]:
-    def run(*args: Any, **kwargs: Any) -> Any:
-        import asyncio
-
-        return asyncio.run(function(*args, **kwargs))
-
-    return run
+    return coroutines.run_to_end(function) if coroutines.is_async(function) else function
 
 
 def _found(ref: Sequence[Any]) -> Any:
@@ -225,7 +212,7 @@ class _Sent:
             for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
                 cell.cell_contents = value(spec["closure"][name])
         root = value(description["root"])
-        self._root = _run_to_end(root) if _is_coroutine(root) else root
+        self._root = coroutines.run_to_end(root) if coroutines.is_async(root) else root
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         global _bound
@@ -301,7 +288,7 @@ def _show_lines(file: str, text: str, shift: int) -> None:
         return
     known = linecache.cache.get(file)
     lines = list(known[2]) if known is not None and len(known) == 4 else []
-    new = text.splitlines(keepends=True)
+    new = [line + "\n" for line in text.split("\n")]
     lines += ["\n"] * (shift + len(new) - len(lines))
     lines[shift : shift + len(new)] = new
     linecache.cache[file] = (sum(map(len, lines)), None, lines, file)

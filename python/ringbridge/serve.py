@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 
-from ringbridge import _core, current
+from ringbridge import _core, coroutines, current
 from ringbridge.errors import Terminated
 from ringbridge.exports import ExportTable
 
@@ -80,13 +80,13 @@ class _Signals:
         signal.signal(signal.SIGINT, self.interrupt)
         signal.signal(signal.SIGTERM, self.terminate)
 
-    def interrupt(self, _signum: int, _frame: FrameType | None) -> None:
+    def interrupt(self, _signum: int, frame: FrameType | None) -> None:
         call = _core.current_call()
         # Any other SIGINT is too late for its call, or not ours: nothing else must be hit.
         if call and _core.cancelled(self._channel, call):
-            from ringbridge import errors
-
-            raise errors.Cancelled("the host cancelled this call")
+            error = coroutines.interrupt(call, frame)
+            if error is not None:
+                raise error
 
     def terminate(self, signum: int, _frame: FrameType | None) -> None:
         call = _core.current_call()

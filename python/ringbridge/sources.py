@@ -248,7 +248,8 @@ class _Source(NamedTuple):
 @functools.lru_cache(maxsize=512)
 def _source(code: CodeType, file: str, where: str) -> _Source:
     linecache.checkcache(file)
-    text = "".join(linecache.getlines(file))
+    # What Python counts as lines: str.splitlines() also splits at form feeds and such.
+    text = "".join(linecache.getlines(file)).replace("\r\n", "\n").replace("\r", "\n")
     if not text:
         raise CannotCross(
             f"{where} has no source text that could be sent (it was made in {file}): {_MODULE}"
@@ -279,7 +280,10 @@ def _source(code: CodeType, file: str, where: str) -> _Source:
             elif "GLOBAL" in step.opname or step.opname == "LOAD_NAME":
                 loads.add(step.argval)
     names = frozenset(loads), frozenset(stores), frozenset(attributes)
-    return _Source(*_cut(text, node), *names)
+    cut, shift = _cut(text, node)
+    if not _is_alone(cut, shift, text, node):
+        raise CannotCross(f"{where} cannot be cut out of the text of {file}: {_MODULE}")
+    return _Source(cut, shift, *names)
 
 
 def _cut(text: str, node: Any) -> tuple[str, int]:
@@ -287,11 +291,26 @@ def _cut(text: str, node: Any) -> tuple[str, int]:
     first: int = node.lineno
     if isinstance(node, ast.Lambda):
         return f"({ast.get_source_segment(text, node)})", first - 1
-    lines = text.splitlines(keepends=True)[first - 1 : node.end_lineno]
-    block = "".join(lines)
-    if lines[0][:1].isspace():  # taking it away would change texts of several lines
+    block = "\n".join(text.split("\n")[first - 1 : node.end_lineno])
+    before = block[: len(block) - len(block.lstrip())]
+    if before.rpartition("\f")[2]:  # indented, and without that texts of several lines would differ
         return "if 1:\n" + block, first - 2
     return block, first - 1
+
+
+def _is_alone(cut: str, shift: int, text: str, node: Any) -> bool:
+    """Whether what was cut out gives, parsed by itself, that very function on that very line."""
+    padded = "\n" * shift + cut
+    try:
+        found = ast.walk(ast.parse(padded))
+    except SyntaxError:
+        return False
+    alone: Any = next((each for each in found if type(each) is type(node)), None)
+    return (
+        alone is not None
+        and alone.lineno == node.lineno
+        and ast.get_source_segment(padded, alone) == ast.get_source_segment(text, node)
+    )
 
 
 def _nodes(text: str, code: CodeType, file: str) -> list[tuple[ast.AST, ast.AST]]:

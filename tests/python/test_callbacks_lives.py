@@ -88,6 +88,37 @@ def test_a_callback_is_released_when_the_worker_lets_go_of_it(
     task.result(LONG_S)
 
 
+LETS_GO = """
+import sys
+
+def drop(functions):
+    entered, unraisable = [], []
+
+    def look(frame, event, _arg):
+        if event == "call" and frame.f_code.co_filename.endswith("callbacks.py"):
+            entered.append(frame.f_code.co_name)
+
+    before, sys.unraisablehook = sys.unraisablehook, unraisable.append
+    unfinished = type(functions[0]).__new__(type(functions[0]))  # interrupted before its __init__
+    sys.setprofile(look)
+    try:
+        functions.clear()
+        del unfinished
+    finally:
+        sys.setprofile(None)
+        sys.unraisablehook = before
+    return entered, [str(each.exc_value) for each in unraisable]
+"""
+
+
+def test_no_interrupt_can_fall_into_the_end_of_a_callback(
+    make_worker: MakeWorker, tmp_path: Path
+) -> None:
+    # Its end was a __del__: an interrupt that was raised there was told on stderr, and lost.
+    (tmp_path / "lets_go.py").write_text(LETS_GO)
+    assert make_worker(paths=[tmp_path]).load("lets_go").drop([print, repr]) == ([], [])
+
+
 def test_no_callback_is_kept_after_its_call(tasks: ringbridge.RemoteModule) -> None:
     class Function:
         def __call__(self) -> int:

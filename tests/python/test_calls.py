@@ -80,7 +80,7 @@ def test_an_async_function_is_run_to_its_end(basics: ringbridge.RemoteModule) ->
 
 
 def test_a_class_gives_an_object_that_stays(basics: ringbridge.RemoteModule) -> None:
-    assert repr(basics.Model()).startswith("<remote Model ")
+    assert repr(basics.Model()).startswith("<remote rbr_testing.basics.Model ")
 
 
 def test_a_generator_that_is_called_says_how_it_is_streamed(

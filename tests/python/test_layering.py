@@ -167,7 +167,7 @@ PYTHON_LAYERS = (
     {"environment", "discovery", "plan", "activation", "diagnosis", "running", "builds"},
     {"crashes", "attempts"},
     {"launch", "output", "channel"},
-    {"readers", "answering", "callbacks", "objects"},
+    {"readers", "answering", "callbacks", "coroutines", "objects"},
     {
         *("worker", "worker_process", "loads", "remote", "task", "stream", "bars"),
         *("serve", "current", "exports", "tqdm_bars", "pooled"),
@@ -195,7 +195,10 @@ HOST_SIDE = {
     *("environment", "discovery", "activation"),
     *("sources", "shares", "seats", "crew"),
 }
-WORKER_SIDE = {"serve", "current", "exports", "callbacks", "pooled", "tqdm_bars", "_bootstrap"}
+WORKER_SIDE = {
+    *("serve", "current", "exports", "callbacks", "coroutines", "pooled", "tqdm_bars"),
+    "_bootstrap",
+}
 LEAVES = {"cli", "host", "qt", "plot", "bench", "versions", "__main__"}
 #: What users import. It fetches the others when they are asked for.
 FACADE = "__init__"

@@ -9,6 +9,7 @@ import os
 import pickle
 import signal
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ def test_a_class_is_instantiated_over_there_and_stays(tasks: ringbridge.RemoteMo
     assert model.predict(2.0, scale=0.5) == 3.0
     assert model.name == "first" and model.weight == 3.0
     assert model.kind == "linear" and model.double == 6.0
-    assert repr(model).startswith("<remote Model ")
+    assert repr(model).startswith("<remote rbr_testing.duties.Model ")
     assert model(5.0) == 8.0  # of its __call__
 
 
@@ -55,6 +56,18 @@ def test_methods_are_submitted_streamed_and_awaited(tasks: ringbridge.RemoteModu
         return await model.predict.submit(1.0), items
 
     assert asyncio.run(main()) == (2.0, [0.0, 2.0, 4.0])
+
+
+def test_two_types_of_one_name_do_not_share_their_methods(
+    make_worker: MakeWorker, tmp_path: Path
+) -> None:
+    # They were told apart by the bare name: the second one's `run` was called with the first's.
+    (tmp_path / "one_thing.py").write_text("class Thing:\n    def run(self): return 'method'\n")
+    (tmp_path / "other_thing.py").write_text("class Thing:\n    run = 7\n")
+    worker = make_worker(paths=[tmp_path])
+    one, other = worker.load("one_thing").Thing(), worker.load("other_thing").Thing()
+    assert one.run() == "method" and other.run == 7
+    assert repr(one).startswith("<remote one_thing.Thing ")
 
 
 def test_methods_describe_themselves(tasks: ringbridge.RemoteModule) -> None:
@@ -144,7 +157,7 @@ def test_a_missing_attribute_is_an_attribute_error(tasks: ringbridge.RemoteModul
 def test_a_handle_is_no_copy_and_cannot_be_one(tasks: ringbridge.RemoteModule) -> None:
     model = tasks.Model("a")
     for refused in (copy.copy, copy.deepcopy, pickle.dumps):
-        with pytest.raises(TypeError, match="this Model lives in worker 'session'"):
+        with pytest.raises(TypeError, match=r"duties\.Model lives in worker 'session'"):
             refused(model)
 
 
@@ -221,7 +234,7 @@ def test_an_object_of_a_dead_worker_says_that_it_is_gone(make_worker: MakeWorker
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
     until(lambda: not worker.alive)
-    gone = "this Model is gone: it lived in a process of worker mortal that has ended"
+    gone = "duties.Model is gone: it lived in a process of worker mortal that has ended"
     for use in (
         lambda: model.name,
         lambda: setattr(model, "name", "b"),
@@ -231,7 +244,7 @@ def test_an_object_of_a_dead_worker_says_that_it_is_gone(make_worker: MakeWorker
     ):
         with pytest.raises(ringbridge.WorkerDied, match=gone):
             use()
-    assert repr(model).startswith("<remote Model ")
+    assert repr(model).startswith("<remote rbr_testing.duties.Model ")
     assert "name" not in dir(model)  # and no error
     worker.close()
     with pytest.raises(ringbridge.WorkerDied, match=gone):
@@ -243,6 +256,6 @@ def test_a_handle_of_another_worker_is_refused(
 ) -> None:
     other = make_worker(name="other").load("rbr_testing.duties")
     model = other.Model("theirs")
-    with pytest.raises(ringbridge.CannotCross, match=r"args\[0\].*this Model lives in a process"):
+    with pytest.raises(ringbridge.CannotCross, match=r"args\[0\].*duties.Model lives in a process"):
         tasks.name_of(model)
     assert other.name_of(model) == "theirs"

@@ -37,6 +37,52 @@ def test_what_can_be_iterated_over_is_a_stream_too(tasks: ringbridge.RemoteModul
         next(tasks.number.stream(1))
 
 
+LEAVES_TASKS = """
+import asyncio
+
+seen = []
+
+async def stays():
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        seen.append("cancelled")
+        raise
+
+async def fails():
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        raise ValueError("at its end")
+
+async def items(count):
+    tasks = [asyncio.ensure_future(each()) for each in (stays, fails)]
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _loop, context: seen.append(str(context["exception"]))
+    )
+    for each in range(count):
+        await asyncio.sleep(0)
+        yield each
+
+def take_seen():
+    taken, seen[:] = list(seen), []
+    return taken
+"""
+
+
+def test_the_tasks_of_an_async_generator_end_with_it(
+    make_worker: MakeWorker, tmp_path: Path
+) -> None:
+    # They stayed: "Task was destroyed but it is pending!"
+    (tmp_path / "leaves_tasks.py").write_text(LEAVES_TASKS)
+    module = make_worker(paths=[tmp_path]).load("leaves_tasks")
+    assert list(module.items.stream(3)) == [0, 1, 2]
+    assert module.take_seen() == ["cancelled", "at its end"]
+    with module.items.stream(1000) as stream:
+        assert next(stream) == 0
+    assert module.take_seen() == ["cancelled", "at its end"]
+
+
 def test_an_exception_comes_in_its_place_with_its_traceback(
     tasks: ringbridge.RemoteModule,
 ) -> None:

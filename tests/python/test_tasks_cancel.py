@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import os
 import random
+import threading
 import time
 from pathlib import Path
 
@@ -71,6 +72,94 @@ def test_without_a_grace_a_task_is_interrupted_and_nobody_is_killed(
     with pytest.raises(ringbridge.Cancelled):
         task.result(timeout=LONG_S)
     assert tasks.pid() == pid
+
+
+ASYNC_AND_LONG = """
+import asyncio, os, time
+
+def entered(started):
+    open(started, "w").close()
+
+async def blocks(started):
+    entered(started)
+    time.sleep(3600)
+
+async def spins(started):
+    entered(started)
+    while True:
+        await asyncio.sleep(0)
+
+async def waits(started):
+    entered(started)
+    await asyncio.sleep(3600)
+
+async def in_main(which, started):
+    await globals()[which](started)
+
+async def in_task(which, started):
+    tasks = [asyncio.ensure_future(globals()[which](started))]
+    await asyncio.sleep(3600)
+
+async def in_gathered(which, started):
+    await asyncio.gather(asyncio.sleep(3600), globals()[which](started))
+
+async def in_items(which, started):
+    yield 1
+    await in_task(which, started)
+
+async def in_callback(callback, started):
+    async def calls():
+        callback(started)
+        await asyncio.sleep(3600)
+    task = asyncio.ensure_future(calls())
+    await asyncio.sleep(3600)
+
+def pid():
+    return os.getpid()
+"""
+
+
+@pytest.mark.parametrize("which", ["blocks", "spins", "waits"])
+@pytest.mark.parametrize("where", ["in_main", "in_task", "in_gathered", "in_items"])
+def test_an_async_function_is_interrupted_whatever_of_it_runs(
+    make_worker: MakeWorker, tmp_path: Path, fifo: Path, where: str, which: str
+) -> None:
+    # In a task that it had made the interrupt ended that task, and the function went on.
+    (tmp_path / "async_and_long.py").write_text(ASYNC_AND_LONG)
+    module = make_worker(paths=[tmp_path]).load("async_and_long")
+    pid = module.pid()
+    if where == "in_items":
+        stream = module.in_items.stream(which, str(fifo))
+        assert next(stream) == 1
+        open(fifo).close()
+        stream.close()
+    else:
+        task = getattr(module, where).submit(which, str(fifo))
+        open(fifo).close()
+        assert task.cancel(grace=None)
+        with pytest.raises(ringbridge.Cancelled):
+            task.result(timeout=LONG_S)
+    assert module.pid() == pid
+
+
+def test_an_async_function_is_interrupted_while_a_task_of_it_waits_for_a_callback(
+    make_worker: MakeWorker, tmp_path: Path, fifo: Path
+) -> None:
+    (tmp_path / "async_and_long.py").write_text(ASYNC_AND_LONG)
+    module = make_worker(paths=[tmp_path]).load("async_and_long")
+    pid = module.pid()
+    submitted = threading.Event()
+
+    def callback(_started: str) -> None:
+        assert submitted.wait(LONG_S)
+        task.cancel(grace=None)
+        assert module.pid() == pid  # it runs on top of what was interrupted
+
+    task = module.in_callback.submit(callback, str(fifo))
+    submitted.set()
+    with pytest.raises(ringbridge.Cancelled):
+        task.result(timeout=LONG_S)
+    assert module.pid() == pid
 
 
 def test_a_second_cancel_with_a_shorter_grace_is_heard(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -26,6 +27,13 @@ class Nested:
     @classmethod
     def name(cls) -> str:
         return cls.__name__
+
+
+async def later(value: Any) -> Any:
+    return value
+
+
+later_five = functools.partial(later, 5)
 
 
 def pid() -> int:
