@@ -266,7 +266,7 @@ class _Feed:
     def wake(self) -> None:
         waiters, self.waiters = self.waiters, []
         for waiter in waiters:
-            if not waiter.done():
+            if not (waiter.done() or waiter.get_loop().is_closed()):  # where nobody waits any more
                 waiter.set_result(None)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rbr_testing.eventually import Gate
 
 import ringbridge
 
@@ -23,6 +25,11 @@ def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
     module = worker.load("rbr_testing.duties")
     module.take_seen()
     return module
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    return Gate(tmp_path)
 
 
 # ---------------------------------------------------------------------------------------- async for
@@ -175,6 +182,39 @@ def test_the_worker_dies_amid_async_for(make_worker: MakeWorker) -> None:
         return got
 
     assert run(main()) == list(range(5))
+
+
+@pytest.mark.parametrize("how", ["another loop", "result"])
+def test_a_loop_that_is_closed_amid_async_for_ends_all_its_calls(
+    tasks: ringbridge.RemoteModule, gate: Gate, how: str
+) -> None:
+    """The waiter of the closed loop raised in who came next, and the calls after it stayed open."""
+
+    async def main() -> Any:
+        stream = tasks.items_through.stream(gate.started, gate.release)
+        waiting.append(asyncio.ensure_future(stream.__anext__()))
+        await asyncio.sleep(0)
+        return tasks.number.submit(1)
+
+    waiting: list[Any] = []
+    loop = asyncio.new_event_loop()
+    task = loop.run_until_complete(main())
+    gate.entered()
+    loop.close()
+    if how == "another loop":
+
+        async def another() -> Any:
+            return await tasks.number.submit(2)
+
+        opening = threading.Thread(target=gate.open)
+        opening.start()
+        assert run(another()) == 2
+        opening.join()
+        with pytest.raises(ringbridge.RingbridgeError, match=r"loop .* was closed"):
+            task.result(LONG_S)
+    else:
+        gate.open()
+        assert task.result(LONG_S) == 1
 
 
 def test_the_wrong_kind_of_loop_is_told(tasks: ringbridge.RemoteModule) -> None:

@@ -169,6 +169,11 @@ def one_then_sleeps(started: str) -> Iterator[int]:
         seen.append("closed")
 
 
+def items_through(started: str, release: str) -> Iterator[int]:
+    """One item, made from when the first FIFO says so until the second lets it."""
+    yield pass_on(started, release, 1)
+
+
 def dies_after(count: int) -> Iterator[int]:
     yield from range(count)
     os._exit(7)
