@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
@@ -34,14 +35,16 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
 
     Iterate over it once, with `for` or with `async for` (in a loop: made on the loop's thread). An
     exception arrives in its place. close() (or the end of a `with`, or dropping the stream) closes
-    the generator over there, so that its `finally` runs. options(timeout=) is for each item.
+    the generator over there, so that its `finally` runs. options(timeout=) is for each item, from
+    when it is asked for, whatever else comes before it.
     """
 
     def __init__(
         self, function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         self._title: str = function._title
-        self._timeout: float | None = function._timeout
+        timeout = function._timeout
+        self._timeout: float | None = None if timeout is None else float(timeout)
         self._callbacks = CallbackLine(function._callbacks_on)
         self._own_executor = function._callbacks_on is not None
         self._loop = loop = running_loop()
@@ -81,23 +84,37 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
         with self._lock:
             if self._over:
                 raise StopIteration
-            return self._next(self._timeout)
+            return self._next()
 
-    def _next(self, timeout: float | None) -> Any:
+    def _next(self) -> Any:
+        until = self._item_until()
         while not self._over:  # a callback that ran here may have closed it
+            left = None if until is None else max(until - time.monotonic(), 0.0)
             try:
-                kind, payload = self._call.take(timeout)
+                kind, payload = self._call.take(left)
             except CallTimeout:
-                self._finish()
-                give_up(self._call, GRACE_S)
-                raise
+                raise self._timed_out() from None
             except RingbridgeError:
                 self._end()
                 raise
             item = self._item(kind, payload)
             if item is not _NONE:
                 return item
+            if left == 0.0 and not self._over:  # or its log would put the end off for ever
+                raise self._timed_out()
         raise StopIteration
+
+    def _item_until(self) -> float | None:
+        """When the item that somebody waits for from now on is late, whatever else comes before."""
+        return None if self._timeout is None else time.monotonic() + self._timeout
+
+    def _timed_out(self) -> CallTimeout:
+        """Gives the call up; for who then raises it."""
+        self._finish()
+        give_up(self._call, GRACE_S)
+        return CallTimeout(
+            f"{self._title} made no item within its timeout of {self._timeout:g} s"
+        )
 
     def _item(self, kind: int, payload: Any) -> Any:
         """The item that an event brings, or _NONE. Raises what the generator has raised."""
@@ -138,8 +155,9 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
             raise TypeError(
                 "this stream was not made on an event loop's thread: iterate over it with `for`"
             )
+        until = self._item_until()
         while not self._over:
-            event = await self._fed(feed, self._timeout)
+            event = await self._fed(feed, until)
             if event is None:
                 break
             item = self._item(*event)
@@ -147,23 +165,15 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
                 return item
         raise StopAsyncIteration
 
-    async def _fed(self, feed: _Feed, timeout: float | None) -> tuple[int, Any] | None:
+    async def _fed(self, feed: _Feed, until: float | None) -> tuple[int, Any] | None:
         """The next event; None: another one who waits here has seen the end."""
-        import asyncio
-
-        while not feed.events:
+        while not feed.events:  # a loop that stood still is late, but what came is there
             if self._over:
                 return None
-            waiter = self._loop.create_future()
-            feed.waiters.append(waiter)
-            try:
-                await asyncio.wait_for(waiter, timeout)
-            except asyncio.TimeoutError:
-                self._finish()
-                give_up(self._call, GRACE_S)
-                raise CallTimeout(
-                    f"{self._title} made no item within its timeout of {timeout:g} s"
-                ) from None
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                raise self._timed_out()
+            await feed.wait(self._loop, left)
         return feed.events.popleft()
 
     # -------------------------------------------------------------------------------------- ending
@@ -263,11 +273,26 @@ class _Feed:
         self.events.append((kind, payload))
         self.wake()
 
+    async def wait(self, loop: Any, seconds: float | None) -> None:
+        """Until something came, or so long."""
+        waiter = loop.create_future()
+        self.waiters.append(waiter)
+        timer = None if seconds is None else loop.call_later(seconds, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            if timer is not None:
+                timer.cancel()
+
     def wake(self) -> None:
         waiters, self.waiters = self.waiters, []
         for waiter in waiters:
-            if not (waiter.done() or waiter.get_loop().is_closed()):  # where nobody waits any more
-                waiter.set_result(None)
+            _wake(waiter)
+
+
+def _wake(waiter: Any) -> None:
+    if not (waiter.done() or waiter.get_loop().is_closed()):  # where nobody waits any more
+        waiter.set_result(None)
 
 
 def _close_quietly(call: _core.Call) -> None:

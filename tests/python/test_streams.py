@@ -7,6 +7,7 @@ import concurrent.futures
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -262,6 +263,26 @@ def test_a_timeout_is_for_each_item(tasks: ringbridge.RemoteModule, fifo: Path) 
     assert tasks.pid() == pid
     eventually(lambda: tasks.take_seen() == ["closed"])
     assert len(list(tasks.numbers.options(timeout=LONG_S).stream(50))) == 50
+
+
+@pytest.mark.parametrize("how", ["progress", "log"])
+def test_what_comes_before_an_item_does_not_put_its_timeout_off(
+    tasks: ringbridge.RemoteModule, how: str
+) -> None:
+    """Each event started it anew."""
+    with pytest.raises(ringbridge.CallTimeout, match=r"talks_first made no item within .* 0.3 s"):
+        next(tasks.talks_first.options(timeout=0.3).stream(how, 6.0))
+    assert tasks.number(1) == 1
+
+
+def test_an_item_that_is_there_is_not_late(tasks: ringbridge.RemoteModule) -> None:
+    """After a callback that took longer than the item's timeout."""
+
+    def slow() -> None:
+        assert tasks.number(1) == 1  # when this is answered the item has been sent
+        time.sleep(0.5)
+
+    assert list(tasks.notifies_first.options(timeout=0.4).stream(slow)) == ["item"]
 
 
 def test_a_dropped_stream_is_collected(tasks: ringbridge.RemoteModule) -> None:

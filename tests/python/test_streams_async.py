@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,39 @@ def test_a_timeout_is_for_each_item_of_async_for(
             await stream.__anext__()
         assert [each async for each in stream] == []
         assert await tasks.number.submit(1) == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("how", ["progress", "log"])
+def test_what_comes_before_an_item_does_not_put_its_timeout_off_in_async_for(
+    tasks: ringbridge.RemoteModule, how: str
+) -> None:
+    """Each event started it anew."""
+
+    async def main() -> None:
+        with pytest.raises(ringbridge.CallTimeout, match=r"made no item within .* 0.3 s"):
+            await tasks.talks_first.options(timeout=0.3).stream(how, 6.0).__anext__()
+        assert await tasks.number.submit(1) == 1
+
+    run(main())
+
+
+def test_an_item_that_came_while_the_loop_stood_still_is_not_late(
+    tasks: ringbridge.RemoteModule, gate: Gate
+) -> None:
+    """From Python 3.12 on the timeout won, though the item was there."""
+
+    async def main() -> None:
+        stream = tasks.items_through.options(timeout=0.5).stream(gate.started, gate.release)
+        waiting = asyncio.ensure_future(stream.__anext__())
+        await asyncio.sleep(0)
+        gate.entered()
+        gate.open()
+        assert tasks.number(1) == 1  # when this is answered the item has been sent
+        time.sleep(0.6)
+        assert await waiting == 1
+        assert [each async for each in stream] == []
 
     run(main())
 

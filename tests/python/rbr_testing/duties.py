@@ -203,6 +203,26 @@ def with_progress(count: int) -> Iterator[int]:
         yield each
 
 
+def talks_first(how: str, seconds: float) -> Iterator[str]:
+    """Has a lot to say before its only item."""
+    import ringbridge
+
+    task = ringbridge.current_task()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if how == "progress":
+            task.progress(1, 2)
+        else:
+            task.log("not yet")
+        time.sleep(0.001)
+    yield "item"
+
+
+def notifies_first(function: Any) -> Iterator[str]:
+    function.notify()
+    yield "item"
+
+
 def cannot_cross_at(bad: int) -> Iterator[Any]:
     for each in range(bad + 2):
         yield threading.Lock() if each == bad else each
