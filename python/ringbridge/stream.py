@@ -15,7 +15,7 @@ import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ringbridge import _core, readers
+from ringbridge import _core, readers, timers
 from ringbridge.answering import CallbackLine
 from ringbridge.errors import CallTimeout, Cancelled, RingbridgeError
 from ringbridge.event_loop import running_loop
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 #: Items that may be under way.
 CREDIT = 8
 _NONE = object()  # no item; None is one
+_LOOK_S = 0.05  # whether the code of a stream that was parked runs
 
 
 class Stream(Iterator[Any], AsyncIterator[Any]):
@@ -112,9 +113,7 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
         """Gives the call up; for who then raises it."""
         self._finish()
         give_up(self._call, GRACE_S)
-        return CallTimeout(
-            f"{self._title} made no item within its timeout of {self._timeout:g} s"
-        )
+        return CallTimeout(f"{self._title} made no item within its timeout of {self._timeout:g} s")
 
     def _item(self, kind: int, payload: Any) -> Any:
         """The item that an event brings, or _NONE. Raises what the generator has raised."""
@@ -188,24 +187,18 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
         self._finish()
         self._call.end()
 
-    def _ask_to_close(self) -> None:
-        call = self._call
-        call.close_stream()
-        if call.running:  # in the middle of an item
-            give_up(call, GRACE_S)
-
     def close(self) -> None:
         """Closes the generator over there, and waits until its `finally` has run.
 
-        Raises what that raised. An item that is being made is asked to end, then interrupted, as
+        Raises what that raised. From when its code runs, be it an item that is being made or that
+        `finally`, it is asked to end, then interrupted, then killed with its worker, as
         Task.cancel does. Idempotent; from any thread, also while another one waits for an item.
         """
         if self._feed is not None:
             raise TypeError("a stream of an event loop is closed with `await stream.aclose()`")
         if self._over:
             return
-        self._ask_to_close()
-        with self._lock:
+        with _Closing(self._call), self._lock:
             while not self._over:
                 try:
                     kind, payload = self._call.take(None)
@@ -219,13 +212,14 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
         feed = self._feed
         if feed is None:
             raise TypeError("this stream is closed with close()")
-        if not self._over:
-            self._ask_to_close()
-        while not self._over:
-            event = await self._fed(feed, None)
-            if event is None:
-                break
-            self._amid_close(*event)
+        if self._over:
+            return
+        with _Closing(self._call):
+            while not self._over:
+                event = await self._fed(feed, None)
+                if event is None:
+                    break
+                self._amid_close(*event)
 
     def _amid_close(self, kind: int, payload: Any) -> None:
         """What still comes: items that nobody wants, and the end, which is an error or none."""
@@ -293,6 +287,36 @@ class _Feed:
 def _wake(waiter: Any) -> None:
     if not (waiter.done() or waiter.get_loop().is_closed()):  # where nobody waits any more
         waiter.set_result(None)
+
+
+class _Closing:
+    """Closes a generator over there, and while somebody waits for that, ends what lasts too long.
+
+    The steps of a cancel begin when its code runs: a parked one may wait in line behind other
+    calls, and its `finally` has all of the grace then.
+    """
+
+    def __init__(self, call: _core.Call) -> None:
+        self._call = call
+        self._timer: timers.Timer | None = None
+        self._left = False
+
+    def __enter__(self) -> None:
+        self._call.close_stream()
+        self._look()
+
+    def __exit__(self, *_error: object) -> None:
+        self._left = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        if self._left:
+            return
+        if self._call.running:
+            give_up(self._call, GRACE_S)
+        else:
+            self._timer = timers.after(_LOOK_S, self._look)
 
 
 def _close_quietly(call: _core.Call) -> None:

@@ -91,6 +91,22 @@ def test_aclose_runs_the_finally_and_interrupts_an_item(
     run(main())
 
 
+@pytest.mark.parametrize("how", ["short", "asks", "sleeps"])
+def test_aclose_ends_the_finally_of_a_parked_stream_as_an_item(
+    tasks: ringbridge.RemoteModule, how: str
+) -> None:
+    """It was left alone for as long as it lasted, since no item was being made."""
+
+    async def main() -> None:
+        stream = tasks.ends_late.stream(how)
+        for _ in range(2 * CREDIT):  # it makes an item between two calls, and is parked then
+            await tasks.number.submit(0)
+        await stream.aclose()
+        assert await tasks.take_seen.submit() == ([] if how == "sleeps" else ["slept"])
+
+    run(main())
+
+
 def test_aclose_ends_the_wait_of_another_task(tasks: ringbridge.RemoteModule, fifo: Path) -> None:
     """Whoever waited first was forgotten, and waited for ever."""
 

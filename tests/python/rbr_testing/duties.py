@@ -174,6 +174,32 @@ def items_through(started: str, release: str) -> Iterator[int]:
     yield pass_on(started, release, 1)
 
 
+def ends_late(how: str) -> Iterator[int]:
+    """Its `finally` lasts."""
+    try:
+        while True:
+            yield 1
+    finally:
+        if how == "short":
+            time.sleep(0.06)
+        elif how == "asks":
+            _until_cancelled()
+        elif how == "sleeps":
+            sleep_long(os.devnull)
+        else:
+            sleep_deaf(os.devnull)
+        seen.append("slept")
+
+
+def _until_cancelled() -> None:
+    import ringbridge
+
+    end = time.monotonic() + 30
+    while not ringbridge.current_task().cancelled:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
 def dies_after(count: int) -> Iterator[int]:
     yield from range(count)
     os._exit(7)
