@@ -78,10 +78,10 @@ class CallbackLine:
 
     def _refuse_all(self, error: Exception) -> None:
         with self._lock:
-            jobs = list(self._waiting)
+            refused = list(self._waiting)
             self._waiting.clear()
             self._busy = False
-        for channel, call, request, *_asked in jobs:
+        for channel, call, request, *_what in refused:
             run_callback(channel, call, request, _raising, (error,), None)
 
     def _run_all(self) -> None:
@@ -90,9 +90,9 @@ class CallbackLine:
                 if not self._waiting:
                     self._busy = False
                     return
-                job = self._waiting.popleft()
+                asked = self._waiting.popleft()
             try:
-                run_callback(*job)
+                run_callback(*asked)
             except BaseException:  # the channel has ended; or a sys.exit(), of no thread of ours
                 continue
 
