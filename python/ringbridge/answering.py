@@ -7,6 +7,7 @@ A blocking call and a `for` loop over a stream run their callbacks themselves, i
 from __future__ import annotations
 
 import collections
+import contextlib
 import contextvars
 import os
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 
 from ringbridge import _core
 from ringbridge._core import run_callback
+from ringbridge.errors import RingbridgeError
 
 #: In a coroutine that answers a callback: the channel, and the call that waits for it over there.
 _answers: contextvars.ContextVar[tuple[_core.Channel, int] | None] = contextvars.ContextVar(
@@ -72,9 +74,18 @@ class CallbackLine:
             self._busy = True
         executor = self._executor if self._executor is not None else _shared_executor()
         try:
-            executor.submit(self._run_all)
+            future = executor.submit(self._run_all)
         except Exception as error:  # it takes nothing any more: the code over there hears why
             self._refuse_all(error)
+        else:
+            if hasattr(future, "add_done_callback"):
+                future.add_done_callback(self._on_done)
+
+    def _on_done(self, future: Any) -> None:
+        if future.cancelled():
+            self._refuse_all(
+                RuntimeError("its executor cancelled this callback before it ran: was it shut down?")
+            )
 
     def _refuse_all(self, error: Exception) -> None:
         with self._lock:
@@ -82,7 +93,8 @@ class CallbackLine:
             self._waiting.clear()
             self._busy = False
         for channel, call, request, *_what in refused:
-            run_callback(channel, call, request, _raising, (error,), None)
+            with contextlib.suppress(RingbridgeError):  # the channel has ended
+                run_callback(channel, call, request, _raising, (error,), None)
 
     def _run_all(self) -> None:
         while True:
