@@ -10,6 +10,7 @@ import collections
 import contextlib
 import contextvars
 import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -30,6 +31,8 @@ def parent_on(channel: _core.Channel) -> int:
     return answers[1] if answers is not None and answers[0] is channel else 0
 
 
+#: Threads are started as they are needed: each callback may wait for a call whose callback needs one.
+_ANY_DEPTH = sys.maxsize
 _executor: ThreadPoolExecutor | None = None
 _executor_lock = threading.Lock()
 
@@ -38,7 +41,7 @@ def _shared_executor() -> ThreadPoolExecutor:
     global _executor
     with _executor_lock:
         if _executor is None:
-            _executor = ThreadPoolExecutor(32, thread_name_prefix="ringbridge callback")
+            _executor = ThreadPoolExecutor(_ANY_DEPTH, "ringbridge callback")
         return _executor
 
 

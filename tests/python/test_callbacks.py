@@ -126,6 +126,17 @@ def test_a_callback_may_submit_and_wait(tasks: ringbridge.RemoteModule) -> None:
     assert tasks.call(lambda: tasks.number.submit(5).result(LONG_S)) == 5
 
 
+def test_tasks_and_their_callbacks_nest_deeper_than_a_pool_has_threads(
+    tasks: ringbridge.RemoteModule,
+) -> None:
+    """The 33rd waited for a thread, which waited for it."""
+
+    def down(depth: int) -> int:
+        return tasks.call.submit(down, depth - 1).result(LONG_S) + 1 if depth else 0
+
+    assert tasks.call.submit(down, 60).result(LONG_S) == 60
+
+
 def test_a_callback_may_read_a_stream_of_the_same_worker(tasks: ringbridge.RemoteModule) -> None:
     """Its items were made by nobody, since the worker waited for the callback."""
     assert tasks.call(lambda: list(tasks.numbers.stream(50))) == list(range(50))
