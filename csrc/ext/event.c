@@ -308,12 +308,54 @@ event_run_callback(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* What an executor was asked to run is done. asked: (channel, request). */
+static PyObject *
+on_executor_done(PyObject *asked, PyObject *future)
+{
+    ChannelObject *channel = (ChannelObject *)PyTuple_GetItem(asked, 0);
+    const uint64_t request = PyLong_AsUnsignedLongLong(PyTuple_GetItem(asked, 1));
+    PyObject *cancelled = PyObject_CallMethod(future, "cancelled", NULL);
+    const int never_ran = cancelled != NULL ? PyObject_IsTrue(cancelled) : -1;
+
+    Py_XDECREF(cancelled);
+    if (never_ran < 0)
+        return NULL;
+    if (never_ran && channel_enter(channel) != NULL) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "its executor cancelled this callback before it ran: was it shut down?");
+        serve_answer_error(channel, request);
+        channel_leave(channel);
+    }
+    PyErr_Clear(); /* the channel has ended: nobody waits for it */
+    Py_RETURN_NONE;
+}
+
+/* Where the executor gives a future. -1 with an exception that is for this process. */
+static int
+watch_executor(const event_hand *self, uint64_t request, PyObject *future)
+{
+    static PyMethodDef method = {"on_executor_done", on_executor_done, METH_O, NULL};
+    PyObject *asked = Py_BuildValue("OK", (PyObject *)self->channel, (unsigned long long)request);
+    PyObject *call = asked != NULL ? PyCFunction_NewEx(&method, asked, NULL) : NULL;
+    PyObject *done = call != NULL ? PyObject_CallMethod(future, "add_done_callback", "O", call)
+                                  : NULL;
+
+    Py_XDECREF(asked);
+    Py_XDECREF(call);
+    Py_XDECREF(done);
+    if (done == NULL && !PyErr_ExceptionMatches(PyExc_Exception))
+        return -1;
+    PyErr_Clear(); /* what submit() gave is no future */
+    return 0;
+}
+
 /* payload: as event_decode gives it. */
 static int
 on_callback(const event_hand *self, PyObject *payload)
 {
     PyObject *run, *submitted, *callable, *args, *kwargs;
     unsigned long long request;
+    int result;
 
     if (!PyArg_ParseTuple(payload, "KOOO", &request, &callable, &args, &kwargs))
         return -1;
@@ -328,8 +370,9 @@ on_callback(const event_hand *self, PyObject *payload)
     Py_DECREF(run);
     if (submitted == NULL) /* the executor takes nothing any more: the other side hears why */
         return answer_raised(self->channel, request);
+    result = watch_executor(self, request, submitted);
     Py_DECREF(submitted);
-    return 0;
+    return result;
 }
 
 static int

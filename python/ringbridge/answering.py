@@ -9,14 +9,17 @@ a call that no thread waits for       a CallbackLine
 from __future__ import annotations
 
 import collections
+import contextlib
 import contextvars
 import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ringbridge import _core, readers
 from ringbridge._core import run_callback
+from ringbridge.errors import RingbridgeError
 
 #: In a coroutine that answers a callback: the channel, and the call that waits for it over there.
 _answers: contextvars.ContextVar[tuple[_core.Channel, int] | None] = contextvars.ContextVar(
@@ -40,6 +43,8 @@ def answer_here(call: _core.Call, kind: int, payload: Any) -> None:
         output.hear(call.channel.name, payload)
 
 
+#: Threads are started as needed: each callback may wait for a call whose callback needs one.
+_ANY_DEPTH = sys.maxsize
 _executor: ThreadPoolExecutor | None = None
 _executor_lock = threading.Lock()
 
@@ -48,7 +53,7 @@ def _shared_executor() -> ThreadPoolExecutor:
     global _executor
     with _executor_lock:
         if _executor is None:
-            _executor = ThreadPoolExecutor(32, thread_name_prefix="ringbridge callback")
+            _executor = ThreadPoolExecutor(_ANY_DEPTH, "ringbridge callback")
         return _executor
 
 
@@ -84,17 +89,27 @@ class CallbackLine:
             self._busy = True
         executor = self._executor if self._executor is not None else _shared_executor()
         try:
-            executor.submit(self._run_all)
+            future = executor.submit(self._run_all)
         except Exception as error:  # it takes nothing any more: the code over there hears why
             self._refuse_all(error)
+        else:
+            if hasattr(future, "add_done_callback"):
+                future.add_done_callback(self._on_done)
+
+    def _on_done(self, future: Any) -> None:
+        if future.cancelled():
+            self._refuse_all(
+                RuntimeError("its executor cancelled this callback before it ran: is it shut down?")
+            )
 
     def _refuse_all(self, error: Exception) -> None:
         with self._lock:
-            jobs = list(self._waiting)
+            refused = list(self._waiting)
             self._waiting.clear()
             self._busy = False
-        for channel, call, request, *_asked in jobs:
-            run_callback(channel, call, request, _raising, (error,), None)
+        for channel, call, request, *_what in refused:
+            with contextlib.suppress(RingbridgeError):  # the channel has ended
+                run_callback(channel, call, request, _raising, (error,), None)
 
     def _run_all(self) -> None:
         while True:
@@ -102,9 +117,9 @@ class CallbackLine:
                 if not self._waiting:
                     self._busy = False
                     return
-                job = self._waiting.popleft()
+                asked = self._waiting.popleft()
             try:
-                run_callback(*job)
+                run_callback(*asked)
             except BaseException:  # the channel has ended; or a sys.exit(), of no thread of ours
                 continue
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import collections
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ringbridge import readers
+from ringbridge import readers, timers
 from ringbridge.answering import CallbackLine, answer_here
 from ringbridge.errors import CallTimeout, Cancelled, RingbridgeError
 from ringbridge.event_loop import running_loop
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 #: Items that may be under way.
 CREDIT = 8
 _NONE = object()  # no item; None is one
+_LOOK_S = 0.05  # whether the code of a stream that was parked runs
 
 
 class Stream(Iterator[Any], AsyncIterator[Any]):
@@ -37,14 +39,16 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
 
     Iterate over it once, with `for` or with `async for` (in a loop: made on the loop's thread). An
     exception arrives in its place. close() (or the end of a `with`, or dropping the stream) closes
-    the generator over there, so that its `finally` runs. options(timeout=) is for each item.
+    the generator over there, so that its `finally` runs. options(timeout=) is for each item, from
+    when it is asked for, whatever else comes before it.
     """
 
     def __init__(
         self, function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         self._title: str = function._title
-        self._timeout: float | None = function._timeout
+        timeout = function._timeout
+        self._timeout: float | None = None if timeout is None else float(timeout)
         self._callbacks = CallbackLine(function._callbacks_on)
         self._own_executor = function._callbacks_on is not None
         self._loop = loop = running_loop()
@@ -84,23 +88,35 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
         with self._lock:
             if self._over:
                 raise StopIteration
-            return self._next(self._timeout)
+            return self._next()
 
-    def _next(self, timeout: float | None) -> Any:
+    def _next(self) -> Any:
+        until = self._item_until()
         while not self._over:  # a callback that ran here may have closed it
+            left = None if until is None else max(until - time.monotonic(), 0.0)
             try:
-                kind, payload = self._call.take(timeout)
+                kind, payload = self._call.take(left)
             except CallTimeout:
-                self._finish()
-                give_up(self._call, GRACE_S)
-                raise
+                raise self._timed_out() from None
             except RingbridgeError:
                 self._end()
                 raise
             item = self._item(kind, payload)
             if item is not _NONE:
                 return item
+            if left == 0.0 and not self._over:  # or its log would put the end off for ever
+                raise self._timed_out()
         raise StopIteration
+
+    def _item_until(self) -> float | None:
+        """When the item that somebody waits for from now on is late, whatever else comes before."""
+        return None if self._timeout is None else time.monotonic() + self._timeout
+
+    def _timed_out(self) -> CallTimeout:
+        """Gives the call up; for who then raises it."""
+        self._finish()
+        give_up(self._call, GRACE_S)
+        return CallTimeout(f"{self._title} made no item within its timeout of {self._timeout:g} s")
 
     def _item(self, kind: int, payload: Any) -> Any:
         """The item that an event brings, or _NONE. Raises what the generator has raised."""
@@ -137,8 +153,9 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
             raise TypeError(
                 "this stream was not made on an event loop's thread: iterate over it with `for`"
             )
+        until = self._item_until()
         while not self._over:
-            event = await self._fed(feed, self._timeout)
+            event = await self._fed(feed, until)
             if event is None:
                 break
             item = self._item(*event)
@@ -146,23 +163,15 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
                 return item
         raise StopAsyncIteration
 
-    async def _fed(self, feed: _Feed, timeout: float | None) -> tuple[int, Any] | None:
+    async def _fed(self, feed: _Feed, until: float | None) -> tuple[int, Any] | None:
         """The next event; None: another one who waits here has seen the end."""
-        import asyncio
-
-        while not feed.events:
+        while not feed.events:  # a loop that stood still is late, but what came is there
             if self._over:
                 return None
-            waiter = self._loop.create_future()
-            feed.waiters.append(waiter)
-            try:
-                await asyncio.wait_for(waiter, timeout)
-            except asyncio.TimeoutError:
-                self._finish()
-                give_up(self._call, GRACE_S)
-                raise CallTimeout(
-                    f"{self._title} made no item within its timeout of {timeout:g} s"
-                ) from None
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                raise self._timed_out()
+            await feed.wait(self._loop, left)
         return feed.events.popleft()
 
     # -------------------------------------------------------------------------------------- ending
@@ -177,24 +186,18 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
         self._finish()
         self._call.end()
 
-    def _ask_to_close(self) -> None:
-        call = self._call
-        call.close_stream()
-        if call.running:  # in the middle of an item
-            give_up(call, GRACE_S)
-
     def close(self) -> None:
         """Closes the generator over there, and waits until its `finally` has run.
 
-        Raises what that raised. An item that is being made is asked to end, then interrupted, as
+        Raises what that raised. From when its code runs, be it an item that is being made or that
+        `finally`, it is asked to end, then interrupted, then killed with its worker, as
         Task.cancel does. Idempotent; from any thread, also while another one waits for an item.
         """
         if self._feed is not None:
             raise TypeError("a stream of an event loop is closed with `await stream.aclose()`")
         if self._over:
             return
-        self._ask_to_close()
-        with self._lock:
+        with _Closing(self._call), self._lock:
             while not self._over:
                 try:
                     kind, payload = self._call.take(None)
@@ -208,13 +211,14 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
         feed = self._feed
         if feed is None:
             raise TypeError("this stream is closed with close()")
-        if not self._over:
-            self._ask_to_close()
-        while not self._over:
-            event = await self._fed(feed, None)
-            if event is None:
-                break
-            self._amid_close(*event)
+        if self._over:
+            return
+        with _Closing(self._call):
+            while not self._over:
+                event = await self._fed(feed, None)
+                if event is None:
+                    break
+                self._amid_close(*event)
 
     def _amid_close(self, kind: int, payload: Any) -> None:
         """What still comes: items that nobody wants, and the end, which is an error or none."""
@@ -262,11 +266,56 @@ class _Feed:
         self.events.append((kind, payload))
         self.wake()
 
+    async def wait(self, loop: Any, seconds: float | None) -> None:
+        """Until something came, or so long."""
+        waiter = loop.create_future()
+        self.waiters.append(waiter)
+        timer = None if seconds is None else loop.call_later(seconds, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            if timer is not None:
+                timer.cancel()
+
     def wake(self) -> None:
         waiters, self.waiters = self.waiters, []
         for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+            _wake(waiter)
+
+
+def _wake(waiter: Any) -> None:
+    if not (waiter.done() or waiter.get_loop().is_closed()):  # where nobody waits any more
+        waiter.set_result(None)
+
+
+class _Closing:
+    """Closes a generator over there, and while somebody waits for that, ends what lasts too long.
+
+    The steps of a cancel begin when its code runs: a parked one may wait in line behind other
+    calls, and its `finally` has all of the grace then.
+    """
+
+    def __init__(self, call: _core.Call) -> None:
+        self._call = call
+        self._timer: timers.Timer | None = None
+        self._left = False
+
+    def __enter__(self) -> None:
+        self._call.close_stream()
+        self._look()
+
+    def __exit__(self, *_error: object) -> None:
+        self._left = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        if self._left:
+            return
+        if self._call.running:
+            give_up(self._call, GRACE_S)
+        else:
+            self._timer = timers.after(_LOOK_S, self._look)
 
 
 def _close_quietly(call: _core.Call) -> None:

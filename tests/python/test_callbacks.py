@@ -7,10 +7,12 @@ import asyncio
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rbr_testing.eventually import LONG_S
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
@@ -163,6 +165,17 @@ def test_a_callback_may_submit_and_wait(tasks: ringbridge.RemoteModule) -> None:
     assert tasks.call(lambda: tasks.number.submit(5).result(LONG_S)) == 5
 
 
+def test_tasks_and_their_callbacks_nest_deeper_than_a_pool_has_threads(
+    tasks: ringbridge.RemoteModule,
+) -> None:
+    """The 33rd waited for a thread, which waited for it."""
+
+    def down(depth: int) -> int:
+        return tasks.call.submit(down, depth - 1).result(LONG_S) + 1 if depth else 0
+
+    assert tasks.call.submit(down, 60).result(LONG_S) == 60
+
+
 def test_a_callback_may_read_a_stream_of_the_same_worker(tasks: ringbridge.RemoteModule) -> None:
     """Its items were made by nobody, since the worker waited for the callback."""
     assert tasks.call(lambda: list(tasks.numbers.stream(50))) == list(range(50))
@@ -267,6 +280,57 @@ def test_an_executor_that_was_shut_down_is_told_there(
             else:
                 list(tasks.call_in_stream.options(callbacks_on=pool).stream(thread, 1))
     assert tasks.number.submit(1).result(LONG_S) == 1
+
+
+@pytest.mark.parametrize("how", ["blocking", "submit", "stream"])
+def test_an_executor_that_is_shut_down_before_it_runs_a_callback_is_told_there(
+    tasks: ringbridge.RemoteModule, how: str
+) -> None:
+    """Nobody answered: the code over there waited for ever."""
+    pool, leave = Handing(1), threading.Event()
+    pool.submit(leave.wait, LONG_S)  # its only thread
+    pool.handed.clear()
+    call = tasks.call.options(callbacks_on=pool)
+    items = tasks.call_in_stream.options(callbacks_on=pool)
+    with ThreadPoolExecutor(1) as other:
+        if how == "blocking":
+            waiting = other.submit(call, thread)
+        elif how == "submit":
+            waiting = other.submit(call.submit(thread).result, LONG_S)
+        else:
+            waiting = other.submit(lambda: list(items.stream(thread, 1)))
+        assert pool.handed.wait(LONG_S)
+        pool.shutdown(wait=False, cancel_futures=True)
+        with pytest.raises(RuntimeError, match="cancelled this callback before it ran"):
+            waiting.result(LONG_S)
+        leave.set()
+
+
+class Handing(ThreadPoolExecutor):
+    """Says when something was handed to it, but not whether it runs."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads)
+        self.handed = threading.Event()
+
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        future = super().submit(*args, **kwargs)
+        self.handed.set()
+        return future
+
+
+class Plain:
+    """An executor without futures."""
+
+    def submit(self, function: Any, *args: Any) -> None:
+        threading.Thread(target=function, args=args).start()
+
+
+@pytest.mark.parametrize("how", ["blocking", "submit"])
+def test_an_executor_needs_no_futures(tasks: ringbridge.RemoteModule, how: str) -> None:
+    call = tasks.call_many.options(callbacks_on=Plain())
+    got = call(abs, 3) if how == "blocking" else call.submit(abs, 3).result(LONG_S)
+    assert got == [0, 1, 2]
 
 
 def test_sys_exit_in_a_tasks_callback_does_not_stop_the_next_ones(

@@ -7,10 +7,11 @@ import concurrent.futures
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
-from rbr_testing.eventually import LONG_S, collected, until
+from rbr_testing.eventually import LONG_S, Gate, collected, until
 from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
@@ -153,6 +154,49 @@ def test_close_interrupts_an_item_that_is_being_made(
     open(fifo).close()
     stream.close()
     assert tasks.take_seen() == ["closed"]
+    assert tasks.pid() == pid
+
+
+def parked(tasks: ringbridge.RemoteModule, how: str) -> ringbridge.Stream:
+    stream = tasks.ends_late.stream(how)
+    for _ in range(2 * CREDIT):  # it makes an item between two calls
+        tasks.number(0)
+    return stream
+
+
+@pytest.mark.parametrize("how", ["short", "asks", "sleeps"])
+def test_close_ends_the_finally_of_a_parked_stream_as_an_item(
+    tasks: ringbridge.RemoteModule, how: str
+) -> None:
+    """It was left alone for as long as it lasted, since no item was being made."""
+    pid, stream = tasks.pid(), parked(tasks, how)
+    stream.close()
+    assert tasks.take_seen() == ([] if how == "sleeps" else ["slept"])
+    assert tasks.pid() == pid
+
+
+def test_close_kills_a_worker_whose_parked_stream_does_not_end(make_worker: MakeWorker) -> None:
+    tasks = make_worker().load("rbr_testing.duties")
+    pid, stream = tasks.pid(), parked(tasks, "deaf")
+    with pytest.raises(ringbridge.WorkerDied):
+        stream.close()
+    assert tasks.pid() != pid
+
+
+@pytest.mark.parametrize("how", ["short", "sleeps"])
+def test_the_grace_of_a_parked_streams_finally_begins_with_it(
+    tasks: ringbridge.RemoteModule, tmp_path: Path, how: str
+) -> None:
+    """Not when close() was called: another call may run for long before it."""
+    pid, stream, gate = tasks.pid(), parked(tasks, how), Gate(tmp_path)
+    before = tasks.pass_on.submit(gate.started, gate.release, "untouched")
+    gate.entered()
+    opening = threading.Timer(1.2, gate.open)  # when all of the grace would be over
+    opening.start()
+    stream.close()
+    opening.join()
+    assert before.result(LONG_S) == "untouched"
+    assert tasks.take_seen() == ([] if how == "sleeps" else ["slept"])
     assert tasks.pid() == pid
 
 
@@ -299,6 +343,26 @@ def test_a_timeout_is_for_each_item(tasks: ringbridge.RemoteModule, fifo: Path) 
     assert tasks.pid() == pid
     until(lambda: tasks.take_seen() == ["closed"])
     assert len(list(tasks.numbers.options(timeout=LONG_S).stream(50))) == 50
+
+
+@pytest.mark.parametrize("how", ["progress", "log"])
+def test_what_comes_before_an_item_does_not_put_its_timeout_off(
+    tasks: ringbridge.RemoteModule, how: str
+) -> None:
+    """Each event started it anew."""
+    with pytest.raises(ringbridge.CallTimeout, match=r"talks_first made no item within .* 0.3 s"):
+        next(tasks.talks_first.options(timeout=0.3).stream(how, 6.0))
+    assert tasks.number(1) == 1
+
+
+def test_an_item_that_is_there_is_not_late(tasks: ringbridge.RemoteModule) -> None:
+    """After a callback that took longer than the item's timeout."""
+
+    def slow() -> None:
+        assert tasks.number(1) == 1  # when this is answered the item has been sent
+        time.sleep(0.5)
+
+    assert list(tasks.notifies_first.options(timeout=0.4).stream(slow)) == ["item"]
 
 
 def test_a_dropped_stream_is_collected(tasks: ringbridge.RemoteModule) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rbr_testing.eventually import LONG_S
+from rbr_testing.eventually import LONG_S, Gate
 from rbr_testing.fixtures import MakeWorker
 from rbr_testing.loops import run
 
 import ringbridge
+from ringbridge.stream import CREDIT
 
 # ---------------------------------------------------------------------------------------- async for
 
@@ -69,6 +72,22 @@ def test_aclose_runs_the_finally_and_interrupts_an_item(
     run(main())
 
 
+@pytest.mark.parametrize("how", ["short", "asks", "sleeps"])
+def test_aclose_ends_the_finally_of_a_parked_stream_as_an_item(
+    tasks: ringbridge.RemoteModule, how: str
+) -> None:
+    """It was left alone for as long as it lasted, since no item was being made."""
+
+    async def main() -> None:
+        stream = tasks.ends_late.stream(how)
+        for _ in range(2 * CREDIT):  # it makes an item between two calls, and is parked then
+            await tasks.number.submit(0)
+        await stream.aclose()
+        assert await tasks.take_seen.submit() == ([] if how == "sleeps" else ["slept"])
+
+    run(main())
+
+
 def test_aclose_ends_the_wait_of_another_task(tasks: ringbridge.RemoteModule, fifo: Path) -> None:
     """Whoever waited first was forgotten, and waited for ever."""
 
@@ -119,6 +138,39 @@ def test_a_timeout_is_for_each_item_of_async_for(
     run(main())
 
 
+@pytest.mark.parametrize("how", ["progress", "log"])
+def test_what_comes_before_an_item_does_not_put_its_timeout_off_in_async_for(
+    tasks: ringbridge.RemoteModule, how: str
+) -> None:
+    """Each event started it anew."""
+
+    async def main() -> None:
+        with pytest.raises(ringbridge.CallTimeout, match=r"made no item within .* 0.3 s"):
+            await tasks.talks_first.options(timeout=0.3).stream(how, 6.0).__anext__()
+        assert await tasks.number.submit(1) == 1
+
+    run(main())
+
+
+def test_an_item_that_came_while_the_loop_stood_still_is_not_late(
+    tasks: ringbridge.RemoteModule, gate: Gate
+) -> None:
+    """From Python 3.12 on the timeout won, though the item was there."""
+
+    async def main() -> None:
+        stream = tasks.items_through.options(timeout=0.5).stream(gate.started, gate.release)
+        waiting = asyncio.ensure_future(stream.__anext__())
+        await asyncio.sleep(0)
+        gate.entered()
+        gate.open()
+        assert tasks.number(1) == 1  # when this is answered the item has been sent
+        time.sleep(0.6)
+        assert await waiting == 1
+        assert [each async for each in stream] == []
+
+    run(main())
+
+
 def test_a_cancelled_wait_loses_no_item(tasks: ringbridge.RemoteModule) -> None:
     async def main() -> list[int]:
         stream, got = tasks.noted.stream(30), []
@@ -161,6 +213,39 @@ def test_the_worker_dies_amid_async_for(make_worker: MakeWorker) -> None:
         return got
 
     assert run(main()) == list(range(5))
+
+
+@pytest.mark.parametrize("how", ["another loop", "result"])
+def test_a_loop_that_is_closed_amid_async_for_ends_all_its_calls(
+    tasks: ringbridge.RemoteModule, gate: Gate, how: str
+) -> None:
+    """The waiter of the closed loop raised in who came next, and the calls after it stayed open."""
+
+    async def main() -> Any:
+        stream = tasks.items_through.stream(gate.started, gate.release)
+        waiting.append(asyncio.ensure_future(stream.__anext__()))
+        await asyncio.sleep(0)
+        return tasks.number.submit(1)
+
+    waiting: list[Any] = []
+    loop = asyncio.new_event_loop()
+    task = loop.run_until_complete(main())
+    gate.entered()
+    loop.close()
+    if how == "another loop":
+
+        async def another() -> Any:
+            return await tasks.number.submit(2)
+
+        opening = threading.Thread(target=gate.open)
+        opening.start()
+        assert run(another()) == 2
+        opening.join()
+        with pytest.raises(ringbridge.RingbridgeError, match=r"loop .* was closed"):
+            task.result(LONG_S)
+    else:
+        gate.open()
+        assert task.result(LONG_S) == 1
 
 
 def test_the_wrong_kind_of_loop_is_told(tasks: ringbridge.RemoteModule) -> None:

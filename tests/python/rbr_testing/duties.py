@@ -162,6 +162,37 @@ def one_then_sleeps(started: str) -> Iterator[int]:
         seen.append("closed")
 
 
+def items_through(started: str, release: str) -> Iterator[int]:
+    """One item, made from when the first FIFO says so until the second lets it."""
+    yield pass_on(started, release, 1)
+
+
+def ends_late(how: str) -> Iterator[int]:
+    """Its `finally` lasts."""
+    try:
+        while True:
+            yield 1
+    finally:
+        if how == "short":
+            time.sleep(0.06)
+        elif how == "asks":
+            _until_cancelled()
+        elif how == "sleeps":
+            sleep_long(os.devnull)
+        else:
+            sleep_deaf(os.devnull)
+        seen.append("slept")
+
+
+def _until_cancelled() -> None:
+    import ringbridge
+
+    end = time.monotonic() + 30
+    while not ringbridge.current_task().cancelled:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
 def dies_after(count: int) -> Iterator[int]:
     yield from range(count)
     os._exit(7)
@@ -189,6 +220,26 @@ def with_progress(count: int) -> Iterator[int]:
     for each in range(count):
         task.progress(each + 1, count)
         yield each
+
+
+def talks_first(how: str, seconds: float) -> Iterator[str]:
+    """Has a lot to say before its only item."""
+    import ringbridge
+
+    task = ringbridge.current_task()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if how == "progress":
+            task.progress(1, 2)
+        else:
+            task.log("not yet")
+        time.sleep(0.001)
+    yield "item"
+
+
+def notifies_first(function: Any) -> Iterator[str]:
+    function.notify()
+    yield "item"
 
 
 def cannot_cross_at(bad: int) -> Iterator[Any]:
