@@ -122,7 +122,6 @@ def tasks(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
     """rbr_testing.duties, where nothing has been seen yet."""
     module = worker.load("rbr_testing.duties")
     module.take_seen()
-    module.take_gone()
     return module
 
 

@@ -241,12 +241,14 @@ def test_a_full_outbox_is_busy_on_a_loop_and_loses_nothing(
     make_worker: MakeWorker, gate: Gate
 ) -> None:
     """What is released and given back passes, however full it is."""
-    module = make_worker().load("rbr_testing.duties")
+    worker = make_worker()
+    module = worker.load("rbr_testing.duties")
+    models = worker.load("rbr_testing.models")
     text = "x" * 3000
 
     async def main() -> None:
         in_thread = asyncio.get_running_loop().run_in_executor
-        model = await module.Model.submit("dropped")
+        model = await models.Model.submit("dropped")
         stream, made = module.noted.stream(30), 0
         assert await stream.__anext__() == 0
         while made < 1 + CREDIT:  # as many as it may be ahead
@@ -265,7 +267,7 @@ def test_a_full_outbox_is_busy_on_a_loop_and_loses_nothing(
         assert items + [each async for each in stream] == list(range(1, 30))
 
     run(main())
-    until(lambda: module.take_gone() == ["dropped"])
+    until(lambda: models.take_gone() == ["dropped"])
 
 
 @pytest.mark.seconds(200)

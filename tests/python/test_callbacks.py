@@ -7,12 +7,10 @@ import asyncio
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 from rbr_testing.eventually import LONG_S
-from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
@@ -102,55 +100,6 @@ def test_a_callback_has_its_functions_name(tasks: ringbridge.RemoteModule) -> No
 
 
 # ------------------------------------------------------------------------------------------ nesting
-
-ASYNC_ALL_THE_WAY = """
-import asyncio
-
-async def down(callback, depth):
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
-    other = asyncio.ensure_future(asyncio.sleep(0.001, "other"))
-    below = callback(depth)
-    await asyncio.sleep(0)
-    assert (task, loop) == (asyncio.current_task(), asyncio.get_running_loop())
-    assert await other == "other"
-    return [depth, *below]
-
-def runs_its_own(value):
-    return asyncio.run(asyncio.sleep(0, value))
-
-async def items(count):
-    for each in range(count):
-        await asyncio.sleep(0)
-        yield each
-
-def no_loop_runs():
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return True
-"""
-
-
-def test_async_functions_of_the_worker_nest(make_worker: MakeWorker, tmp_path: Path) -> None:
-    # Only the outermost ran: asyncio.run() cannot be called from a running event loop.
-    (tmp_path / "async_all_the_way.py").write_text(ASYNC_ALL_THE_WAY)
-    far = make_worker(paths=[tmp_path]).load("async_all_the_way")
-
-    def back(depth: int) -> list[Any]:
-        if depth > 0:
-            return far.down(back, depth - 1)
-        return [far.runs_its_own(7), list(far.items.stream(3)), far.no_loop_runs()]
-
-    bottom = [7, [0, 1, 2], True]
-    assert far.down(back, 5) == [5, 4, 3, 2, 1, 0, *bottom]
-    assert far.down(back, 0) == [0, *bottom]
-    with pytest.raises(ValueError, match="in the middle"):
-        far.down(lambda _depth: far.down(_fail_in_the_middle, 1), 2)
-    assert far.down(back, 0) == [0, *bottom]
-
-
-def _fail_in_the_middle(_depth: int) -> None:
-    raise ValueError("in the middle")
 
 
 def test_host_and_worker_call_each_other_ten_deep(tasks: ringbridge.RemoteModule) -> None:

@@ -9,6 +9,7 @@ import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rbr_testing.eventually import LONG_S, collected, until
@@ -196,3 +197,55 @@ def test_an_interpreter_ends_amid_callbacks(nothing_left: None) -> None:
         timeout=50,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# --------------------------------------------------------------------------------- async functions
+
+ASYNC_ALL_THE_WAY = """
+import asyncio
+
+async def down(callback, depth):
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    other = asyncio.ensure_future(asyncio.sleep(0.001, "other"))
+    below = callback(depth)
+    await asyncio.sleep(0)
+    assert (task, loop) == (asyncio.current_task(), asyncio.get_running_loop())
+    assert await other == "other"
+    return [depth, *below]
+
+def runs_its_own(value):
+    return asyncio.run(asyncio.sleep(0, value))
+
+async def items(count):
+    for each in range(count):
+        await asyncio.sleep(0)
+        yield each
+
+def no_loop_runs():
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+"""
+
+
+def _fail_in_the_middle(_depth: int) -> None:
+    raise ValueError("in the middle")
+
+
+def test_async_functions_of_the_worker_nest(make_worker: MakeWorker, tmp_path: Path) -> None:
+    # Only the outermost ran: asyncio.run() cannot be called from a running event loop.
+    (tmp_path / "async_all_the_way.py").write_text(ASYNC_ALL_THE_WAY)
+    far = make_worker(paths=[tmp_path]).load("async_all_the_way")
+
+    def back(depth: int) -> list[Any]:
+        if depth > 0:
+            return far.down(back, depth - 1)
+        return [far.runs_its_own(7), list(far.items.stream(3)), far.no_loop_runs()]
+
+    bottom = [7, [0, 1, 2], True]
+    assert far.down(back, 5) == [5, 4, 3, 2, 1, 0, *bottom]
+    assert far.down(back, 0) == [0, *bottom]
+    with pytest.raises(ValueError, match="in the middle"):
+        far.down(lambda _depth: far.down(_fail_in_the_middle, 1), 2)
+    assert far.down(back, 0) == [0, *bottom]

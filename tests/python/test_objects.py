@@ -18,21 +18,30 @@ from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
+
+@pytest.fixture
+def models(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
+    """rbr_testing.models, where no object is gone yet."""
+    module = worker.load("rbr_testing.models")
+    module.take_gone()
+    return module
+
+
 # ------------------------------------------------------------------------------------- what they do
 
 
-def test_a_class_is_instantiated_over_there_and_stays(tasks: ringbridge.RemoteModule) -> None:
-    model = tasks.Model("first", weight=3.0)
+def test_a_class_is_instantiated_over_there_and_stays(models: ringbridge.RemoteModule) -> None:
+    model = models.Model("first", weight=3.0)
     assert model.predict(2.0) == 6.0
     assert model.predict(2.0, scale=0.5) == 3.0
     assert model.name == "first" and model.weight == 3.0
     assert model.kind == "linear" and model.double == 6.0
-    assert repr(model).startswith("<remote rbr_testing.duties.Model ")
+    assert repr(model).startswith("<remote rbr_testing.models.Model ")
     assert model(5.0) == 8.0  # of its __call__
 
 
-def test_an_attribute_is_set_over_there(tasks: ringbridge.RemoteModule) -> None:
-    model = tasks.Model("a")
+def test_an_attribute_is_set_over_there(models: ringbridge.RemoteModule) -> None:
+    model = models.Model("a")
     model.weight = 10.0
     model.new = [1, 2]
     assert model.predict(1.0) == 10.0 and model.new == [1, 2]
@@ -44,8 +53,8 @@ def test_an_attribute_is_set_over_there(tasks: ringbridge.RemoteModule) -> None:
         del model.weight
 
 
-def test_methods_are_submitted_streamed_and_awaited(tasks: ringbridge.RemoteModule) -> None:
-    model = tasks.Model("a", 2.0)
+def test_methods_are_submitted_streamed_and_awaited(models: ringbridge.RemoteModule) -> None:
+    model = models.Model("a", 2.0)
     assert model.predict.submit(4.0).result(LONG_S) == 8.0
     assert list(model.items.stream(5)) == [0.0, 2.0, 4.0, 6.0, 8.0]
     assert model.later(3.0) == 6.0
@@ -70,80 +79,80 @@ def test_two_types_of_one_name_do_not_share_their_methods(
     assert repr(one).startswith("<remote one_thing.Thing ")
 
 
-def test_methods_describe_themselves(tasks: ringbridge.RemoteModule) -> None:
+def test_methods_describe_themselves(models: ringbridge.RemoteModule) -> None:
     import inspect
 
-    model = tasks.Model("a")
+    model = models.Model("a")
     assert model.predict.__name__ == "predict"
     assert model.predict.__doc__ == "value times weight."
     assert list(inspect.signature(model.predict).parameters) == ["value", "scale"]
     assert repr(model.predict)
 
 
-def test_instances_are_made_by_submit_too(tasks: ringbridge.RemoteModule) -> None:
-    model = tasks.Model.submit("later", 5.0).result(LONG_S)
+def test_instances_are_made_by_submit_too(models: ringbridge.RemoteModule) -> None:
+    model = models.Model.submit("later", 5.0).result(LONG_S)
     assert model.predict(2.0) == 10.0
-    names = [each.name for each in tasks.many.options(keep=True).stream(5)]
+    names = [each.name for each in models.many.options(keep=True).stream(5)]
     assert names == ["0", "1", "2", "3", "4"]
 
 
-def test_a_handle_as_an_argument_is_the_object_itself(tasks: ringbridge.RemoteModule) -> None:
-    first, second = tasks.Model("first"), tasks.Model("second")
-    assert tasks.name_of(first) == "first"
-    assert tasks.same(first, first) and not tasks.same(first, second)
-    assert tasks.names_in([first, second]) == ["first", "second"]
-    assert tasks.names_in({"a": second}) == ["second"]
+def test_a_handle_as_an_argument_is_the_object_itself(models: ringbridge.RemoteModule) -> None:
+    first, second = models.Model("first"), models.Model("second")
+    assert models.name_of(first) == "first"
+    assert models.same(first, first) and not models.same(first, second)
+    assert models.names_in([first, second]) == ["first", "second"]
+    assert models.names_in({"a": second}) == ["second"]
     first.child = second  # an attribute's value, too
-    assert tasks.same(tasks.child_of(first), second)
-    assert tasks.name_of.submit(second).result(LONG_S) == "second"
+    assert models.same(models.child_of(first), second)
+    assert models.name_of.submit(second).result(LONG_S) == "second"
 
 
-def test_a_result_that_stays_already_is_a_handle(tasks: ringbridge.RemoteModule) -> None:
-    model = tasks.Model("a")
-    again = tasks.number(model)  # gives back what it got
-    assert again is not model and tasks.same(again, model)
+def test_a_result_that_stays_already_is_a_handle(models: ringbridge.RemoteModule) -> None:
+    model = models.Model("a")
+    again = models.number(model)  # gives back what it got
+    assert again is not model and models.same(again, model)
     del model
     assert again.name == "a"
-    model = tasks.Model("parent")
+    model = models.Model("parent")
     model.grow("child")
     with pytest.raises(ringbridge.CannotCross, match="Model"):
-        tasks.child_of(model)  # it does not stay by itself
-    child = tasks.child_of.options(keep=True)(model)
+        models.child_of(model)  # it does not stay by itself
+    child = models.child_of.options(keep=True)(model)
     assert child.name == "child" and model.child.name == "child"
-    assert tasks.number([again, child])[1].name == "child"
+    assert models.number([again, child])[1].name == "child"
 
 
-def test_keep_gives_a_handle_to_any_result(tasks: ringbridge.RemoteModule) -> None:
-    model = tasks.make.options(keep=True)("kept")
+def test_keep_gives_a_handle_to_any_result(models: ringbridge.RemoteModule) -> None:
+    model = models.make.options(keep=True)("kept")
     assert model.name == "kept"
-    values = tasks.number.options(keep=True)([3, 1, 2])
+    values = models.number.options(keep=True)([3, 1, 2])
     assert repr(values).startswith("<remote list ")
     values.sort()
-    assert tasks.number(values) == [1, 2, 3] or tasks.same(tasks.number(values), values)
-    nothing = tasks.number.options(keep=True)(None)
-    assert tasks.same(nothing, None)
+    assert models.number(values) == [1, 2, 3] or models.same(models.number(values), values)
+    nothing = models.number.options(keep=True)(None)
+    assert models.same(nothing, None)
 
 
-def test_a_callback_may_be_given_a_handle(tasks: ringbridge.RemoteModule) -> None:
-    model = tasks.Model("a")
+def test_a_callback_may_be_given_a_handle(models: ringbridge.RemoteModule) -> None:
+    model = models.Model("a")
     got: list[str] = []
-    tasks.call(lambda given: got.append(given.name), model)
+    models.call(lambda given: got.append(given.name), model)
     assert got == ["a"]
-    assert tasks.same(tasks.call(lambda: model), model)
+    assert models.same(models.call(lambda: model), model)
 
 
 # -------------------------------------------------------------------------------------- python asks
 
 
-def test_dir_lists_what_the_object_has(tasks: ringbridge.RemoteModule) -> None:
-    model = tasks.Model("a")
+def test_dir_lists_what_the_object_has(models: ringbridge.RemoteModule) -> None:
+    model = models.Model("a")
     names = dir(model)
     assert {"name", "weight", "predict", "items", "double", "kind"} <= set(names)
     assert "__class__" in names
 
 
-def test_a_missing_attribute_is_an_attribute_error(tasks: ringbridge.RemoteModule) -> None:
-    model = tasks.Model("a")
+def test_a_missing_attribute_is_an_attribute_error(models: ringbridge.RemoteModule) -> None:
+    model = models.Model("a")
     with pytest.raises(AttributeError, match="no attribute 'wieght'"):
         _ = model.wieght
     assert not hasattr(model, "wieght") and hasattr(model, "weight")
@@ -154,26 +163,26 @@ def test_a_missing_attribute_is_an_attribute_error(tasks: ringbridge.RemoteModul
         model.fail()
 
 
-def test_a_handle_is_no_copy_and_cannot_be_one(tasks: ringbridge.RemoteModule) -> None:
-    model = tasks.Model("a")
+def test_a_handle_is_no_copy_and_cannot_be_one(models: ringbridge.RemoteModule) -> None:
+    model = models.Model("a")
     for refused in (copy.copy, copy.deepcopy, pickle.dumps):
-        with pytest.raises(TypeError, match=r"duties\.Model lives in worker 'session'"):
+        with pytest.raises(TypeError, match=r"models\.Model lives in worker 'session'"):
             refused(model)
 
 
-def test_a_handle_is_true_equal_to_itself_and_hashable(tasks: ringbridge.RemoteModule) -> None:
-    first, second = tasks.Model("a"), tasks.Model("a")
+def test_a_handle_is_true_equal_to_itself_and_hashable(models: ringbridge.RemoteModule) -> None:
+    first, second = models.Model("a"), models.Model("a")
     assert first and first == first and first != second
     assert {first: 1}[first] == 1
-    empty = tasks.number.options(keep=True)([])
+    empty = models.number.options(keep=True)([])
     assert empty  # it is there, whatever it would say of itself
 
 
-def test_what_only_the_type_can_do_is_told(tasks: ringbridge.RemoteModule) -> None:
-    model = tasks.Model("a")
+def test_what_only_the_type_can_do_is_told(models: ringbridge.RemoteModule) -> None:
+    model = models.Model("a")
     with pytest.raises(TypeError):
         len(model)
-    plain = tasks.Plain()
+    plain = models.Plain()
     with pytest.raises(AttributeError, match=r"Plain.*__call__"):
         plain()
     with pytest.raises(AttributeError):
@@ -183,58 +192,58 @@ def test_what_only_the_type_can_do_is_told(tasks: ringbridge.RemoteModule) -> No
 # --------------------------------------------------------------------------------------------- ends
 
 
-def test_an_object_goes_with_its_last_handle(tasks: ringbridge.RemoteModule) -> None:
-    model = tasks.Model("dropped")
-    again = tasks.number(model)
+def test_an_object_goes_with_its_last_handle(models: ringbridge.RemoteModule) -> None:
+    model = models.Model("dropped")
+    again = models.number(model)
     reference = weakref.ref(model)
     del model
     assert collected(reference)
-    assert tasks.take_gone() == [] and again.name == "dropped"
+    assert models.take_gone() == [] and again.name == "dropped"
     del again
-    until(lambda: tasks.take_gone() == ["dropped"])
+    until(lambda: models.take_gone() == ["dropped"])
 
 
-def test_a_method_keeps_its_object(tasks: ringbridge.RemoteModule) -> None:
-    predict = tasks.Model("a", 4.0).predict
+def test_a_method_keeps_its_object(models: ringbridge.RemoteModule) -> None:
+    predict = models.Model("a", 4.0).predict
     assert predict(2.0) == 8.0
-    task = tasks.Model("b", 4.0).predict.submit(2.0)
+    task = models.Model("b", 4.0).predict.submit(2.0)
     assert task.result(LONG_S) == 8.0
-    stream = tasks.Model("c", 2.0).items.stream(30)
+    stream = models.Model("c", 2.0).items.stream(30)
     assert list(stream) == [2.0 * each for each in range(30)]
 
 
 def test_a_result_that_nobody_took_is_released(make_worker: MakeWorker) -> None:
-    tasks = make_worker().load("rbr_testing.duties")
-    task = tasks.Model.submit("nobody's")
+    models = make_worker().load("rbr_testing.models")
+    task = models.Model.submit("nobody's")
     task.result(LONG_S)
     del task
-    late = tasks.Model.submit("given up")
+    late = models.Model.submit("given up")
     late.cancel()
     del late
-    until(lambda: tasks.kept_count() == 0)
+    until(lambda: models.kept_count() == 0)
 
 
 @pytest.mark.seconds(120)
 def test_ten_thousand_objects_leave_nothing(make_worker: MakeWorker) -> None:
-    tasks = make_worker().load("rbr_testing.duties")
+    models = make_worker().load("rbr_testing.models")
     for each in range(5000):
-        assert tasks.Model(str(each)) is not None
-    kept = [tasks.Model.submit(str(each)) for each in range(5000)]
-    models = [task.result(LONG_S) for task in kept]
-    assert tasks.name_of(models[-1]) == "4999"
-    del kept, models
-    until(lambda: tasks.kept_count() == 0)
-    assert len(tasks.take_gone()) == 10_000
+        assert models.Model(str(each)) is not None
+    kept = [models.Model.submit(str(each)) for each in range(5000)]
+    made = [task.result(LONG_S) for task in kept]
+    assert models.name_of(made[-1]) == "4999"
+    del kept, made
+    until(lambda: models.kept_count() == 0)
+    assert len(models.take_gone()) == 10_000
 
 
 def test_an_object_of_a_dead_worker_says_that_it_is_gone(make_worker: MakeWorker) -> None:
     worker = make_worker(name="mortal")
-    model = worker.load("rbr_testing.duties").Model("a")
+    model = worker.load("rbr_testing.models").Model("a")
     predict = model.predict
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
     until(lambda: not worker.alive)
-    gone = "duties.Model is gone: it lived in a process of worker mortal that has ended"
+    gone = "models.Model is gone: it lived in a process of worker mortal that has ended"
     for use in (
         lambda: model.name,
         lambda: setattr(model, "name", "b"),
@@ -244,7 +253,7 @@ def test_an_object_of_a_dead_worker_says_that_it_is_gone(make_worker: MakeWorker
     ):
         with pytest.raises(ringbridge.WorkerDied, match=gone):
             use()
-    assert repr(model).startswith("<remote rbr_testing.duties.Model ")
+    assert repr(model).startswith("<remote rbr_testing.models.Model ")
     assert "name" not in dir(model)  # and no error
     worker.close()
     with pytest.raises(ringbridge.WorkerDied, match=gone):
@@ -252,10 +261,10 @@ def test_an_object_of_a_dead_worker_says_that_it_is_gone(make_worker: MakeWorker
 
 
 def test_a_handle_of_another_worker_is_refused(
-    make_worker: MakeWorker, tasks: ringbridge.RemoteModule
+    make_worker: MakeWorker, models: ringbridge.RemoteModule
 ) -> None:
-    other = make_worker(name="other").load("rbr_testing.duties")
+    other = make_worker(name="other").load("rbr_testing.models")
     model = other.Model("theirs")
-    with pytest.raises(ringbridge.CannotCross, match=r"args\[0\].*duties.Model lives in a process"):
-        tasks.name_of(model)
+    with pytest.raises(ringbridge.CannotCross, match=r"args\[0\].*models.Model lives in a process"):
+        models.name_of(model)
     assert other.name_of(model) == "theirs"
