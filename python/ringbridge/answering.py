@@ -31,7 +31,7 @@ def parent_on(channel: _core.Channel) -> int:
     return answers[1] if answers is not None and answers[0] is channel else 0
 
 
-#: Threads are started as they are needed: each callback may wait for a call whose callback needs one.
+#: Threads are started as they are needed: a callback may wait for a call whose callback needs one.
 _ANY_DEPTH = sys.maxsize
 _executor: ThreadPoolExecutor | None = None
 _executor_lock = threading.Lock()
@@ -58,17 +58,21 @@ class CallbackLine:
 
     On the executor that was asked for; else on the loop's own thread, where the call was made on a
     loop; else on a thread of an executor of ours.
+
+    at_await  they are run by who awaits on the loop: a stream's; else by who reads for the loop,
+              which may be a thread that waits in result()
     """
 
-    def __init__(self, executor: Any) -> None:
+    def __init__(self, executor: Any, at_await: bool = False) -> None:
         self._executor = executor
+        self._at_await = at_await
         self._waiting: collections.deque[tuple[Any, ...]] = collections.deque()
         self._lock = threading.Lock()
         self._busy = False
 
     def run(self, call: _core.Call, loop: Any, payload: tuple[Any, ...]) -> None:
         if loop is not None and self._executor is None:
-            _run_on_loop(call, loop, payload)
+            _run_on_loop(call, loop, payload, self._at_await)
             return
         with self._lock:
             self._waiting.append((call.channel, call.id, *payload))
@@ -87,7 +91,9 @@ class CallbackLine:
     def _on_done(self, future: Any) -> None:
         if future.cancelled():
             self._refuse_all(
-                RuntimeError("its executor cancelled this callback before it ran: was it shut down?")
+                RuntimeError(
+                    "its executor cancelled this callback before it ran: was it shut down?"
+                )
             )
 
     def _refuse_all(self, error: Exception) -> None:
@@ -112,12 +118,27 @@ class CallbackLine:
                 continue
 
 
-def _run_on_loop(call: _core.Call, loop: Any, payload: tuple[Any, ...]) -> None:
+def _is_free(loop: Any) -> bool:
+    """Whether it runs, and what was read now was read by itself: result() does within a task."""
+    from asyncio import current_task
+
+    return loop.is_running() and current_task(loop) is None
+
+
+def _run_on_loop(call: _core.Call, loop: Any, payload: tuple[Any, ...], at_await: bool) -> None:
     import asyncio
 
     request, function, args, kwargs = payload
     if not asyncio.iscoroutinefunction(function):
         run_callback(call.channel, call.id, *payload)
+        return
+    if not (at_await or _is_free(loop)):
+        error = RuntimeError(
+            f"{getattr(function, '__name__', function)} is a coroutine function, and its event "
+            "loop cannot run it: the loop's thread waits in result(), or the loop was stopped; "
+            "await the task instead, or let the callback be a plain function"
+        )
+        run_callback(call.channel, call.id, request, _raising, (error,), None)
         return
 
     async def run() -> None:
