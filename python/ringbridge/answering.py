@@ -146,16 +146,21 @@ def _run_on_loop(call: _core.Call, loop: Any, payload: tuple[Any, ...], at_await
         try:
             value = await function(*args, **(kwargs or {}))
         except BaseException as error:  # cancelled, too: the code over there waits for an answer
-            run_callback(call.channel, call.id, request, _raising, (error,), None)
+            with contextlib.suppress(RingbridgeError):  # it was dropped, and the channel has ended
+                run_callback(call.channel, call.id, request, _raising, (error,), None)
         else:
             run_callback(call.channel, call.id, request, _returning, (value,), None)
 
     task = loop.create_task(run())
-    _keep.add(task)
-    task.add_done_callback(_keep.discard)
+    kept = _kept_by(loop)
+    kept.add(task)
+    task.add_done_callback(kept.discard)
 
 
-_keep: set[Any] = set()  # a loop holds its tasks only weakly
+def _kept_by(loop: Any) -> set[Any]:
+    """What a loop shall hold, since it holds its tasks only weakly; gone with it."""
+    kept: set[Any] = vars(loop).setdefault("_ringbridge_callbacks", set())
+    return kept
 
 
 def _returning(value: Any) -> Any:
