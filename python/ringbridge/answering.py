@@ -70,17 +70,21 @@ class CallbackLine:
 
     On the executor that was asked for; else on the loop's own thread, where the call was made on a
     loop; else on a thread of an executor of ours.
+
+    at_await  they are run by who awaits on the loop: a stream's; else by who reads for the loop,
+              which may be a thread that waits in result()
     """
 
-    def __init__(self, executor: Any) -> None:
+    def __init__(self, executor: Any, at_await: bool = False) -> None:
         self._executor = executor
+        self._at_await = at_await
         self._waiting: collections.deque[tuple[Any, ...]] = collections.deque()
         self._lock = threading.Lock()
         self._busy = False
 
     def run(self, call: _core.Call, loop: Any, payload: tuple[Any, ...]) -> None:
         if loop is not None and self._executor is None:
-            _run_on_loop(call, loop, payload)
+            _run_on_loop(call, loop, payload, self._at_await)
             return
         with self._lock:
             self._waiting.append((call.channel, call.id, *payload))
@@ -124,12 +128,27 @@ class CallbackLine:
                 continue
 
 
-def _run_on_loop(call: _core.Call, loop: Any, payload: tuple[Any, ...]) -> None:
+def _is_free(loop: Any) -> bool:
+    """Whether it runs, and what was read now was read by itself: result() does within a task."""
+    from asyncio import current_task
+
+    return loop.is_running() and current_task(loop) is None
+
+
+def _run_on_loop(call: _core.Call, loop: Any, payload: tuple[Any, ...], at_await: bool) -> None:
     import asyncio
 
     request, function, args, kwargs = payload
     if not asyncio.iscoroutinefunction(function):
         run_callback(call.channel, call.id, *payload)
+        return
+    if not (at_await or _is_free(loop)):
+        error = RuntimeError(
+            f"{getattr(function, '__name__', function)} is a coroutine function, and its event "
+            "loop cannot run it: the loop's thread waits in result(), or the loop was stopped; "
+            "await the task instead, or let the callback be a plain function"
+        )
+        run_callback(call.channel, call.id, request, _raising, (error,), None)
         return
 
     async def run() -> None:
@@ -137,16 +156,21 @@ def _run_on_loop(call: _core.Call, loop: Any, payload: tuple[Any, ...]) -> None:
         try:
             value = await function(*args, **(kwargs or {}))
         except BaseException as error:  # cancelled, too: the code over there waits for an answer
-            run_callback(call.channel, call.id, request, _raising, (error,), None)
+            with contextlib.suppress(RingbridgeError):  # it was dropped, and the channel has ended
+                run_callback(call.channel, call.id, request, _raising, (error,), None)
         else:
             run_callback(call.channel, call.id, request, _returning, (value,), None)
 
     task = loop.create_task(run())
-    _keep.add(task)
-    task.add_done_callback(_keep.discard)
+    kept = _kept_by(loop)
+    kept.add(task)
+    task.add_done_callback(kept.discard)
 
 
-_keep: set[Any] = set()  # a loop holds its tasks only weakly
+def _kept_by(loop: Any) -> set[Any]:
+    """What a loop shall hold, since it holds its tasks only weakly; gone with it."""
+    kept: set[Any] = vars(loop).setdefault("_ringbridge_callbacks", set())
+    return kept
 
 
 def _returning(value: Any) -> Any:

@@ -49,7 +49,7 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
         self._title: str = function._title
         timeout = function._timeout
         self._timeout: float | None = None if timeout is None else float(timeout)
-        self._callbacks = CallbackLine(function._callbacks_on)
+        self._callbacks = CallbackLine(function._callbacks_on, at_await=True)
         self._own_executor = function._callbacks_on is not None
         self._loop = loop = running_loop()
         self._feed: _Feed | None = None

@@ -7,10 +7,11 @@ import asyncio
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
-from rbr_testing.eventually import LONG_S
+from rbr_testing.eventually import LONG_S, Gate
 
 import ringbridge
 
@@ -320,6 +321,38 @@ def test_a_coroutine_callback_may_await_the_worker(tasks: ringbridge.RemoteModul
         return await asyncio.wait_for(tasks.call_many.submit(ask, 5), LONG_S)
 
     assert asyncio.run(main()) == [0, 10, 20, 30, 40]
+
+
+@pytest.mark.parametrize("how", ["in the loop", "loop stopped", "loop closed"])
+def test_a_coroutine_callback_that_cannot_run_is_an_error_there(
+    tasks: ringbridge.RemoteModule, tmp_path: Path, how: str
+) -> None:
+    """result() read meanwhile, but for the coroutine that it waited for there was no thread."""
+    gate = Gate(tmp_path)
+
+    async def later() -> int:
+        return 5
+
+    async def main() -> ringbridge.Task:
+        if how == "in the loop":
+            check(tasks.call.submit(later))
+            assert await tasks.call.submit(later) == 5
+        tasks.pass_on.submit(gate.started, gate.release)
+        return tasks.call.submit(later)  # which calls back when the loop has been stopped
+
+    def check(task: ringbridge.Task) -> None:
+        with pytest.raises(RuntimeError, match=r"later is a coroutine function, .* await the task"):
+            task.result(LONG_S)
+
+    loop = asyncio.new_event_loop()
+    task = loop.run_until_complete(main())
+    if how == "loop closed":
+        loop.close()
+    gate.entered()
+    gate.open()
+    check(task)
+    loop.close()
+    assert tasks.number(1) == 1
 
 
 def test_a_coroutine_callback_that_fails_or_is_cancelled_is_told_there(

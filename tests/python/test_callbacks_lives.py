@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import subprocess
 import sys
 import threading
@@ -132,6 +134,61 @@ def test_no_callback_is_kept_after_its_call(tasks: ringbridge.RemoteModule) -> N
     assert list(tasks.call_in_stream.stream(lambda _each, f=function: f(), 2)) == [1, 1]
     del function
     until(lambda: collected(reference))
+
+
+def test_a_coroutine_callback_goes_with_its_closed_loop(tasks: ringbridge.RemoteModule) -> None:
+    """It was kept for ever, and the loop with it, and the code over there waited for its answer."""
+
+    async def main() -> None:
+        begun = asyncio.Event()
+
+        async def never() -> None:
+            begun.set()
+            await asyncio.sleep(3600)
+
+        tasks.call.submit(never)
+        await asyncio.wait_for(begun.wait(), LONG_S)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(main())
+    loop.close()
+    reference = weakref.ref(loop)
+    del loop
+
+    async def another() -> ringbridge.Task:
+        return tasks.number.submit(1)
+
+    task = asyncio.run(another())  # who comes next lets go of closed loops
+    until(lambda: collected(reference))
+    assert task.result(LONG_S) == 1
+
+
+def test_a_coroutine_callback_runs_to_its_end_after_its_call(
+    tasks: ringbridge.RemoteModule,
+) -> None:
+    """A loop holds its tasks only weakly."""
+    done: list[int] = []
+
+    async def main() -> None:
+        release: list[asyncio.Future[None]] = []
+
+        async def late(each: int) -> None:
+            waiter = asyncio.get_running_loop().create_future()
+            release.append(weakref.proxy(waiter))
+            await waiter
+            done.append(each)
+
+        await tasks.notify.submit(late, 3)
+        while len(release) < 3:
+            await asyncio.sleep(0)
+        gc.collect()
+        for each in release:
+            each.set_result(None)
+        while len(done) < 3:
+            await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(main(), LONG_S))
+    assert done == [0, 1, 2]
 
 
 def test_a_call_that_is_given_up_while_its_callback_runs(tasks: ringbridge.RemoteModule) -> None:
