@@ -37,6 +37,8 @@ enum {
     PARENT_MS = 50,          /* a wrapper that started the peer has this long to end after it */
     REAP_MS = 500,           /* a child that has ended can be waited for by then */
     CHILD_LOOK_MS = 10,      /* between two looks at the child, on a kernel without pidfds */
+    AGAIN_MS = 20, /* until a running call is interrupted again whose thread did not hear */
+    AGAIN_MAX = 5,
 };
 
 /* ---------------------------------------------------------------------------- control messages */
@@ -53,8 +55,10 @@ remember_cancel(rbr_channel *channel, uint64_t id, bool hard)
     atomic_store(&watch->any_cancelled, true); /* before running_id is read: see below */
     main_thread = atomic_load(&watch->main_thread);
     /* The handler looks again whether the running call is the cancelled one. */
-    if (hard && main_thread != 0 && atomic_load(&watch->running_id) == id)
+    if (hard && main_thread != 0 && atomic_load(&watch->running_id) == id) {
+        atomic_store(&watch->unheard, id); /* its handler clears this */
         pthread_kill((pthread_t)main_thread, SIGINT);
+    }
 }
 
 static void
@@ -223,6 +227,8 @@ typedef struct watch_loop {
     bool control_open;
     uint64_t hint_ns; /* when to doubt a peer that closed its socket; 0: no doubt */
     uint64_t trim_ns; /* when to look at the arena; 0: no need */
+    uint64_t again_id, again_ns; /* the call to interrupt again, and when; 0: none */
+    unsigned again_left; /* how often at most */
 } watch_loop;
 
 static void
@@ -265,6 +271,8 @@ poll_timeout_ms(const watch_loop *loop)
         next = loop->trim_ns;
     if (progress_ns != 0 && progress_ns < next)
         next = progress_ns;
+    if (loop->again_ns != 0 && loop->again_ns < next)
+        next = loop->again_ns;
     if (next == RBR_FOREVER)
         return -1;
     return next <= now ? 0 : (int)((next - now) / RBR_MS + 1);
@@ -277,6 +285,30 @@ on_ended(watch_loop *loop)
     on_peer_ended(loop->channel);
     if (loop->channel->role == RBR_ROLE_WORKER)
         end_orphan(loop->channel);
+}
+
+/* A signal that comes between an interpreter's last look and a system call that blocks is seen only
+ * after that call: another one ends it. Not without end: who handles SIGINT himself never tells. */
+static void
+interrupt_again(watch_loop *loop, uint64_t now)
+{
+    rbr_watch *watch = &loop->channel->watch;
+    uint64_t id = atomic_load(&watch->unheard);
+
+    if (id != loop->again_id) {
+        loop->again_id = id;
+        loop->again_left = AGAIN_MAX;
+        loop->again_ns = id != 0 ? now + AGAIN_MS * RBR_MS : 0;
+    } else if (loop->again_ns != 0 && now >= loop->again_ns) {
+        /* When it does not run any more it has ended, or waits for one that runs on top of it. */
+        if (loop->again_left-- > 0 && atomic_load(&watch->running_id) == id) {
+            pthread_kill((pthread_t)atomic_load(&watch->main_thread), SIGINT);
+            loop->again_ns = now + AGAIN_MS * RBR_MS;
+        } else {
+            atomic_compare_exchange_strong(&watch->unheard, &id, 0);
+            loop->again_ns = 0;
+        }
+    }
 }
 
 static void
@@ -293,6 +325,7 @@ on_timers(watch_loop *loop)
         on_ended(loop);
     if (progress_ns != 0 && now >= progress_ns)
         rbr_progress_send_due(channel, now);
+    interrupt_again(loop, now);
     if (atomic_exchange(&channel->watch.trim_soon, false) && loop->trim_ns == 0)
         loop->trim_ns = now + TRIM_MS * RBR_MS;
     if (loop->trim_ns != 0 && now >= loop->trim_ns)
@@ -402,6 +435,12 @@ rbr_channel_set_running(rbr_channel *channel, uint32_t depth, uint64_t id)
     /* Here running_id is stored and then any_cancelled read, in the watcher the other way round.
      * All four are sequentially consistent, so one of the two sees the other's store. */
     atomic_store(&channel->watch.running_id, id);
+}
+
+void
+rbr_channel_interrupt_heard(rbr_channel *channel)
+{
+    atomic_store(&channel->watch.unheard, 0);
 }
 
 int

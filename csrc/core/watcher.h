@@ -24,6 +24,8 @@ typedef struct rbr_watch {
     _Atomic bool stop, handshaken, goodbye, trim_soon;
     _Atomic uint64_t running_id;
     _Atomic uint64_t main_thread; /* pthread_t; 0: none yet */
+    _Atomic uint64_t unheard; /* a running call that was interrupted, whose thread has not heard
+                                     of it yet; 0: none */
     _Atomic bool any_cancelled;
     _Atomic uint64_t cancelled[RBR_CANCELLED_MAX]; /* id << 1 | hard */
 } rbr_watch;

@@ -140,6 +140,7 @@ PyObject *channel_load(ChannelObject *self, PyObject *const *args, Py_ssize_t co
 /* The module's functions for the worker; serve_loop.c. */
 PyObject *serve_loop(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *serve_cancelled(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *serve_interrupt_heard(PyObject *module, PyObject *unused);
 PyObject *serve_current_call(PyObject *module, PyObject *unused);
 /* serve_callback.c */
 PyObject *serve_call_back(PyObject *module, PyObject *args);

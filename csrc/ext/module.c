@@ -170,6 +170,8 @@ static PyMethodDef core_functions[] = {
                "Runs the calls that arrive, one after another, until the peer closes or dies.")},
     {"cancelled", (PyCFunction)(void (*)(void))serve_cancelled, METH_FASTCALL,
      PyDoc_STR("cancelled(channel, call_id)\n--\n\nWhether the host asked to cancel this call.")},
+    {"interrupt_heard", serve_interrupt_heard, METH_NOARGS,
+     PyDoc_STR("interrupt_heard()\n--\n\nThe handler of SIGINT runs: it need not come again.")},
     {"current_call", serve_current_call, METH_NOARGS,
      PyDoc_STR("current_call()\n--\n\nThe id of the call that this process runs now; 0: none.")},
     {"progress", (PyCFunction)(void (*)(void))serve_progress, METH_FASTCALL,

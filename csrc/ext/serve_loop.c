@@ -428,6 +428,17 @@ serve_current_call(PyObject *module, PyObject *unused)
 }
 
 PyObject *
+serve_interrupt_heard(PyObject *module, PyObject *unused)
+{
+    const core_state *state = PyModule_GetState(module);
+
+    (void)unused;
+    if (state->server != NULL && state->server->channel->channel != NULL)
+        rbr_channel_interrupt_heard(state->server->channel->channel);
+    Py_RETURN_NONE;
+}
+
+PyObject *
 serve_cancelled(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     core_state *state = PyModule_GetState(module);

@@ -164,6 +164,8 @@ rbr_status rbr_channel_cancel(rbr_channel *channel, uint64_t id, bool hard);
  * each of which waits for a callback, it runs: those still run, too.
  */
 void rbr_channel_set_running(rbr_channel *channel, uint32_t depth, uint64_t id);
+/* That thread has heard of the SIGINT: without this it comes again a few times. Async-signal-safe. */
+void rbr_channel_interrupt_heard(rbr_channel *channel);
 
 /* In a host: whether the worker runs this call now, or ran it when it ended. Its word. */
 bool rbr_channel_peer_runs(rbr_channel *channel, uint64_t id);

@@ -283,6 +283,9 @@ def serve(channel: Channel, table: _ExportTable) -> None:
 def current_call() -> int:
     """The id of the call that the worker runs now; 0: none."""
 
+def interrupt_heard() -> None:
+    """In the worker's handler of SIGINT: it need not come again."""
+
 def cancelled(channel: Channel, call_id: int) -> int:
     """Whether the host asked to cancel this call: 0 no, 1 to end, 2 to be interrupted."""
 

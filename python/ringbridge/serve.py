@@ -81,6 +81,7 @@ class _Signals:
         signal.signal(signal.SIGTERM, self.terminate)
 
     def interrupt(self, _signum: int, frame: FrameType | None) -> None:
+        _core.interrupt_heard()
         call = _core.current_call()
         # Any other SIGINT is too late for its call, or not ours: nothing else must be hit.
         if call and _core.cancelled(self._channel, call):

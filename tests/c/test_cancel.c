@@ -223,6 +223,48 @@ TEST(a_host_can_tell_which_calls_its_worker_runs_also_after_its_death)
     rbr_channel_release(pair.host);
 }
 
+static volatile sig_atomic_t interrupts;
+
+static void
+count_interrupt(int signal_number)
+{
+    (void)signal_number;
+    interrupts++;
+}
+
+static void
+hear_the_third_interrupt(rbr_channel *channel)
+{
+    const uint64_t until = in_ms(15000);
+    rbr_message *message;
+
+    signal(SIGINT, count_interrupt);
+    CHECK(rbr_channel_receive(channel, &message, 0, until) == RBR_OK);
+    rbr_channel_set_running(channel, 0, rbr_message_id(message));
+    while (interrupts < 3 && rbr_now_ns() < until)
+        rbr_os_yield();
+    CHECK(interrupts == 3); /* the first two might have come at a bad moment */
+    rbr_channel_interrupt_heard(channel);
+    usleep(100000);
+    CHECK(interrupts == 3);
+    rbr_message_free(message);
+    rbr_channel_set_running(channel, 0, 0);
+    while (rbr_channel_receive(channel, &message, 0, until) == RBR_OK)
+        rbr_message_free(message);
+}
+
+TEST(an_interrupt_comes_again_until_it_is_heard)
+{
+    channel_pair pair;
+
+    pair_open(&pair, NULL, hear_the_third_interrupt);
+    pair_send_call(pair.host, 41);
+    await_running(pair.host, 41, true);
+    CHECK(rbr_channel_cancel(pair.host, 41, true) == RBR_OK);
+    await_running(pair.host, 41, false);
+    pair_close(&pair);
+}
+
 static void
 go_on_after_a_nested_call(rbr_channel *channel)
 {
