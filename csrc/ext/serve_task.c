@@ -9,6 +9,8 @@
  */
 #include "serve.h"
 
+#include <math.h>
+
 /* Bytes of a log record's text, as of a line that a worker prints (output.py). */
 #define LOG_TEXT_BYTES_MAX (64 << 10)
 
@@ -69,12 +71,11 @@ number_of(PyObject *value, const char *name, double *out)
     return -1;
 }
 
-static uint64_t
-count_of(double number)
+/* What can be counted; parts, and what is too large, are told by the fraction alone. */
+static bool
+is_count(double number)
 {
-    if (!(number > 0) || number >= 1.8e19) /* NaN and infinity too: unknown */
-        return 0;
-    return (uint64_t)number;
+    return number < 1.8e19 && (!(number > 0) || (double)(uint64_t)number == number);
 }
 
 /* 1: there are numbers, 0: none was given, -1 with an exception. */
@@ -88,10 +89,12 @@ numbers_of(PyObject *const *args, rbr_progress *out)
 
     if (has_fraction < 0)
         return -1;
-    out->done = count_of(done);
-    out->total = count_of(total);
+    if (is_count(done) && is_count(total)) {
+        out->done = done > 0 ? (uint64_t)done : 0;
+        out->total = total > 0 ? (uint64_t)total : 0;
+    }
     if (!has_fraction) /* of what was said: 0.5 of 0.8 too */
-        out->fraction = total > 0 && total < 1.8e19 ? (done > 0 ? done / total : 0) : -1;
+        out->fraction = total > 0 && total < HUGE_VAL ? (done > 0 ? done / total : 0) : -1;
     else if (out->fraction < 0)
         out->fraction = 0; /* clipped; for the core it would be unknown */
     return has_done | has_total | has_fraction;

@@ -48,7 +48,8 @@ def progress_of(payload: tuple[float, int, int, str | None]) -> Progress:
     if total:
         fraction = min(done / total, 1.0)  # exactly; what travels is a float of 32 bits
     known = 0.0 <= fraction <= 1.0
-    return Progress(fraction if known else None, done, total or None, text or "")
+    said = done if done or total or not known else None
+    return Progress(fraction if known else None, said, total or None, text or "")
 
 
 def submit(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Task:

@@ -53,6 +53,21 @@ def test_a_task_hears_what_its_call_tells(teller: ringbridge.RemoteModule, fifo:
     assert task.progress.done == 3
 
 
+def test_parts_and_huge_numbers_are_told_as_a_fraction(
+    teller: ringbridge.RemoteModule, fifo: Path
+) -> None:
+    # They were cut to whole ones: 0.5 of 1.0 was nothing.
+    told = [(0.5, 1.0), (1.5, 3), (2**70, 2**72), (2.0, 8.0), (3,)]
+    task = teller.tell_all.submit(told, str(fifo))
+    assert heard_one_by_one(task, fifo, len(told)) == [
+        (0.5, None, None, ""),
+        (0.5, None, None, ""),
+        (0.25, None, None, ""),
+        (0.25, 2, 8, ""),
+        (None, 3, None, ""),
+    ]
+
+
 def test_the_last_of_many_values_arrives_before_the_result(teller: ringbridge.RemoteModule) -> None:
     task = teller.tell_often.submit(100_000)
     heard = heard_of(task)
