@@ -7,6 +7,8 @@ work off what was submitted.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import hashlib
 import logging
 import os
@@ -18,7 +20,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor
 from typing import Any
 
-from ringbridge import sources
+from ringbridge import sources, threads
 from ringbridge.errors import CannotCross, RingbridgeError
 from ringbridge.pickles import Carried
 from ringbridge.seats import Initializer, Seat, Told, Work
@@ -55,10 +57,11 @@ class Crew:
         self._make = make
         #: Its end is a None, which every seat that sees it puts back for the next one.
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
-        self._idle = threading.Semaphore(0)  # seats that wait for work
+        #: One for each seat that waits for work. A semaphore would not let a finaliser in.
+        self._idle: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._seats: list[Seat] = []
         self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finaliser may submit while we hold it
         self._closed = False
         self._broken: BrokenPool | None = None
         self._tries = 0  # starts that failed since the last one that did not
@@ -72,13 +75,16 @@ class Crew:
     def state(self) -> str:
         return "broken" if self._broken else "shut down" if self._closed else "open"
 
-    def add(self, works: Iterable[Work]) -> None:
-        """Puts work into the queue, and seats a worker for it where none is idle."""
+    def check_owner(self) -> None:
+        """Before anything else is done: a forked child may find our locks held for ever."""
         if os.getpid() != self._owner_pid:  # its threads are not here
             raise RingbridgeError(
                 f"pool {self._name!r} belongs to the process that this one was forked from: make "
                 "one of its own here"
             )
+
+    def add(self, works: Iterable[Work]) -> None:
+        """Puts work into the queue, and seats a worker for it where none is idle."""
         with self._lock:
             for work in works:
                 if self._broken is not None:
@@ -86,20 +92,22 @@ class Crew:
                 if self._closed:
                     when = "interpreter shutdown" if _exiting else "shutdown"
                     raise RuntimeError(f"cannot schedule new futures after {when}")
-                if not self._idle.acquire(blocking=False) and len(self._threads) < self._size:
+                if not self._is_one_idle() and len(self._threads) < self._size:
                     self._seat_one_more()
                 self._queue.put(work)
+
+    def _is_one_idle(self) -> bool:
+        try:
+            self._idle.get_nowait()
+        except queue.Empty:
+            return False
+        return True
 
     def _seat_one_more(self) -> None:
         index = len(self._seats) + 1
         seat, name = Seat(self, index), f"ringbridge pool {self._name}-{index}"
-        try:
-            thread = threading.Thread(target=seat.run, name=name, daemon=True)
-        except RuntimeError:  # an isolated subinterpreter has no daemon threads
-            thread = threading.Thread(target=seat.run, name=name)
-        thread.start()
+        self._threads.append(threads.start(seat.run, name))
         self._seats.append(seat)
-        self._threads.append(thread)
 
     def let_go(self) -> None:
         """No more work is taken. Takes no lock: it may run in a finaliser, wherever that is."""
@@ -147,7 +155,7 @@ class Crew:
         try:
             work = self._queue.get_nowait()
         except queue.Empty:
-            self._idle.release()
+            self._idle.put(None)
             work = self._queue.get()
         if work is None:
             self._queue.put(None)
@@ -201,7 +209,7 @@ class Tellings:
         self._missing: frozenset[str] = frozenset()  # modules that are not over there
         self._named: dict[tuple[str, bool], Told] = {}
         self._sent: OrderedDict[bytes, Told] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def tell(self, function: sources.Named) -> Told:
         """Raises CannotCross where a function cannot be sent."""
@@ -247,7 +255,8 @@ class Tellings:
         with self._lock:
             told = self._sent.get(digest)
             if told is None:
-                told = self._sent[digest] = Told(function, description)
+                # The globals as they are now: it is sent later, when a worker needs it.
+                told = self._sent[digest] = Told(function, copy.deepcopy(description))
                 if len(self._sent) > _SOURCES_MAX:
                     self._sent.popitem(last=False)
             self._sent.move_to_end(digest)
@@ -260,13 +269,19 @@ _crews: weakref.WeakSet[Crew] = weakref.WeakSet()
 _exiting = False
 
 
+def _ours() -> list[Crew]:
+    while True:
+        with contextlib.suppress(RuntimeError):  # one was made meanwhile
+            return [crew for crew in _crews if crew._owner_pid == os.getpid()]
+
+
 def _at_exit() -> None:
     """What was submitted is done before the interpreter ends; Ctrl-C gives it up."""
     global _exiting
     _exiting = True
-    ours = [crew for crew in _crews if crew._owner_pid == os.getpid()]
+    ours = _ours()
     for crew in ours:
-        crew.let_go()
+        crew.close(cancel=False)
     try:
         for crew in ours:
             crew.join()

@@ -173,6 +173,7 @@ class Pool(Executor):
         can be imported by its name, or any function made by `def` or `lambda`: its source text is
         sent. CannotCross says what to do where that cannot be.
         """
+        self._crew.check_owner()
         function, args, kwargs = shares.taken_apart(fn, args, kwargs)
         told = self._crew.tellings.tell(function)
         future = PoolFuture()
@@ -191,6 +192,7 @@ class Pool(Executor):
         An argument of functools.partial, or of itertools.repeat, is sent to each worker once: as
         it is now.
         """
+        self._crew.check_owner()
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
         deadline = None if timeout is None else time.monotonic() + timeout

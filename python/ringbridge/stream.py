@@ -101,6 +101,10 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
             except RingbridgeError:
                 self._end()
                 raise
+            except KeyboardInterrupt:  # as in a blocking call
+                self._finish()
+                give_up(self._call, GRACE_S)
+                raise
             item = self._item(kind, payload)
             if item is not _NONE:
                 return item
@@ -320,6 +324,6 @@ class _Closing:
 
 def _close_quietly(call: _core.Call) -> None:
     call.close_stream()
-    if call.running:
-        call.cancel(False)
+    if call.running:  # in the middle of an item, which nobody wants: no reason to kill anybody
+        give_up(call, None)
     call.end()

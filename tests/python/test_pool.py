@@ -196,6 +196,19 @@ def test_what_was_submitted_is_done_before_the_interpreter_ends(tmp_path: Path) 
     assert all((tmp_path / str(i)).exists() for i in range(4))
 
 
+def test_a_finaliser_may_submit_while_another_submit_is_under_way(make_pool: MakePool) -> None:
+    # It waited for the lock that its own thread held.
+    pool = make_pool(1)
+    futures = []
+
+    def finalised() -> Iterator[Any]:
+        futures.append(pool.submit(abs, -1))
+        yield from ()
+
+    pool._crew.add(finalised())
+    assert futures[0].result(TIMEOUT_S) == 1
+
+
 def test_nothing_is_taken_when_the_interpreter_has_ended(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

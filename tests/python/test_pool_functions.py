@@ -226,6 +226,19 @@ def test_what_code_over_there_makes_of_its_globals_stays_there(
     assert pool.submit(here.count).result(TIMEOUT_S) == 14
 
 
+def test_what_it_sees_is_as_it_was_when_it_was_submitted() -> None:
+    # What was changed before a worker took the call was seen there.
+    with Pool(sys.executable, 1, name="late") as pool:
+        holding = pool.submit("time:sleep", 0.2)
+        counter, futures = [0], []
+        for each in range(5):
+            counter[0] = each
+            futures.append(pool.submit(lambda: counter[0]))
+        counter.append("late")
+        assert [future.result(TIMEOUT_S) for future in futures] == list(range(5))
+        assert holding.result(TIMEOUT_S) is None
+
+
 def test_a_coroutine_function_is_run_to_its_end(run: Callable[..., Any], here: Any) -> None:
     assert run(here.waits, 3) == 3
     assert run(asyncio.sleep, 0, "slept") == "slept"

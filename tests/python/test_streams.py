@@ -365,6 +365,19 @@ def test_an_item_that_is_there_is_not_late(tasks: ringbridge.RemoteModule) -> No
     assert list(tasks.notifies_first.options(timeout=0.4).stream(slow)) == ["item"]
 
 
+def test_the_item_that_a_dropped_stream_is_making_is_interrupted(
+    tasks: ringbridge.RemoteModule, fifo: Path
+) -> None:
+    # It was asked only, and the worker slept on.
+    pid = tasks.pid()
+    for each in tasks.one_then_sleeps.stream(str(fifo)):
+        assert each == 1
+        fifo.read_text()
+        break
+    assert tasks.take_seen() == ["closed"]
+    assert tasks.pid() == pid
+
+
 def test_a_dropped_stream_is_collected(tasks: ringbridge.RemoteModule) -> None:
     import weakref
 

@@ -257,7 +257,10 @@ print("well")
     assert run_program(body) == (0, "well\n")
 
 
-def test_ctrl_c_ends_a_blocking_call_and_the_next_one_works(nothing_left: None) -> None:
+@pytest.mark.parametrize(
+    "call", ["tasks.sleep_long(fifo)", "list(tasks.one_then_sleeps.stream(fifo))"]
+)
+def test_ctrl_c_ends_a_blocking_call_and_the_next_one_works(call: str, nothing_left: None) -> None:
     """Ten times the documented 100 ms: the machine does other things, too."""
     body = """
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
@@ -271,7 +274,7 @@ def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 threading.Thread(target=interrupt).start()
 try:
-    tasks.sleep_long(fifo)
+    CALL
 except KeyboardInterrupt:
     late = time.monotonic() - sent[0]
     assert late < 1.0, late
@@ -282,7 +285,7 @@ finally:
 assert tasks.pid() == pid
 print("well")
 """
-    assert run_program(body) == (0, "well\n")
+    assert run_program(body.replace("CALL", call)) == (0, "well\n")
 
 
 # ---------------------------------------------------------------------------------- nothing is kept
