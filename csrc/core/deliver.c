@@ -50,16 +50,14 @@ rbr_queue_drop(rbr_queue *queue)
         rbr_message_free(message);
 }
 
-/* Wakes one who waits for what came into this inbox. */
+/* Wakes one who waits for what came into this inbox. An event loop's has the loop, where it is armed,
+ * and perhaps a thread in rbr_inbox_take, which may be the loop's own. */
 static void
 wake_for_inbox(rbr_exchange *exchange, rbr_inbox *inbox)
 {
     rbr_sleeper *sleeper = exchange->sleepers;
 
-    if (inbox->event >= 0) {
-        rbr_inbox_wake(exchange, inbox);
-        return;
-    }
+    rbr_inbox_wake(exchange, inbox);
     while (sleeper != NULL &&
            (sleeper->want->kind != RBR_WANT_REQUEST || sleeper->want->inbox != inbox))
         sleeper = sleeper->next;

@@ -240,6 +240,21 @@ read_until(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t dead
 
 /* ------------------------------------------------------------------------------------- waiting */
 
+/* Under the lock: what is wanted is there, though nobody has woken who wants it. */
+static bool
+came_unheard(const rbr_exchange *exchange, const rbr_want *want)
+{
+    switch (want->kind) {
+    case RBR_WANT_ANSWER:
+        return want->call->queue.first != NULL;
+    case RBR_WANT_REQUEST:
+        return want->inbox->queue.first != NULL;
+    case RBR_WANT_ROOM:
+        return rbr_producer_has_room(&exchange->producer, want->bytes);
+    }
+    return false;
+}
+
 /* Sleeps until a reader delivers or offers the role. Called and returns with the lock held. */
 static rbr_status
 sleep_as_follower(rbr_channel *channel, const rbr_want *want, uint64_t deadline_ns)
@@ -265,8 +280,7 @@ sleep_as_follower(rbr_channel *channel, const rbr_want *want, uint64_t deadline_
     pthread_mutex_lock(&exchange->lock);
     if (want->call != NULL)
         want->call->sleeper = NULL;
-    if (status == RBR_TIMED_OUT && sleeper.queued && want->kind == RBR_WANT_ROOM &&
-        rbr_producer_has_room(&exchange->producer, want->bytes))
+    if (status == RBR_TIMED_OUT && sleeper.queued && came_unheard(exchange, want))
         atomic_fetch_add_explicit(&channel->wake.late_looks, 1, memory_order_relaxed);
     rbr_sleeper_remove(exchange, &sleeper);
     sem_destroy(&sleeper.wake);

@@ -47,10 +47,18 @@ WAITING = [
     waiting(
         "a message for an armed inbox wakes nobody",
         "deliver",
-        "        rbr_inbox_wake(exchange, inbox);\n        return;",
-        "        return;",
+        "    rbr_inbox_wake(exchange, inbox);\n",
+        "",
         "inbox",
         "what_a_thread_reads_for_an_armed_inbox_makes_it_readable",
+    ),
+    waiting(
+        "a message for a loop's inbox wakes no thread",
+        "deliver",
+        "    rbr_inbox_wake(exchange, inbox);\n",
+        "    rbr_inbox_wake(exchange, inbox);\n    if (inbox->event >= 0)\n        return;\n",
+        "inbox",
+        "what_comes_for_a_loops_inbox_wakes_the_thread_that_sleeps_in_take",
     ),
     waiting(
         "a thread leaves, and armed loops are forgotten",
@@ -135,7 +143,7 @@ WAITING = [
         "inbox",
         "                call->queued = 0; /* they go with the inbox */\n",
         "",
-        "inbox",
+        "inbox_close",
         "what_is_dropped_with_an_inbox_no_longer_counts_as_queued",
     ),
     waiting(
@@ -143,7 +151,7 @@ WAITING = [
         "inbox",
         "                call->inbox = NULL;\n",
         "",
-        "inbox",
+        "inbox_close",
         "calls_of_an_inbox_that_is_closed_keep_their_answers_to_themselves",
     ),
     # A background reader.
