@@ -126,7 +126,9 @@ is_over(rbr_channel *channel, const rbr_want *want)
 
     if (state != RBR_OK)
         return (rbr_status)state;
-    if (want->kind == RBR_WANT_REQUEST && want->inbox == &channel->exchange.own &&
+    /* To a host it says nothing: what its own inbox waits for are answers, not requests. */
+    if (channel->role == RBR_ROLE_WORKER && want->kind == RBR_WANT_REQUEST &&
+        want->inbox == &channel->exchange.own &&
         atomic_load_explicit(&channel->watch.goodbye, memory_order_acquire))
         return RBR_CLOSED;
     return RBR_OK;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_inbox_close.c - what becomes of the calls, and of the messages, of an inbox that is closed.
+ * test_inbox_close.c - what becomes of the calls, and of the messages, of an inbox that is closed; and
+ * what does not close one.
  */
 #include "channel.h"
 #include "check.h"
@@ -31,6 +32,33 @@ TEST(calls_of_an_inbox_that_is_closed_keep_their_answers_to_themselves)
         rbr_pending_end(&pending[i]);
     rbr_channel_stats(pair.host, &stats);
     CHECK(stats.frames_received == CALLS);
+    pair_close(&pair);
+}
+
+static void
+say_goodbye_and_serve(rbr_channel *channel)
+{
+    rbr_channel_say_goodbye(channel);
+    pair_serve(channel);
+}
+
+/* A worker that says goodbye and lives on answers blocking calls and, as it did not, those of the
+ * host's own inbox: they failed as if the host had closed the channel. */
+TEST(a_workers_goodbye_does_not_end_the_hosts_own_inbox)
+{
+    rbr_pending pending;
+    rbr_message *message;
+    channel_pair pair;
+    int64_t answer;
+    uint64_t id;
+
+    pair_open(&pair, &loop_never_spin, say_goodbye_and_serve);
+    CHECK(pair_call(pair.host, 7, 0, &answer, in_ms(15000)) == RBR_OK && answer == 7);
+    loop_await_event(pair.host); /* the socket's answer to something: the goodbye came before it */
+    id = loop_start_call(pair.host, rbr_channel_inbox(pair.host), &pending);
+    CHECK(rbr_inbox_take(rbr_channel_inbox(pair.host), &message, 0, in_ms(15000)) == RBR_OK);
+    CHECK(pair_take_id(message) == id);
+    rbr_pending_end(&pending);
     pair_close(&pair);
 }
 

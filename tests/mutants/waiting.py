@@ -154,6 +154,14 @@ WAITING = [
         "inbox_close",
         "calls_of_an_inbox_that_is_closed_keep_their_answers_to_themselves",
     ),
+    waiting(
+        "a worker's goodbye ends the host's own inbox",
+        "exchange",
+        "    if (channel->role == RBR_ROLE_WORKER && want->kind",
+        "    if (want->kind",
+        "inbox_close",
+        "a_workers_goodbye_does_not_end_the_hosts_own_inbox",
+    ),
     # A background reader.
     waiting(
         "a background reader that sleeps is not asked to give way",
