@@ -90,14 +90,16 @@ read_one(rbr_channel *channel, rbr_want *want)
     status = rbr_deliver(channel, &message);
     mine = want->kind == RBR_WANT_REQUEST && rbr_want_is_met(channel, want);
     pthread_mutex_unlock(&exchange->lock);
-    if (message != NULL)
+    if (message != NULL && status == RBR_AGAIN)
+        rbr_message_refuse(channel, message);
+    else if (message != NULL)
         rbr_message_discard(channel, message);
     if (mine)
         return RBR_OK;
-    if (status != RBR_OK)
+    if (status == RBR_BROKEN)
         rbr_channel_latch(channel, RBR_BROKEN,
                           "the peer sends more for one call than it was given leave to");
-    return status != RBR_OK ? status : RBR_AGAIN;
+    return status == RBR_BROKEN ? RBR_BROKEN : RBR_AGAIN;
 }
 
 /* Room for those who sleep in this process, and for ourselves. RBR_OK: ours. */

@@ -194,12 +194,11 @@ rbr_inbox_close(rbr_inbox *inbox)
     while (*link != inbox)
         link = &(*link)->next;
     *link = inbox->next;
+    rbr_queue_uncount(exchange, &inbox->queue);
     for (i = 0; i <= exchange->pending_mask; i++)
         for (call = exchange->pending[i]; call != NULL; call = call->next)
-            if (call->inbox == inbox) {
+            if (call->inbox == inbox)
                 call->inbox = NULL;
-                call->queued = 0; /* they go with the inbox */
-            }
     pthread_mutex_unlock(&exchange->lock);
     for (message = inbox->queue.first; message != NULL; message = next) {
         next = message->next;

@@ -176,6 +176,7 @@ TEST(what_comes_for_a_loops_inbox_wakes_the_thread_that_sleeps_in_take)
 /* That counter stayed 0 while threads slept through what had come for them. */
 TEST(a_message_that_a_sleeper_did_not_hear_of_is_counted)
 {
+    rbr_sleeper *sleeper;
     rbr_message *message;
     channel_pair pair;
     rbr_pending pending;
@@ -191,7 +192,10 @@ TEST(a_message_that_a_sleeper_did_not_hear_of_is_counted)
     CHECK(pthread_create(&thread, NULL, take_or_fail, inbox) == 0);
     loop_start_call(pair.host, inbox, &pending);
     message = read_for_sleeper(pair.host);
-    inbox->queue = (rbr_queue){message, message}; /* and nobody is woken */
+    sleeper = pair.host->exchange.sleepers;
+    pair.host->exchange.sleepers = NULL; /* so that nobody is woken */
+    CHECK(rbr_deliver(pair.host, &message) == RBR_OK);
+    pair.host->exchange.sleepers = sleeper;
     pthread_mutex_unlock(&pair.host->exchange.lock);
     pthread_join(thread, NULL);
     rbr_channel_stats(pair.host, &stats);

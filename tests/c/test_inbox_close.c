@@ -62,7 +62,7 @@ TEST(a_workers_goodbye_does_not_end_the_hosts_own_inbox)
     pair_close(&pair);
 }
 
-/* Each request is answered with as many items as one call may have queued. */
+/* Each request is answered with as many items as may wait for one call. */
 static void
 serve_many_items(rbr_channel *channel)
 {
@@ -70,7 +70,7 @@ serve_many_items(rbr_channel *channel)
     int i;
 
     while (rbr_channel_receive(channel, &message, 0, RBR_FOREVER) == RBR_OK) {
-        for (i = 0; i < RBR_QUEUED_MAX; i++)
+        for (i = 0; i < RBR_ITEMS_MAX; i++)
             CHECK(pair_send_empty(channel, 1, 0, RBR_BODY_STREAM_ITEM, &rbr_desc_stream_item,
                                   in_ms(15000)) == RBR_OK);
         rbr_message_free(message);
@@ -107,11 +107,11 @@ TEST(what_is_dropped_with_an_inbox_no_longer_counts_as_queued)
     pair_open(&pair, &loop_never_spin, serve_many_items);
     inbox = loop_open(pair.host);
     CHECK(loop_start_call(pair.host, inbox, &pending) == 1);
-    read_until_count(pair.host, RBR_QUEUED_MAX);
+    read_until_count(pair.host, RBR_ITEMS_MAX);
     rbr_inbox_close(inbox);
     loop_start_call(pair.host, NULL, &other); /* asks for as many again */
-    read_until_count(pair.host, 2 * RBR_QUEUED_MAX);
-    for (i = 0; i < RBR_QUEUED_MAX; i++) {
+    read_until_count(pair.host, 2 * RBR_ITEMS_MAX);
+    for (i = 0; i < RBR_ITEMS_MAX; i++) {
         CHECK(rbr_pending_wait(&pending, &message, 0, in_ms(15000)) == RBR_OK);
         rbr_message_free(message);
     }

@@ -141,7 +141,7 @@ WAITING = [
     waiting(
         "what is dropped with an inbox still counts",
         "inbox",
-        "                call->queued = 0; /* they go with the inbox */\n",
+        "    rbr_queue_uncount(exchange, &inbox->queue);\n",
         "",
         "inbox_close",
         "what_is_dropped_with_an_inbox_no_longer_counts_as_queued",
@@ -293,30 +293,6 @@ WAITING = [
         "    full = false;\n",
         "deliver",
         "a_peer_that_reads_no_refusal_breaks_the_channel_before_it_fills_our_memory",
-    ),
-    waiting(
-        "items of a call have no bound",
-        "deliver",
-        "return may_be_dropped(*message) ? RBR_OK : RBR_BROKEN;",
-        "return RBR_OK;",
-        "deliver",
-        "items_beyond_the_limit_break_the_channel",
-    ),
-    waiting(
-        "progress breaks a channel",
-        "deliver",
-        "return may_be_dropped(*message) ? RBR_OK : RBR_BROKEN;",
-        "return RBR_BROKEN;",
-        "deliver",
-        "progress_that_nobody_takes_is_dropped_beyond_a_limit",
-    ),
-    waiting(
-        "what an inbox gave away still counts",
-        "deliver",
-        "    if (call != NULL)\n        call->queued--;\n    return message; /*",
-        "    return message; /*",
-        "deliver",
-        "an_inbox_counts_what_it_holds_for_each_call",
     ),
     # Cancels.
     waiting(
