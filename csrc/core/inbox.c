@@ -166,18 +166,6 @@ rbr_inbox_clear(rbr_inbox *inbox)
 }
 
 void
-rbr_inbox_disarm(rbr_inbox *inbox)
-{
-    rbr_exchange *exchange = &inbox->channel->exchange;
-
-    if (!rbr_os_fork_check(inbox->channel->fork_token))
-        return;
-    pthread_mutex_lock(&exchange->lock);
-    disarm(exchange, inbox);
-    pthread_mutex_unlock(&exchange->lock);
-}
-
-void
 rbr_inbox_close(rbr_inbox *inbox)
 {
     rbr_channel *channel = inbox->channel;

@@ -302,7 +302,6 @@ void rbr_inbox_close(rbr_inbox *inbox);
 int rbr_inbox_fd(const rbr_inbox *inbox);
 void rbr_inbox_clear(rbr_inbox *inbox);
 void rbr_inbox_arm(rbr_inbox *inbox);
-void rbr_inbox_disarm(rbr_inbox *inbox);
 /* The next frame. Waits as rbr_pending_wait does; of the host's own inbox only while nobody else
  * reads. RBR_CLOSED, in a worker: the peer said goodbye, and every frame before has been taken. */
 rbr_status rbr_inbox_take(rbr_inbox *inbox, rbr_message **out, uint64_t spin_ns,
