@@ -108,9 +108,8 @@ WAITING = [
     waiting(
         "a forked child asks what the peer runs",
         "channel",
-        "    if (!rbr_os_fork_check(channel->fork_token)) /* the lock may be held for ever */\n"
-        "        return 0;\n",
-        "",
+        "    if (id == 0 || !rbr_os_fork_check(channel->fork_token)) /* the lock may",
+        "    if (id == 0) /* the lock may",
         "inbox_shared",
         "a_forked_child_leaves_its_parents_loops_alone",
     ),
@@ -273,16 +272,16 @@ WAITING = [
     waiting(
         "who waits within a call takes any request",
         "deliver",
-        "    for (; message != NULL && message->parent != parent; message = message->next)\n",
-        "    for (; message != NULL && message->parent == 0; message = message->next)\n",
+        "    while (message != NULL && message->parent != parent)\n",
+        "    while (message != NULL && message->parent == 0)\n",
         "deliver",
         "a_nested_request_is_taken_out_of_turn_by_who_waits_within_its_call",
     ),
     waiting(
         "a late callback is dropped without a word",
         "deliver",
-        "        refuse(channel, message->id);\n",
-        "        (void)0;\n",
+        "RBR_BODY_CALLBACK && message->id != 0 && may_refuse(channel))\n",
+        "RBR_BODY_CALLBACK && false)\n",
         "deliver",
         "a_callback_that_nobody_had_taken_when_its_call_ended_is_refused",
     ),
@@ -314,9 +313,9 @@ WAITING = [
     waiting(
         "nobody is told which call runs",
         "watcher",
-        "        atomic_store_explicit(&runs->call, id, memory_order_relaxed);\n",
-        "",
+        "            atomic_store_explicit(&runs->calls[depth], id, memory_order_relaxed);\n",
+        "            (void)0;\n",
         "cancel",
-        "a_host_can_tell_which_call_its_worker_runs_also_after_its_death",
+        "a_host_can_tell_which_calls_its_worker_runs_also_after_its_death",
     ),
 ]
