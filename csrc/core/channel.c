@@ -424,6 +424,7 @@ rbr_channel_stats(rbr_channel *channel, rbr_stats *out)
         .sleeps = atomic_load(&channel->wake.sleeps),
         .late_looks = atomic_load(&channel->wake.late_looks),
         .dropped_answers = atomic_load(&exchange->dropped_answers),
+        .dropped_asides = atomic_load(&exchange->dropped_asides),
         .peer_blocks = atomic_load(&table->peer_blocks),
         .arena_limit = table->limit,
         .ring_bytes = channel->segment.ring_bytes,

@@ -8,15 +8,18 @@
  *                                 in takes it out of turn
  *   neither                       discarded; who waits for an answer to it is told so
  *
- * Under exchange.lock, but for rbr_message_discard.
+ * Under exchange.lock, but for rbr_message_discard and rbr_message_refuse.
  */
 #include "channel.h"
+
+#include <string.h>
 
 /* -------------------------------------------------------------------------------------- queues */
 
 static void
 queue_put(rbr_queue *queue, rbr_message *message)
 {
+    message->prev = queue->last;
     message->next = NULL;
     if (queue->last != NULL)
         queue->last->next = message;
@@ -25,20 +28,27 @@ queue_put(rbr_queue *queue, rbr_message *message)
     queue->last = message;
 }
 
-rbr_message *
-rbr_queue_take(rbr_queue *queue, rbr_message *before)
+static void
+queue_remove(rbr_queue *queue, const rbr_message *message)
 {
-    rbr_message *message = before != NULL ? before->next : queue->first;
-
-    if (message == NULL)
-        return NULL;
-    if (before != NULL)
-        before->next = message->next;
+    if (message->prev != NULL)
+        message->prev->next = message->next;
     else
         queue->first = message->next;
-    if (queue->last == message)
-        queue->last = before;
-    return message;
+    if (message->next != NULL)
+        message->next->prev = message->prev;
+    else
+        queue->last = message->prev;
+}
+
+rbr_message *
+rbr_queue_take(rbr_queue *queue)
+{
+    rbr_message *first = queue->first;
+
+    if (first != NULL)
+        queue_remove(queue, first);
+    return first;
 }
 
 void
@@ -46,20 +56,18 @@ rbr_queue_drop(rbr_queue *queue)
 {
     rbr_message *message;
 
-    while ((message = rbr_queue_take(queue, NULL)) != NULL)
+    while ((message = rbr_queue_take(queue)) != NULL)
         rbr_message_free(message);
 }
 
-/* Wakes one who waits for what came into this inbox. */
+/* Wakes one who waits for what came into this inbox. An event loop's has the loop, where it is armed,
+ * and perhaps a thread in rbr_inbox_take, which may be the loop's own. */
 static void
 wake_for_inbox(rbr_exchange *exchange, rbr_inbox *inbox)
 {
     rbr_sleeper *sleeper = exchange->sleepers;
 
-    if (inbox->event >= 0) {
-        rbr_inbox_wake(exchange, inbox);
-        return;
-    }
+    rbr_inbox_wake(exchange, inbox);
     while (sleeper != NULL &&
            (sleeper->want->kind != RBR_WANT_REQUEST || sleeper->want->inbox != inbox))
         sleeper = sleeper->next;
@@ -82,7 +90,7 @@ wake_for_nested(rbr_exchange *exchange, uint64_t parent)
     return true;
 }
 
-/* ------------------------------------------------------------------------------------ delivering */
+/* -------------------------------------------------------------------------------------- whose */
 
 uint64_t
 rbr_message_call(const rbr_message *message)
@@ -105,22 +113,121 @@ rbr_message_call(const rbr_message *message)
     }
 }
 
-static bool
-may_be_dropped(const rbr_message *message)
+/* -------------------------------------------------------------------------- how many may wait */
+
+static enum rbr_sort
+sort_of(const rbr_message *message)
 {
-    return message->body_type == RBR_BODY_PROGRESS || message->body_type == RBR_BODY_LOG ||
-           message->body_type == RBR_BODY_RELEASE; /* then it is released when the call ends */
+    switch (message->body_type) {
+    case RBR_BODY_STREAM_ITEM:
+    case RBR_BODY_OPEN_LATEST:
+        return RBR_SORT_ITEM;
+    case RBR_BODY_CALLBACK:
+        return RBR_SORT_CALLBACK;
+    case RBR_BODY_PROGRESS:
+    case RBR_BODY_LOG:
+    case RBR_BODY_RELEASE:
+        return RBR_SORT_ASIDE;
+    default:
+        return RBR_SORT_ANSWER;
+    }
 }
 
-/* To a call of ours. RBR_BROKEN: it has too many already. */
+static bool
+has_room(const rbr_exchange *exchange, const rbr_pending_call *call, const rbr_message *message)
+{
+    const enum rbr_sort sort = sort_of(message);
+    const uint64_t bytes = call->waiting[sort].bytes;
+    const uint32_t count = call->waiting[sort].count;
+
+    switch (sort) {
+    case RBR_SORT_ITEM:
+        return count < RBR_ITEMS_MAX && bytes < RBR_ITEM_BYTES_MAX;
+    case RBR_SORT_CALLBACK:
+        return count < RBR_CALLBACKS_MAX && bytes < RBR_CALLBACK_BYTES_MAX;
+    case RBR_SORT_ASIDE: /* of Progress there is one at the most: it needs no place among the others */
+        return exchange->aside_bytes < RBR_ASIDE_BYTES_MAX &&
+               (count < RBR_ASIDES_MAX || message->body_type == RBR_BODY_PROGRESS);
+    default:
+        return count == 0;
+    }
+}
+
+static void
+count_in(rbr_exchange *exchange, rbr_pending_call *call, rbr_message *message)
+{
+    const enum rbr_sort sort = sort_of(message);
+
+    call->waiting[sort].count++;
+    call->waiting[sort].bytes += message->size;
+    if (sort == RBR_SORT_ASIDE)
+        exchange->aside_bytes += message->size;
+    if (message->body_type == RBR_BODY_PROGRESS)
+        call->progress = message;
+}
+
+/* call NULL: it has ended, and its messages were left in an inbox. */
+static void
+count_out(rbr_exchange *exchange, rbr_pending_call *call, const rbr_message *message)
+{
+    const enum rbr_sort sort = sort_of(message);
+
+    if (sort == RBR_SORT_ASIDE)
+        exchange->aside_bytes -= message->size;
+    if (call == NULL)
+        return;
+    RBR_VERIFY(call->waiting[sort].count > 0 && call->waiting[sort].bytes >= message->size);
+    call->waiting[sort].count--;
+    call->waiting[sort].bytes -= message->size;
+    if (call->progress == message)
+        call->progress = NULL;
+}
+
+void
+rbr_queue_uncount(rbr_exchange *exchange, const rbr_queue *queue)
+{
+    const rbr_message *message = queue->first;
+
+    for (; message != NULL; message = message->next)
+        count_out(exchange, rbr_pending_find(exchange, rbr_message_call(message)), message);
+}
+
+/* There is no room for it. */
+static rbr_status
+turn_away(rbr_exchange *exchange, const rbr_message *message)
+{
+    switch (sort_of(message)) {
+    case RBR_SORT_ITEM:
+        return RBR_BROKEN;
+    case RBR_SORT_CALLBACK:
+        return RBR_AGAIN;
+    case RBR_SORT_ASIDE:
+        atomic_fetch_add_explicit(&exchange->dropped_asides, 1, memory_order_relaxed);
+        return RBR_OK;
+    default:
+        atomic_fetch_add_explicit(&exchange->dropped_answers, 1, memory_order_relaxed);
+        return RBR_OK;
+    }
+}
+
+/* ------------------------------------------------------------------------------------ delivering */
+
+/* To a call of ours. */
 static rbr_status
 deliver_to_call(rbr_exchange *exchange, rbr_pending_call *call, rbr_message **message)
 {
-    if (call->queued >= RBR_QUEUED_MAX)
-        return may_be_dropped(*message) ? RBR_OK : RBR_BROKEN;
-    call->queued++;
-    queue_put(call->inbox != NULL ? &call->inbox->queue : &call->queue, *message);
-    *message = NULL;
+    rbr_queue *queue = call->inbox != NULL ? &call->inbox->queue : &call->queue;
+    rbr_message *older = (*message)->body_type == RBR_BODY_PROGRESS ? call->progress : NULL;
+
+    if (!has_room(exchange, call, *message))
+        return turn_away(exchange, *message);
+    if (older != NULL) {
+        queue_remove(queue, older);
+        count_out(exchange, call, older);
+    }
+    count_in(exchange, call, *message);
+    queue_put(queue, *message);
+    *message = older;
     if (call->sleeper != NULL)
         rbr_sleeper_wake(exchange, call->sleeper);
     else if (call->inbox != NULL)
@@ -159,6 +266,8 @@ rbr_deliver_left_behind(rbr_exchange *exchange, uint64_t parent)
         wake_for_inbox(exchange, &exchange->own);
 }
 
+/* ------------------------------------------------------------------------------- not delivered */
+
 /* A refusal never waits for room: a peer that reads none of them must not fill our memory. */
 static bool
 may_refuse(rbr_channel *channel)
@@ -171,16 +280,13 @@ may_refuse(rbr_channel *channel)
     pthread_mutex_unlock(&exchange->send_lock);
     if (full)
         rbr_channel_latch(channel, RBR_BROKEN,
-                          "the peer makes callbacks in calls that have ended, and reads no answer");
+                          "the peer makes callbacks that are refused, and reads no answer");
     return !full;
 }
 
-/* A callback whose call was given up is refused, since its caller waits. */
 static void
-refuse(rbr_channel *channel, uint64_t id)
+refuse(rbr_channel *channel, uint64_t id, uint16_t code, const char *type, const char *text)
 {
-    static const char type[] = "ringbridge.errors.Cancelled";
-    static const char text[] = "the host has given up the call that this callback belongs to";
     alignas(8) uint8_t room[512];
     rbr_builder builder;
     rbr_shape shape;
@@ -190,19 +296,32 @@ refuse(rbr_channel *channel, uint64_t id)
                    RBR_BIT(RBR_ERROR__CODE) | RBR_BIT(RBR_ERROR__TYPE) |
                        RBR_BIT(RBR_ERROR__MESSAGE));
     error = rbr_frame_start(&builder, room, sizeof room, id, RBR_BODY_ERROR, &shape);
-    rbr_build_u16(&builder, error, &shape, RBR_ERROR__CODE, RBR_ERROR_CODE_CANCELLED);
+    rbr_build_u16(&builder, error, &shape, RBR_ERROR__CODE, code);
     rbr_build_string(&builder, rbr_build_slot(error, &shape, RBR_ERROR__TYPE), type,
-                     sizeof type - 1);
+                     (uint32_t)strlen(type));
     rbr_build_string(&builder, rbr_build_slot(error, &shape, RBR_ERROR__MESSAGE), text,
-                     sizeof text - 1);
+                     (uint32_t)strlen(text));
     rbr_channel_post(channel, room, rbr_build_finish(&builder), NULL, 0, 0, 0, NULL);
 }
 
+/* A callback whose call was given up is refused, since its caller waits. */
 void
 rbr_message_discard(rbr_channel *channel, rbr_message *message)
 {
     if (message->body_type == RBR_BODY_CALLBACK && message->id != 0 && may_refuse(channel))
-        refuse(channel, message->id);
+        refuse(channel, message->id, RBR_ERROR_CODE_CANCELLED, "ringbridge.errors.Cancelled",
+               "the host has given up the call that this callback belongs to");
+    rbr_message_free(message);
+}
+
+void
+rbr_message_refuse(rbr_channel *channel, rbr_message *message)
+{
+    if (message->id != 0 && may_refuse(channel))
+        refuse(
+            channel, message->id, RBR_ERROR_CODE_RAISED, "ringbridge.errors.Busy",
+            "the host has not run the callbacks that this call made before, and takes no more of "
+            "them: wait for some, or pass less to each");
     rbr_message_free(message);
 }
 
@@ -212,35 +331,32 @@ rbr_message_discard(rbr_channel *channel, rbr_message *message)
 static rbr_message *
 take_nested(rbr_exchange *exchange, uint64_t parent)
 {
-    rbr_message *before = NULL, *message = exchange->own.queue.first;
+    rbr_message *message = exchange->own.queue.first;
 
     if (parent == 0 || exchange->nested_queued == 0)
         return NULL;
-    for (; message != NULL && message->parent != parent; message = message->next)
-        before = message;
+    while (message != NULL && message->parent != parent)
+        message = message->next;
     if (message == NULL)
         return NULL;
     exchange->nested_queued--;
-    return rbr_queue_take(&exchange->own.queue, before);
+    queue_remove(&exchange->own.queue, message);
+    return message;
 }
 
 static rbr_message *
 take_from_inbox(rbr_exchange *exchange, rbr_inbox *inbox)
 {
-    rbr_message *message = rbr_queue_take(&inbox->queue, NULL);
+    rbr_message *message = rbr_queue_take(&inbox->queue);
     const uint64_t id = message != NULL ? rbr_message_call(message) : 0;
-    rbr_pending_call *call;
 
     if (message == NULL)
         return NULL;
-    if (id == 0) {
+    if (id != 0) /* of a call that has ended: who takes it sees that, as its id is unknown */
+        count_out(exchange, rbr_pending_find(exchange, id), message);
+    else
         exchange->nested_queued -= message->parent != 0;
-        return message;
-    }
-    call = rbr_pending_find(exchange, id);
-    if (call != NULL)
-        call->queued--;
-    return message; /* of a call that has ended: who takes it sees that, as its id is unknown */
+    return message;
 }
 
 bool
@@ -250,9 +366,9 @@ rbr_want_is_met(rbr_channel *channel, rbr_want *want)
 
     switch (want->kind) {
     case RBR_WANT_ANSWER:
-        want->message = rbr_queue_take(&want->call->queue, NULL);
+        want->message = rbr_queue_take(&want->call->queue);
         if (want->message != NULL)
-            want->call->queued--;
+            count_out(exchange, want->call, want->message);
         else
             want->message = take_nested(exchange, want->call->nested);
         return want->message != NULL;

@@ -90,14 +90,16 @@ read_one(rbr_channel *channel, rbr_want *want)
     status = rbr_deliver(channel, &message);
     mine = want->kind == RBR_WANT_REQUEST && rbr_want_is_met(channel, want);
     pthread_mutex_unlock(&exchange->lock);
-    if (message != NULL)
+    if (message != NULL && status == RBR_AGAIN)
+        rbr_message_refuse(channel, message);
+    else if (message != NULL)
         rbr_message_discard(channel, message);
     if (mine)
         return RBR_OK;
-    if (status != RBR_OK)
+    if (status == RBR_BROKEN)
         rbr_channel_latch(channel, RBR_BROKEN,
                           "the peer sends more for one call than it was given leave to");
-    return status != RBR_OK ? status : RBR_AGAIN;
+    return status == RBR_BROKEN ? RBR_BROKEN : RBR_AGAIN;
 }
 
 /* Room for those who sleep in this process, and for ourselves. RBR_OK: ours. */
@@ -126,7 +128,9 @@ is_over(rbr_channel *channel, const rbr_want *want)
 
     if (state != RBR_OK)
         return (rbr_status)state;
-    if (want->kind == RBR_WANT_REQUEST && want->inbox == &channel->exchange.own &&
+    /* To a host it says nothing: what its own inbox waits for are answers, not requests. */
+    if (channel->role == RBR_ROLE_WORKER && want->kind == RBR_WANT_REQUEST &&
+        want->inbox == &channel->exchange.own &&
         atomic_load_explicit(&channel->watch.goodbye, memory_order_acquire))
         return RBR_CLOSED;
     return RBR_OK;
@@ -240,6 +244,21 @@ read_until(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t dead
 
 /* ------------------------------------------------------------------------------------- waiting */
 
+/* Under the lock: what is wanted is there, though nobody has woken who wants it. */
+static bool
+came_unheard(const rbr_exchange *exchange, const rbr_want *want)
+{
+    switch (want->kind) {
+    case RBR_WANT_ANSWER:
+        return want->call->queue.first != NULL;
+    case RBR_WANT_REQUEST:
+        return want->inbox->queue.first != NULL;
+    case RBR_WANT_ROOM:
+        return rbr_producer_has_room(&exchange->producer, want->bytes);
+    }
+    return false;
+}
+
 /* Sleeps until a reader delivers or offers the role. Called and returns with the lock held. */
 static rbr_status
 sleep_as_follower(rbr_channel *channel, const rbr_want *want, uint64_t deadline_ns)
@@ -265,8 +284,7 @@ sleep_as_follower(rbr_channel *channel, const rbr_want *want, uint64_t deadline_
     pthread_mutex_lock(&exchange->lock);
     if (want->call != NULL)
         want->call->sleeper = NULL;
-    if (status == RBR_TIMED_OUT && sleeper.queued && want->kind == RBR_WANT_ROOM &&
-        rbr_producer_has_room(&exchange->producer, want->bytes))
+    if (status == RBR_TIMED_OUT && sleeper.queued && came_unheard(exchange, want))
         atomic_fetch_add_explicit(&channel->wake.late_looks, 1, memory_order_relaxed);
     rbr_sleeper_remove(exchange, &sleeper);
     sem_destroy(&sleeper.wake);

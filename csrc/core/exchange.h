@@ -16,9 +16,26 @@
 #define RBR_PENDING_BUCKETS_FIRST 1024 /* ids count up, so the chains stay even */
 #define RBR_PENDING_BUCKETS_MAX 65536
 
-/* Messages of one call that nobody has taken yet. A stream has its credit, callbacks their answers:
- * a peer that sends more than this does not wait for them. */
-#define RBR_QUEUED_MAX 4096
+/*
+ * What may wait for a call until somebody takes it. A bound on bytes is on those that wait already: one
+ * frame more may be of any size. What a peer that keeps to the protocol sends is always below.
+ *
+ *   answer      one; another one is dropped, as it is once the first was taken
+ *   items       those of a stream that its credit allows: the worker is parked at 64 MiB of them, and
+ *               gives no more credit than 1,024. More breaks the channel
+ *   callbacks   each thread over there may wait for one, by default a process has no more than so many;
+ *               more are refused, as are those that would take too much memory
+ *   asides      beside what was asked for: Log, Progress (only the newest waits), and Release, without
+ *               which the call's end does it. More are dropped. Their bytes are those of all calls
+ */
+enum rbr_sort { RBR_SORT_ANSWER, RBR_SORT_ITEM, RBR_SORT_CALLBACK, RBR_SORT_ASIDE, RBR_SORTS };
+
+#define RBR_ITEMS_MAX 4096
+#define RBR_ITEM_BYTES_MAX (64 * RBR_MIB)
+#define RBR_CALLBACKS_MAX 32768
+#define RBR_CALLBACK_BYTES_MAX (256 * RBR_MIB)
+#define RBR_ASIDES_MAX 1024
+#define RBR_ASIDE_BYTES_MAX (64 * RBR_MIB)
 
 /* Bytes of frames that wait for room in the ring, beyond which a sender waits. */
 #define RBR_UNSENT_BYTES_MAX (64 * RBR_MIB)
@@ -56,7 +73,11 @@ typedef struct rbr_pending_call {
     struct rbr_pending_call *next; /* in its bucket */
     rbr_inbox *inbox; /* where its messages go; NULL: to its own queue */
     rbr_queue queue;
-    uint32_t queued; /* here, or in the inbox */
+    rbr_message *progress; /* the one that waits, here or in the inbox; NULL: none does */
+    struct {
+        uint64_t bytes;
+        uint32_t count;
+    } waiting[RBR_SORTS]; /* here, or in the inbox */
     rbr_sleeper *sleeper;
 } rbr_pending_call;
 
@@ -93,10 +114,11 @@ typedef struct rbr_exchange {
     uint64_t last_id;
     rbr_inbox own; /* requests; in a host also what was directed there */
     uint32_t nested_queued; /* in it, requests with a parent */
+    uint64_t aside_bytes; /* of the asides of all calls */
     rbr_inbox *inboxes; /* of event loops */
     uint32_t armed; /* of them, how many are */
     int event; /* the eventfd that the peer writes; -1: no loop has asked */
-    _Atomic uint64_t frames_received, bytes_received, dropped_answers;
+    _Atomic uint64_t frames_received, bytes_received, dropped_answers, dropped_asides;
 } rbr_exchange;
 
 /* What a thread waits for. */
@@ -121,11 +143,16 @@ void rbr_sleepers_offer_role(rbr_channel *channel);
 rbr_pending_call *rbr_pending_find(rbr_exchange *exchange, uint64_t id);
 
 /* deliver.c; all under exchange.lock. */
-/* Takes out the message behind `before` (NULL: the first); NULL when there is none. */
-rbr_message *rbr_queue_take(rbr_queue *queue, rbr_message *before);
+/* Takes out the first message; NULL when there is none. */
+rbr_message *rbr_queue_take(rbr_queue *queue);
 void rbr_queue_drop(rbr_queue *queue);
-/* Puts a message where it belongs; gives it back when nobody waits for it. RBR_BROKEN: too many. */
+/* What is in this queue waits no longer. */
+void rbr_queue_uncount(rbr_exchange *exchange, const rbr_queue *queue);
+/* Puts a message where it belongs; gives back what is to be discarded: this one, when nobody waits for
+ * it, or one that it has replaced. RBR_AGAIN: to be refused, too many wait. RBR_BROKEN: too many. */
 rbr_status rbr_deliver(rbr_channel *channel, rbr_message **message);
+/* Ends a callback that was not delivered: its caller is told so. Not under the lock. */
+void rbr_message_refuse(rbr_channel *channel, rbr_message *message);
 /* Who was woken for a request within the call `parent` may leave with something else: wakes another
  * one for it. */
 void rbr_deliver_left_behind(rbr_exchange *exchange, uint64_t parent);

@@ -166,18 +166,6 @@ rbr_inbox_clear(rbr_inbox *inbox)
 }
 
 void
-rbr_inbox_disarm(rbr_inbox *inbox)
-{
-    rbr_exchange *exchange = &inbox->channel->exchange;
-
-    if (!rbr_os_fork_check(inbox->channel->fork_token))
-        return;
-    pthread_mutex_lock(&exchange->lock);
-    disarm(exchange, inbox);
-    pthread_mutex_unlock(&exchange->lock);
-}
-
-void
 rbr_inbox_close(rbr_inbox *inbox)
 {
     rbr_channel *channel = inbox->channel;
@@ -194,12 +182,11 @@ rbr_inbox_close(rbr_inbox *inbox)
     while (*link != inbox)
         link = &(*link)->next;
     *link = inbox->next;
+    rbr_queue_uncount(exchange, &inbox->queue);
     for (i = 0; i <= exchange->pending_mask; i++)
         for (call = exchange->pending[i]; call != NULL; call = call->next)
-            if (call->inbox == inbox) {
+            if (call->inbox == inbox)
                 call->inbox = NULL;
-                call->queued = 0; /* they go with the inbox */
-            }
     pthread_mutex_unlock(&exchange->lock);
     for (message = inbox->queue.first; message != NULL; message = next) {
         next = message->next;

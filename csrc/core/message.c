@@ -101,7 +101,7 @@ open_frame(rbr_message *message, rbr_channel *channel, rbr_error *err)
 static rbr_message *
 message_init(rbr_message *message, const void *frame, uint32_t size)
 {
-    message->next = NULL;
+    message->prev = message->next = NULL;
     message->refs = NULL;
     message->ref_count = 0;
     message->size = size;

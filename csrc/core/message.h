@@ -15,7 +15,7 @@ typedef struct rbr_message_ref {
 } rbr_message_ref;
 
 struct rbr_message {
-    struct rbr_message *next; /* in the inbox */
+    struct rbr_message *prev, *next; /* in its queue */
     uint64_t id, parent;
     rbr_message_ref *refs;
     uint32_t ref_count;

@@ -270,8 +270,8 @@ rbr_pending_end(rbr_pending *pending)
         return;
     pthread_mutex_lock(&exchange->lock);
     pending_remove(exchange, call);
+    rbr_queue_uncount(exchange, &call->queue);
     pthread_mutex_unlock(&exchange->lock);
-    while ((late = rbr_queue_take(&call->queue, NULL)) !=
-           NULL) /* nobody else reaches it any more */
+    while ((late = rbr_queue_take(&call->queue)) != NULL) /* nobody else reaches it any more */
         rbr_message_discard(call->channel, late);
 }

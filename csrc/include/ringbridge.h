@@ -304,7 +304,6 @@ void rbr_inbox_close(rbr_inbox *inbox);
 int rbr_inbox_fd(const rbr_inbox *inbox);
 void rbr_inbox_clear(rbr_inbox *inbox);
 void rbr_inbox_arm(rbr_inbox *inbox);
-void rbr_inbox_disarm(rbr_inbox *inbox);
 /* The next frame. Waits as rbr_pending_wait does; of the host's own inbox only while nobody else
  * reads. RBR_CLOSED, in a worker: the peer said goodbye, and every frame before has been taken. */
 rbr_status rbr_inbox_take(rbr_inbox *inbox, rbr_message **out, uint64_t spin_ns,
@@ -312,7 +311,7 @@ rbr_status rbr_inbox_take(rbr_inbox *inbox, rbr_message **out, uint64_t spin_ns,
 
 /* A call of ours that waits for its answer. Stays where it is between begin and end. */
 typedef struct rbr_pending {
-    uint64_t private_[10];
+    uint64_t private_[18];
 } rbr_pending;
 
 /* Registers a new call and gives its frame id (never reused; 0 only in a forked child). */
@@ -357,7 +356,8 @@ typedef struct rbr_stats {
     uint64_t wakes_sent;                   /* of the peer, when it slept */
     uint64_t sleeps;                       /* times this side went to sleep */
     uint64_t late_looks;      /* a sleep's 100 ms look found work: a lost wake-up; must stay 0 */
-    uint64_t dropped_answers; /* answers whose call had been given up */
+    uint64_t dropped_answers; /* answers whose call had been given up, or had one already */
+    uint64_t dropped_asides;  /* words of running calls, since too many waited: log records mostly */
     uint64_t arena_bytes;     /* of our arena's segments, mapped */
     uint64_t arena_used;      /* bytes in blocks that we or the peer still hold */
     uint64_t arena_blocks;    /* how many such blocks */

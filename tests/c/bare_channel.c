@@ -2,6 +2,7 @@
 /* bare_channel.c - see bare_channel.h. */
 #include "bare_channel.h"
 
+#include "channel_pair.h"
 #include "check.h"
 #include "os.h"
 
@@ -40,6 +41,33 @@ bare_channel_free(rbr_channel *channel)
     rbr_exchange_free(channel);
     rbr_blocks_free(channel);
     free(channel);
+}
+
+void
+bare_pair_open(bare_pair *pair, uint32_t ring_bytes)
+{
+    int fd;
+
+    CHECK(rbr_segment_create(&pair->rings, &fd, ring_bytes, 1, RBR_MEMORY_MEMFD, NULL) == RBR_OK);
+    close(fd);
+    pair->host = bare_channel_new(RBR_ROLE_HOST, &pair->rings, RBR_MIB);
+    pair->worker = bare_channel_new(RBR_ROLE_WORKER, &pair->rings, RBR_MIB);
+}
+
+void
+bare_pair_close(bare_pair *pair)
+{
+    bare_channel_free(pair->host);
+    bare_channel_free(pair->worker);
+    rbr_segment_detach(&pair->rings);
+}
+
+uint64_t
+bare_next_of(rbr_pending *pending)
+{
+    rbr_message *message;
+
+    return rbr_pending_wait(pending, &message, 0, 0) == RBR_OK ? pair_take_id(message) : 0;
 }
 
 void

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_deliver.c - whose a message is: calls, nested requests, callbacks; and how many may wait.
+ * test_deliver.c - whose a message is: calls, nested requests, callbacks. How many may wait: test_deliver_room.c.
  *
  * Both ends stand in this process, without sockets or watchers: each step is a call with deadline 0.
  */
@@ -12,42 +12,24 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { RING = 65536 };
 
+static bare_pair pair;
 static rbr_channel *host, *worker;
-static rbr_segment rings;
 
 static void
 open_both(void)
 {
-    int fd;
-
-    CHECK(rbr_segment_create(&rings, &fd, RING, 1, RBR_MEMORY_MEMFD, NULL) == RBR_OK);
-    close(fd);
-    host = bare_channel_new(RBR_ROLE_HOST, &rings, RBR_MIB);
-    worker = bare_channel_new(RBR_ROLE_WORKER, &rings, RBR_MIB);
+    bare_pair_open(&pair, RING);
+    host = pair.host;
+    worker = pair.worker;
 }
 
 static void
 close_both(void)
 {
-    bare_channel_free(host);
-    bare_channel_free(worker);
-    rbr_segment_detach(&rings);
-}
-
-static rbr_status
-progress(uint64_t id)
-{
-    return pair_send_empty(worker, id, 0, RBR_BODY_PROGRESS, &rbr_desc_progress, 0);
-}
-
-static rbr_status
-item(uint64_t id)
-{
-    return pair_send_empty(worker, id, 0, RBR_BODY_STREAM_ITEM, &rbr_desc_stream_item, 0);
+    bare_pair_close(&pair);
 }
 
 static rbr_status
@@ -60,15 +42,6 @@ static rbr_status
 request(uint64_t id, uint64_t parent)
 {
     return pair_send_empty(host, id, parent, RBR_BODY_CALL, &rbr_desc_call, 0);
-}
-
-/* The id of the frame that is there for this call; 0: none. */
-static uint64_t
-next_of(rbr_pending *pending)
-{
-    rbr_message *message;
-
-    return rbr_pending_wait(pending, &message, 0, 0) == RBR_OK ? pair_take_id(message) : 0;
 }
 
 static uint64_t
@@ -109,7 +82,7 @@ TEST(a_callback_to_a_call_that_was_given_up_is_refused)
     open_both();
     rbr_pending_begin(&other, host);
     CHECK(call_back(rbr_pending_begin(&callback, worker), 999) == RBR_OK);
-    CHECK(next_of(&other) == 0);
+    CHECK(bare_next_of(&other) == 0);
     check_refused(&callback);
     rbr_pending_end(&other);
     close_both();
@@ -123,7 +96,7 @@ TEST(a_callback_that_nobody_had_taken_when_its_call_ended_is_refused)
     rbr_pending_begin(&other, host);
     CHECK(call_back(rbr_pending_begin(&callback, worker), rbr_pending_begin(&call, host)) ==
           RBR_OK);
-    CHECK(next_of(&other) == 0);
+    CHECK(bare_next_of(&other) == 0);
     rbr_pending_end(&call);
     check_refused(&callback);
     rbr_pending_end(&other);
@@ -138,7 +111,7 @@ TEST(a_callback_that_nobody_waits_for_is_dropped_without_a_word)
     open_both();
     rbr_pending_begin(&other, host);
     CHECK(call_back(0, 999) == RBR_OK);
-    CHECK(next_of(&other) == 0);
+    CHECK(bare_next_of(&other) == 0);
     rbr_channel_stats(host, &stats);
     CHECK(stats.frames_received == 1 && stats.dropped_answers == 1 && stats.frames_sent == 0);
     rbr_pending_end(&other);
@@ -156,120 +129,12 @@ TEST_SECONDS(a_peer_that_reads_no_refusal_breaks_the_channel_before_it_fills_our
     rbr_pending_begin(&other, host);
     for (i = 0; i < 2000000 && rbr_channel_state(host, NULL) == RBR_OK; i++) {
         if (call_back(1 + i, 999) == RBR_AGAIN)
-            next_of(&other);
+            bare_next_of(&other);
         CHECK(host->exchange.unsent_bytes <= RBR_UNSENT_BYTES_MAX + RING);
     }
     CHECK(rbr_channel_state(host, &error) == RBR_BROKEN);
     CHECK(strstr(error.text, "callbacks") != NULL);
     rbr_pending_end(&other);
-    close_both();
-}
-
-/* ------------------------------------------------------------------------------------ how many */
-
-/* A wait that finds others' frames only gives up after some of them. */
-static void
-read_all(rbr_pending *other)
-{
-    do
-        CHECK(next_of(other) == 0);
-    while (rbr_channel_state(host, NULL) == RBR_OK &&
-           rbr_consumer_has_data(&host->exchange.consumer));
-}
-
-/* `count` frames for a call that nobody takes from; `other` reads. */
-static void
-flood(rbr_pending *other, uint64_t id, rbr_status (*frame)(uint64_t), uint32_t count)
-{
-    uint32_t i;
-
-    for (i = 0; i < count; i++)
-        while (frame(id) == RBR_AGAIN)
-            read_all(other);
-    read_all(other);
-}
-
-TEST(progress_that_nobody_takes_is_dropped_beyond_a_limit)
-{
-    rbr_pending call, other;
-    uint32_t count = 0;
-    uint64_t id;
-
-    open_both();
-    rbr_pending_begin(&other, host);
-    id = rbr_pending_begin(&call, host);
-    flood(&other, id, progress, RBR_QUEUED_MAX + 100);
-    CHECK(rbr_channel_state(host, NULL) == RBR_OK);
-    while (next_of(&call) == id)
-        count++;
-    CHECK(count == RBR_QUEUED_MAX);
-    flood(&other, id, progress, 1); /* there is room again */
-    CHECK(next_of(&call) == id);
-    rbr_pending_end(&call);
-    rbr_pending_end(&other);
-    close_both();
-}
-
-TEST(items_beyond_the_limit_break_the_channel)
-{
-    rbr_pending call, other;
-    rbr_error error;
-    uint64_t id;
-
-    open_both();
-    rbr_pending_begin(&other, host);
-    id = rbr_pending_begin(&call, host);
-    flood(&other, id, item, RBR_QUEUED_MAX);
-    CHECK(rbr_channel_state(host, NULL) == RBR_OK);
-    flood(&other, id, item, 1);
-    CHECK(rbr_channel_state(host, &error) == RBR_BROKEN);
-    CHECK(strstr(error.text, "more for one call") != NULL);
-    rbr_pending_end(&call);
-    rbr_pending_end(&other);
-    close_both();
-}
-
-TEST(what_was_taken_does_not_count_as_queued)
-{
-    rbr_pending call, other;
-    uint64_t id;
-    int i;
-
-    open_both();
-    rbr_pending_begin(&other, host);
-    id = rbr_pending_begin(&call, host);
-    for (i = 0; i < 3 * RBR_QUEUED_MAX; i++) {
-        flood(&other, id, item, 1);
-        CHECK(next_of(&call) == id);
-    }
-    CHECK(rbr_channel_state(host, NULL) == RBR_OK);
-    rbr_pending_end(&call);
-    rbr_pending_end(&other);
-    close_both();
-}
-
-TEST(an_inbox_counts_what_it_holds_for_each_call)
-{
-    rbr_pending first, second;
-    rbr_message *message;
-    uint64_t ids[2];
-    int i;
-
-    open_both();
-    ids[0] = rbr_pending_begin(&first, host);
-    ids[1] = rbr_pending_begin(&second, host);
-    rbr_pending_direct(&first, rbr_channel_inbox(host));
-    rbr_pending_direct(&second, rbr_channel_inbox(host));
-    for (i = 0; i < 3 * RBR_QUEUED_MAX; i++) {
-        CHECK(item(ids[i % 2]) == RBR_OK);
-        CHECK(rbr_inbox_take(rbr_channel_inbox(host), &message, 0, 0) == RBR_OK);
-        CHECK(pair_take_id(message) == ids[i % 2]);
-    }
-    CHECK(item(ids[0]) == RBR_OK && item(ids[1]) == RBR_OK);
-    rbr_pending_end(&first); /* what comes for it now is dropped */
-    CHECK(rbr_inbox_take(rbr_channel_inbox(host), &message, 0, 0) == RBR_OK);
-    CHECK(pair_take_id(message) == ids[1]);
-    rbr_pending_end(&second);
     close_both();
 }
 
@@ -287,12 +152,13 @@ TEST(a_nested_request_is_taken_out_of_turn_by_who_waits_within_its_call)
     rbr_pending_nest(&in_eight, 8);
     CHECK(request(50, 0) == RBR_OK && request(51, 7) == RBR_OK && request(52, 8) == RBR_OK);
     CHECK(request(53, 0) == RBR_OK && request(54, 7) == RBR_OK && request(55, 9) == RBR_OK);
-    CHECK(next_of(&outside) == 0); /* reads them all, and takes none */
-    CHECK(next_of(&in_seven) == 51 && next_of(&in_seven) == 54 && next_of(&in_seven) == 0);
-    CHECK(next_of(&in_eight) == 52 && next_of(&in_eight) == 0);
+    CHECK(bare_next_of(&outside) == 0); /* reads them all, and takes none */
+    CHECK(bare_next_of(&in_seven) == 51 && bare_next_of(&in_seven) == 54 &&
+          bare_next_of(&in_seven) == 0);
+    CHECK(bare_next_of(&in_eight) == 52 && bare_next_of(&in_eight) == 0);
     CHECK(next_request() == 50 && next_request() == 53 && next_request() == 55);
     CHECK(next_request() == 0);
-    CHECK(request(56, 7) == RBR_OK && next_of(&in_seven) == 56); /* as the reader */
+    CHECK(request(56, 7) == RBR_OK && bare_next_of(&in_seven) == 56); /* as the reader */
     CHECK(request(57, 7) == RBR_OK && next_request() == 57);     /* nobody waits within it */
     CHECK(worker->exchange.nested_queued == 0);
     rbr_pending_end(&in_seven);

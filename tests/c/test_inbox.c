@@ -44,7 +44,6 @@ TEST(the_descriptor_is_readable_when_armed_and_something_came_and_not_before)
     rbr_inbox_clear(inbox);
     rbr_inbox_arm(inbox);
     CHECK(!loop_is_readable(inbox, 20)); /* armed, nothing came */
-    rbr_inbox_disarm(inbox);
     CHECK(loop_take_now(inbox) == 0);
     rbr_inbox_arm(inbox);
     id = loop_start_call(pair.host, inbox, &pending);
@@ -108,6 +107,103 @@ TEST(what_a_thread_reads_for_an_armed_inbox_makes_it_readable)
     rbr_pending_end(&pending);
     rbr_inbox_close(inbox);
     pair_close(&pair);
+}
+
+static void *
+take_or_fail(void *argument)
+{
+    rbr_message *message;
+
+    CHECK(rbr_inbox_take(argument, &message, 0, in_ms(60000)) == RBR_OK);
+    rbr_message_free(message);
+    return NULL;
+}
+
+/* The next frame, as the reader that this thread plays; with the lock held, and one sleeper. */
+static rbr_message *
+read_for_sleeper(rbr_channel *host)
+{
+    const uint64_t until = in_ms(15000);
+    rbr_message *message;
+    const void *record;
+    uint32_t size;
+
+    loop_await_data(host);
+    CHECK(rbr_consumer_next(&host->exchange.consumer, &record, &size) == RBR_OK);
+    CHECK(rbr_message_read(&message, host, record, size, NULL) == RBR_OK);
+    for (;;) { /* it may just be looking by itself */
+        role_await_sleepers(&host->exchange, 1);
+        pthread_mutex_lock(&host->exchange.lock);
+        if (host->exchange.sleepers != NULL)
+            return message;
+        pthread_mutex_unlock(&host->exchange.lock);
+        CHECK(rbr_now_ns() < until);
+    }
+}
+
+/* A loop's thread that waits for one task sleeps in rbr_inbox_take. It was left asleep until its next
+ * look: only the loop's descriptor was set, and that only where it was armed. */
+TEST(what_comes_for_a_loops_inbox_wakes_the_thread_that_sleeps_in_take)
+{
+    rbr_message *message;
+    channel_pair pair;
+    rbr_pending pending;
+    rbr_inbox *inbox;
+    pthread_t thread;
+    int armed;
+
+    pair_open(&pair, &loop_never_spin, pair_serve);
+    inbox = loop_open(pair.host);
+    for (armed = 0; armed < 2; armed++) {
+        role_set_reading(&pair.host->exchange, true); /* the thread follows */
+        CHECK(pthread_create(&thread, NULL, take_or_fail, inbox) == 0);
+        if (armed == 1)
+            rbr_inbox_arm(inbox);
+        loop_start_call(pair.host, inbox, &pending);
+        message = read_for_sleeper(pair.host);
+        CHECK(rbr_deliver(pair.host, &message) == RBR_OK && message == NULL);
+        CHECK(pair.host->exchange.sleepers == NULL);
+        pthread_mutex_unlock(&pair.host->exchange.lock);
+        pthread_join(thread, NULL);
+        role_set_reading(&pair.host->exchange, false);
+        rbr_pending_end(&pending);
+    }
+    rbr_inbox_close(inbox);
+    pair_close(&pair);
+}
+
+/* That counter stayed 0 while threads slept through what had come for them. */
+TEST(a_message_that_a_sleeper_did_not_hear_of_is_counted)
+{
+    rbr_sleeper *sleeper;
+    rbr_message *message;
+    channel_pair pair;
+    rbr_pending pending;
+    rbr_inbox *inbox;
+    pthread_t thread;
+    rbr_stats stats;
+
+    if (RBR_LOOK_NS > RBR_SECOND)
+        SKIP("nobody looks by himself in this build");
+    pair_open(&pair, &loop_never_spin, pair_serve);
+    inbox = loop_open(pair.host);
+    role_set_reading(&pair.host->exchange, true);
+    CHECK(pthread_create(&thread, NULL, take_or_fail, inbox) == 0);
+    loop_start_call(pair.host, inbox, &pending);
+    message = read_for_sleeper(pair.host);
+    sleeper = pair.host->exchange.sleepers;
+    pair.host->exchange.sleepers = NULL; /* so that nobody is woken */
+    CHECK(rbr_deliver(pair.host, &message) == RBR_OK);
+    pair.host->exchange.sleepers = sleeper;
+    pthread_mutex_unlock(&pair.host->exchange.lock);
+    pthread_join(thread, NULL);
+    rbr_channel_stats(pair.host, &stats);
+    CHECK(stats.late_looks == 1);
+    role_set_reading(&pair.host->exchange, false);
+    rbr_pending_end(&pending);
+    rbr_inbox_close(inbox);
+    rbr_channel_kill(pair.host, SIGKILL, true, NULL);
+    rbr_channel_release(pair.host);
 }
 
 /* Arms and takes, as a loop does, until there is nothing more to wait for. */
@@ -216,7 +312,6 @@ TEST(a_loop_that_stands_still_takes_no_wake_up_from_another_one)
     loop_await_data(pair.host); /* from here on nobody has asked to be woken */
     rbr_inbox_arm(still);
     rbr_inbox_arm(still);
-    rbr_inbox_disarm(still);
     CHECK(loop_take_now(still) != 0);
     rbr_inbox_arm(still); /* and is never looked at again */
     id = loop_start_call(pair.host, ours, &second);
@@ -259,94 +354,6 @@ TEST(a_loop_that_clears_the_peers_event_looks_at_the_ring_for_the_others)
     rbr_pending_end(&second);
     rbr_inbox_close(other);
     rbr_inbox_close(busy);
-    pair_close(&pair);
-}
-
-/* --------------------------------------------------------------------------------------- closing */
-
-TEST(calls_of_an_inbox_that_is_closed_keep_their_answers_to_themselves)
-{
-    enum { CALLS = 200 };
-    rbr_pending pending[CALLS];
-    rbr_message *message;
-    channel_pair pair;
-    rbr_inbox *inbox;
-    uint64_t ids[CALLS];
-    rbr_stats stats;
-    int i;
-
-    pair_open(&pair, &loop_never_spin, pair_serve);
-    inbox = loop_open(pair.host);
-    for (i = 0; i < CALLS / 2; i++)
-        ids[i] = loop_start_call(pair.host, inbox, &pending[i]);
-    CHECK(loop_take(inbox) == ids[0]);
-    for (; i < CALLS; i++)
-        ids[i] = loop_start_call(pair.host, inbox, &pending[i]);
-    rbr_inbox_close(inbox);
-    CHECK(rbr_pending_wait(&pending[CALLS - 1], &message, 0, in_ms(15000)) == RBR_OK);
-    CHECK(pair_take_id(message) == ids[CALLS - 1]);
-    for (i = 0; i < CALLS; i++)
-        rbr_pending_end(&pending[i]);
-    rbr_channel_stats(pair.host, &stats);
-    CHECK(stats.frames_received == CALLS);
-    pair_close(&pair);
-}
-
-/* Each request is answered with as many items as one call may have queued. */
-static void
-serve_many_items(rbr_channel *channel)
-{
-    rbr_message *message;
-    int i;
-
-    while (rbr_channel_receive(channel, &message, 0, RBR_FOREVER) == RBR_OK) {
-        for (i = 0; i < RBR_QUEUED_MAX; i++)
-            CHECK(pair_send_empty(channel, 1, 0, RBR_BODY_STREAM_ITEM, &rbr_desc_stream_item,
-                                  in_ms(15000)) == RBR_OK);
-        rbr_message_free(message);
-    }
-}
-
-/* Another call reads until `count` frames have come. */
-static void
-read_until_count(rbr_channel *host, uint64_t count)
-{
-    const uint64_t until = in_ms(15000);
-    rbr_message *message;
-    rbr_pending other;
-    rbr_stats stats;
-
-    rbr_pending_begin(&other, host);
-    do {
-        CHECK(rbr_now_ns() < until);
-        CHECK(rbr_pending_wait(&other, &message, 0, in_ms(1)) == RBR_TIMED_OUT);
-        rbr_channel_stats(host, &stats);
-    } while (stats.frames_received < count);
-    rbr_pending_end(&other);
-}
-
-/* They were counted, and then forgotten with the inbox: the call had no room left. */
-TEST(what_is_dropped_with_an_inbox_no_longer_counts_as_queued)
-{
-    rbr_pending pending, other;
-    rbr_message *message;
-    channel_pair pair;
-    rbr_inbox *inbox;
-    int i;
-
-    pair_open(&pair, &loop_never_spin, serve_many_items);
-    inbox = loop_open(pair.host);
-    CHECK(loop_start_call(pair.host, inbox, &pending) == 1);
-    read_until_count(pair.host, RBR_QUEUED_MAX);
-    rbr_inbox_close(inbox);
-    loop_start_call(pair.host, NULL, &other); /* asks for as many again */
-    read_until_count(pair.host, 2 * RBR_QUEUED_MAX);
-    for (i = 0; i < RBR_QUEUED_MAX; i++) {
-        CHECK(rbr_pending_wait(&pending, &message, 0, in_ms(15000)) == RBR_OK);
-        rbr_message_free(message);
-    }
-    rbr_pending_end(&pending);
-    rbr_pending_end(&other);
     pair_close(&pair);
 }
 

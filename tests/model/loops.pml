@@ -6,7 +6,8 @@
  *   loop                    inbox.c rbr_inbox_clear, rbr_inbox_arm; exchange.c rbr_inbox_take with
  *                           deadline 0
  *   waiter                  exchange.c wait_for, take_role, ask_to_give_way, sleep_as_follower; CALLER
- *                           waits for an answer, BACK for its inbox in the background
+ *                           waits for an answer, BACK for its inbox in the background, DRIVER for that
+ *                           of a loop
  *   read_until              exchange.c read_until, must_give_way, sleep_as_reader
  *   offer_role              waiters.c rbr_sleepers_offer_role, leave_it_to_loops
  *   wake_loops              inbox.c rbr_inboxes_wake_all
@@ -15,8 +16,10 @@
  *   receiver                the peer's watcher.c on_message: the eventfd comes at any time
  *   watcher                 channel.c rbr_channel_latch, waiters.c rbr_exchange_wake_all
  *
- * CALLER waits for a message, and so does the loop, or with -DBACKGROUND: BACK. CALLER may have a
- * deadline. There may be a second loop, which was stopped while it was armed: it never looks. Memory is sequentially consistent: wake.pml is about
+ * CALLER waits for a message, and so does the loop, or with -DBACKGROUND: BACK, or with -DDRIVEN:
+ * DRIVER, a thread in rbr_inbox_take of a loop's inbox, which may be armed at any time; then CALLER's
+ * message may never come, so that DRIVER does not hear of its own for CALLER's sake.
+ * CALLER may have a deadline. There may be a second loop, which was stopped while it was armed: it never looks. Memory is sequentially consistent: wake.pml is about
  * the fences. What is done under exchange.lock is
  * one step, but for leave_it_to_loops, in which the peer may act: then the lock is held.
  *
@@ -27,13 +30,22 @@
 #define LOOP 0
 #define CALLER 1
 #define BACK 2
+#define DRIVER 2
 
 #ifdef BACKGROUND /* who is there: CALLER, and one of the others */
 #define WAITERS 2
 #define ABSENT LOOP
+#define YIELDS(waiter) (waiter == BACK)
+#else
+#ifdef DRIVEN
+#define WAITERS 2
+#define ABSENT LOOP
+#define YIELDS(waiter) false
 #else
 #define WAITERS 1
 #define ABSENT BACK
+#define YIELDS(waiter) false
+#endif
 #endif
 
 #define DATA 1
@@ -61,6 +73,10 @@ bool dead_seen;
 bool peer_alive = true;
 bool has_deadline;
 byte finished;
+#ifdef DRIVEN
+bool withheld;               /* CALLER's message will not come */
+bool caller_left;
+#endif
 
 #define LOCKED !locked -> skip /* a step under exchange.lock */
 #define has_data (len(ring) > 0)
@@ -92,7 +108,7 @@ inline offer_role(leaves)
     if
     :: reading
     :: !reading && queued[CALLER] -> wake(CALLER)
-    :: !reading && !queued[CALLER] && queued[BACK] -> wake(BACK)
+    :: !reading && queued[BACK] && (!queued[CALLER] || !YIELDS(BACK)) -> wake(BACK)
     :: !reading && !queued[CALLER] && !queued[BACK] && (armed || still_armed) ->
 #ifdef NO_HANDOVER
         handing = !leaves;
@@ -136,9 +152,19 @@ inline deliver(to)
     atomic {
         LOCKED;
         came[to] = true;
+#ifdef DRIVEN
+        if
+        :: to == DRIVER -> edge = edge || armed; armed = false
+        :: else
+        fi;
+#endif
         if
         :: to == LOOP -> edge = edge || armed; armed = false
-        :: to != LOOP && queued[to] -> queued[to] = false; woken[to] = true
+#ifdef WAKES_LOOP_ONLY
+        :: to == CALLER && queued[to] -> wake(to)
+#else
+        :: to != LOOP && queued[to] -> wake(to)
+#endif
         :: else
         fi;
         to = 0
@@ -149,7 +175,7 @@ inline deliver(to)
 inline take_role()
 {
     reading = true;
-    background = (ME == BACK);
+    background = YIELDS(ME);
     give_way = false;
     waiting = (armed || still_armed -> 0 : waiting)
 }
@@ -159,7 +185,14 @@ active proctype loop()
     byte message;
     bool again, over, handing, mine;
 
-#ifndef BACKGROUND
+#ifdef DRIVEN
+    if
+    :: atomic { LOCKED; armed = true; offer_role(false) }
+       leave_it_to_loops()
+    :: true
+    fi;
+#endif
+#if !defined(BACKGROUND) && !defined(DRIVEN)
     do
     :: edge = false;
        over = dead_seen;
@@ -211,7 +244,7 @@ active proctype loop()
 inline sleep_as_reader()
 {
     waiting = DATA;
-    again = has_data || dead_seen || (ME == BACK && give_way);
+    again = has_data || dead_seen || (YIELDS(ME) && give_way);
     if
     :: again
     :: else ->
@@ -237,14 +270,14 @@ inline read_until()
     do
     :: over = dead_seen;
        if
-       :: ME == BACK && give_way -> gave_way = true; break
-       :: atomic { !(ME == BACK && give_way) && has_data -> ring ? message }
+       :: YIELDS(ME) && give_way -> gave_way = true; break
+       :: atomic { !(YIELDS(ME) && give_way) && has_data -> ring ? message }
           deliver(message);
           if
           :: came[ME] -> break
           :: else
           fi
-       :: atomic { !(ME == BACK && give_way) && !has_data -> skip }
+       :: atomic { !(YIELDS(ME) && give_way) && !has_data -> skip }
           if
           :: over -> break
           :: else -> sleep_as_reader()
@@ -347,7 +380,12 @@ active [WAITERS] proctype waiter()
        fi
     od;
     assert(came[ME] || over || (gave_up && ME == CALLER));
-    d_step { over = false; gave_up = false; done = false; finished++ }
+    d_step {
+#ifdef DRIVEN
+        caller_left = caller_left || ME == CALLER;
+#endif
+        over = false; gave_up = false; done = false; finished++
+    }
 }
 
 /* The peer may be killed here. */
@@ -369,6 +407,9 @@ active proctype peer()
        :: !sent[LOOP] -> atomic { sent[LOOP] = true; ring ! LOOP }
        :: !sent[CALLER] -> atomic { sent[CALLER] = true; ring ! CALLER }
        :: !sent[BACK] -> atomic { sent[BACK] = true; ring ! BACK }
+#ifdef DRIVEN
+       :: !sent[CALLER] -> d_step { sent[CALLER] = true; withheld = true }
+#endif
        :: sent[LOOP] && sent[CALLER] && sent[BACK] -> break
        fi;
        MAY_DIE;
@@ -441,5 +482,9 @@ active proctype stopped()
 active proctype judge()
 {
     timeout;
+#ifdef DRIVEN
+    assert(finished == 1 + WAITERS || (withheld && !caller_left && finished == WAITERS))
+#else
     assert(finished == 1 + WAITERS)
+#endif
 }

@@ -6,6 +6,7 @@ from __future__ import annotations
 from latest import LATEST
 from mutant import Mutant
 from progress import PROGRESS
+from room import ROOM
 from verifier import RULES
 from waiting import WAITING
 
@@ -159,6 +160,7 @@ MUTANTS = [
     *UNWRITTEN,
     *ORDER,
     *LATEST,
+    *ROOM,
     *WAITING,
     *LEAKS,
     Mutant(

@@ -47,10 +47,18 @@ WAITING = [
     waiting(
         "a message for an armed inbox wakes nobody",
         "deliver",
-        "        rbr_inbox_wake(exchange, inbox);\n        return;",
-        "        return;",
+        "    rbr_inbox_wake(exchange, inbox);\n",
+        "",
         "inbox",
         "what_a_thread_reads_for_an_armed_inbox_makes_it_readable",
+    ),
+    waiting(
+        "a message for a loop's inbox wakes no thread",
+        "deliver",
+        "    rbr_inbox_wake(exchange, inbox);\n",
+        "    rbr_inbox_wake(exchange, inbox);\n    if (inbox->event >= 0)\n        return;\n",
+        "inbox",
+        "what_comes_for_a_loops_inbox_wakes_the_thread_that_sleeps_in_take",
     ),
     waiting(
         "a thread leaves, and armed loops are forgotten",
@@ -100,9 +108,8 @@ WAITING = [
     waiting(
         "a forked child asks what the peer runs",
         "channel",
-        "    if (!rbr_os_fork_check(channel->fork_token)) /* the lock may be held for ever */\n"
-        "        return 0;\n",
-        "",
+        "    if (id == 0 || !rbr_os_fork_check(channel->fork_token)) /* the lock may",
+        "    if (id == 0) /* the lock may",
         "inbox_shared",
         "a_forked_child_leaves_its_parents_loops_alone",
     ),
@@ -133,9 +140,9 @@ WAITING = [
     waiting(
         "what is dropped with an inbox still counts",
         "inbox",
-        "                call->queued = 0; /* they go with the inbox */\n",
+        "    rbr_queue_uncount(exchange, &inbox->queue);\n",
         "",
-        "inbox",
+        "inbox_close",
         "what_is_dropped_with_an_inbox_no_longer_counts_as_queued",
     ),
     waiting(
@@ -143,8 +150,16 @@ WAITING = [
         "inbox",
         "                call->inbox = NULL;\n",
         "",
-        "inbox",
+        "inbox_close",
         "calls_of_an_inbox_that_is_closed_keep_their_answers_to_themselves",
+    ),
+    waiting(
+        "a worker's goodbye ends the host's own inbox",
+        "exchange",
+        "    if (channel->role == RBR_ROLE_WORKER && want->kind",
+        "    if (want->kind",
+        "inbox_close",
+        "a_workers_goodbye_does_not_end_the_hosts_own_inbox",
     ),
     # A background reader.
     waiting(
@@ -257,16 +272,16 @@ WAITING = [
     waiting(
         "who waits within a call takes any request",
         "deliver",
-        "    for (; message != NULL && message->parent != parent; message = message->next)\n",
-        "    for (; message != NULL && message->parent == 0; message = message->next)\n",
+        "    while (message != NULL && message->parent != parent)\n",
+        "    while (message != NULL && message->parent == 0)\n",
         "deliver",
         "a_nested_request_is_taken_out_of_turn_by_who_waits_within_its_call",
     ),
     waiting(
         "a late callback is dropped without a word",
         "deliver",
-        "        refuse(channel, message->id);\n",
-        "        (void)0;\n",
+        "RBR_BODY_CALLBACK && message->id != 0 && may_refuse(channel))\n",
+        "RBR_BODY_CALLBACK && false)\n",
         "deliver",
         "a_callback_that_nobody_had_taken_when_its_call_ended_is_refused",
     ),
@@ -277,30 +292,6 @@ WAITING = [
         "    full = false;\n",
         "deliver",
         "a_peer_that_reads_no_refusal_breaks_the_channel_before_it_fills_our_memory",
-    ),
-    waiting(
-        "items of a call have no bound",
-        "deliver",
-        "return may_be_dropped(*message) ? RBR_OK : RBR_BROKEN;",
-        "return RBR_OK;",
-        "deliver",
-        "items_beyond_the_limit_break_the_channel",
-    ),
-    waiting(
-        "progress breaks a channel",
-        "deliver",
-        "return may_be_dropped(*message) ? RBR_OK : RBR_BROKEN;",
-        "return RBR_BROKEN;",
-        "deliver",
-        "progress_that_nobody_takes_is_dropped_beyond_a_limit",
-    ),
-    waiting(
-        "what an inbox gave away still counts",
-        "deliver",
-        "    if (call != NULL)\n        call->queued--;\n    return message; /*",
-        "    return message; /*",
-        "deliver",
-        "an_inbox_counts_what_it_holds_for_each_call",
     ),
     # Cancels.
     waiting(
@@ -322,9 +313,9 @@ WAITING = [
     waiting(
         "nobody is told which call runs",
         "watcher",
-        "        atomic_store_explicit(&runs->call, id, memory_order_relaxed);\n",
-        "",
+        "            atomic_store_explicit(&runs->calls[depth], id, memory_order_relaxed);\n",
+        "            (void)0;\n",
         "cancel",
-        "a_host_can_tell_which_call_its_worker_runs_also_after_its_death",
+        "a_host_can_tell_which_calls_its_worker_runs_also_after_its_death",
     ),
 ]
