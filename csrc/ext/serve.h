@@ -39,6 +39,7 @@ typedef struct stream {
 /* A callback whose answer nobody waits for, until it comes. */
 typedef struct notice {
     rbr_pending pending;
+    uint64_t call; /* that the callback came with */
     struct notice *next;
 } notice;
 

@@ -3,8 +3,9 @@
  * serve_callback.c - code that runs in the worker calls a function of the host's.
  *
  * While the main thread waits for the answer it runs requests that the host makes within the very
- * call that waits, since that answer may depend on them; all others stay in line. Another thread that
- * waits runs nothing.
+ * call that the callback came with, since that answer may depend on them; all others stay in line.
+ * That call need not be the one that runs: it may have left its callback to another, or its result is
+ * being encoded. Another thread that waits runs nothing.
  */
 #include "serve.h"
 
@@ -124,10 +125,10 @@ next_of_nested(server *self, rbr_pending *pending, uint64_t running)
     return message != NULL ? message : next_message(self, pending);
 }
 
-/* The answer; on the main thread, what the host asks for within the call that waits is run meanwhile.
- * NULL with an exception. */
+/* The answer; on the main thread, what the host asks for within `call`, which the callback came with,
+ * is run meanwhile. NULL with an exception. */
 static rbr_message *
-answer_of(server *self, rbr_pending *pending)
+answer_of(server *self, rbr_pending *pending, uint64_t call)
 {
     const uint64_t running = self->channel->state->running_call;
     rbr_message *message;
@@ -135,7 +136,7 @@ answer_of(server *self, rbr_pending *pending)
 
     if (PyThread_get_thread_ident() != self->thread)
         return next_message(self, pending);
-    rbr_pending_nest(pending, running);
+    rbr_pending_nest(pending, call);
     self->depth++;
     do {
         message = next_of_nested(self, pending, running);
@@ -152,9 +153,9 @@ answer_of(server *self, rbr_pending *pending)
 }
 
 static PyObject *
-wait_for_answer(server *self, rbr_pending *pending)
+wait_for_answer(server *self, rbr_pending *pending, uint64_t call)
 {
-    rbr_message *message = answer_of(self, pending);
+    rbr_message *message = answer_of(self, pending, call);
     PyObject *result = message != NULL ? call_decode_answer(self->channel, message, false) : NULL;
 
     rbr_message_free(message);
@@ -236,7 +237,7 @@ look_at_notices(server *self)
         if (self->notice_count < NOTICES_MAX)
             return 0;
         first = notice_take(self);
-        message = answer_of(self, &first->pending);
+        message = answer_of(self, &first->pending, first->call);
         if (message == NULL) {
             notice_append(self, first);
             return -1;
@@ -262,6 +263,7 @@ notify(server *self, uint64_t call, uint64_t index, PyObject *args, PyObject *kw
         PyMem_Free(made);
         return -1;
     }
+    made->call = call;
     notice_append(self, made);
     return 0;
 }
@@ -306,7 +308,7 @@ serve_call_back(PyObject *module, PyObject *args)
         return notify(self, call, index, call_args, call_kwargs) < 0 ? NULL : Py_NewRef(Py_None);
     if (send(self, &pending, call, index, call_args, call_kwargs) < 0)
         return NULL;
-    result = wait_for_answer(self, &pending);
+    result = wait_for_answer(self, &pending, call);
     rbr_pending_end(&pending);
     return result;
 }
