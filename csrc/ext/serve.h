@@ -60,7 +60,8 @@ typedef struct server {
 
 /* serve_loop.c */
 /* Marks a call as running for the watcher and for the SIGINT handler; gives the one that ran before.
- * From the moment it is cleared, right after the user's function, no cancel can hit another. */
+ * From the moment it is cleared, right after the user's code, no cancel can hit another. That code is
+ * the function, and then what the values of its answer run while they are encoded. */
 uint64_t serve_set_running(server *self, uint64_t id);
 /* Goes back to `before`, which waits one level above. The second one: -1 when that was interrupted
  * meanwhile. */
@@ -68,6 +69,13 @@ void serve_back_to(server *self, uint64_t before);
 int serve_run_again(server *self, uint64_t before);
 /* The same for a call that begins: -1 when it was cancelled before. */
 int serve_begin(server *self, uint64_t id);
+/* Its values could not be encoded: where it was interrupted meanwhile, Cancelled instead of what their
+ * code made of that. */
+void serve_raise_cancelled(server *self, uint64_t id);
+/* The user's code of the call `id` has run: its answer may go, which nothing interrupts. Idempotent. */
+void serve_ran(server *self, uint64_t id);
+/* The call `id` is over: answered (status 0), or what was raised is its answer. `before` goes on. */
+int serve_over(server *self, uint64_t id, uint64_t before, int status);
 /* Runs one request and answers it. May free the message, and sets it to NULL then. -1: the channel is
  * of no more use. */
 int serve_request(server *self, rbr_message **message);
@@ -98,7 +106,7 @@ void latest_tell(server *self, stream *from);
 /* serve_handle.c */
 /* Keeps the object; its number, 0 with an exception. */
 uint64_t serve_keep(server *self, PyObject *object);
-int serve_release(server *self, rbr_table body);
+void serve_release(server *self, rbr_table body);
 int serve_attribute(server *self, const rbr_message *message, rbr_table body);
 
 /* serve_callback.c */
@@ -106,7 +114,8 @@ void serve_callbacks_end(server *self, uint64_t id);
 void notice_drop_all(server *self);
 
 /* serve_answer.c: what goes back beside results. */
-int serve_answer_kept(server *self, uint64_t id, PyObject *value);
+/* The result of a call, which has run then. keep: it stays where it was made. */
+int serve_answer_call(server *self, uint64_t id, PyObject *value, bool keep);
 /* Writes the frame of an item; an exception: -1. */
 int serve_build_item(value_encoder *encoder, server *self, const stream *from, PyObject *value);
 /* *bytes: of the frame and its blocks. */

@@ -204,13 +204,40 @@ serve_begin(server *self, uint64_t id)
     return PyErr_CheckSignals();
 }
 
-/* Whatever was raised goes back as the call's answer. */
-static int
-answer_raised(server *self, uint64_t id, int status)
+void
+serve_raise_cancelled(server *self, uint64_t id)
 {
+    PyObject *type, *value, *traceback;
+
+    if (rbr_channel_cancelled(self->channel->channel, id) != 2)
+        return;
+    PyErr_Fetch(&type, &value, &traceback);
+    raise(SIGINT);
+    if (PyErr_CheckSignals() < 0) {
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+    } else {
+        PyErr_Restore(type, value, traceback);
+    }
+}
+
+void
+serve_ran(server *self, uint64_t id)
+{
+    if (self->channel->state->running_call != id)
+        return;
+    serve_set_running(self, 0);
+    rbr_channel_progress_end(self->channel->channel, id);
+}
+
+int
+serve_over(server *self, uint64_t id, uint64_t before, int status)
+{
+    serve_ran(self, id);
     if (status < 0 && rbr_channel_state(self->channel->channel, NULL) == RBR_OK)
         status = serve_answer_error(self->channel, id);
-    return status;
+    return status < 0 ? status : serve_run_again(self, before);
 }
 
 static int
@@ -219,32 +246,26 @@ on_call(server *self, rbr_message **message, rbr_table call)
     const uint64_t id = rbr_message_id(*message), before = self->channel->state->running_call;
     const uint32_t credit = rbr_get_u32(call, RBR_CALL__CREDIT, 0);
     const uint32_t flags = rbr_get_u32(call, RBR_CALL__FLAGS, 0);
-    bool keep = (flags & CALL_KEEP) != 0;
-    PyObject *result = NULL, *function;
+    PyObject *function = NULL, *result = NULL;
     int status = -1;
+    bool keep;
 
-    function = callee(self, call);
-    if (function != NULL && serve_begin(self, id) == 0)
+    if (serve_begin(self, id) == 0)
+        function = callee(self, call);
+    if (function != NULL)
         result = run_call(self, message, call, function);
     if (result != NULL && credit > 0) {
         status = stream_start(self, id, result, credit, flags);
-        Py_CLEAR(result);
-        keep = status == 0; /* nothing is answered yet */
+    } else if (result != NULL) {
+        keep = (flags & CALL_KEEP) != 0 || PyType_Check(function); /* an instance stays */
+        status = serve_answer_call(self, id, result, keep);
     }
-    serve_set_running(self, 0);
-    if (status < 0) /* else a stream, which goes on */
-        rbr_channel_progress_end(self->channel->channel, id);
-    if (result != NULL) {
-        keep = keep || PyType_Check(function); /* an instance stays where it was made */
-        status = keep ? serve_answer_kept(self, id, result)
-                      : serve_answer_result(self->channel, id, result);
-        Py_DECREF(result);
-    }
+    Py_XDECREF(result);
     Py_XDECREF(function);
-    if (credit == 0 || status < 0)
-        serve_callbacks_end(self, id);
-    status = answer_raised(self, id, status);
-    return status < 0 ? status : serve_run_again(self, before);
+    if (status == 0 && credit > 0) /* it goes on, item by item */
+        return serve_run_again(self, before);
+    serve_callbacks_end(self, id);
+    return serve_over(self, id, before, status);
 }
 
 /* ---------------------------------------------------------------------------------------- loads */
@@ -261,14 +282,12 @@ on_load(server *self, const rbr_message *message, rbr_table body)
     if (serve_begin(self, id) == 0)
         loaded = PyObject_CallMethod(self->table, "load", "s#O", name, (Py_ssize_t)size,
                                      rbr_get_u8(body, RBR_LOAD__RELOAD, 0) ? Py_True : Py_False);
-    serve_set_running(self, 0);
-    rbr_channel_progress_end(self->channel->channel, id);
+    serve_ran(self, id);
     if (loaded != NULL) {
         status = serve_answer_loaded(self->channel, id, loaded);
         Py_DECREF(loaded);
     }
-    status = answer_raised(self, id, status);
-    return status < 0 ? status : serve_run_again(self, before);
+    return serve_over(self, id, before, status);
 }
 
 /* --------------------------------------------------------------------------------------- the loop */
@@ -320,7 +339,8 @@ serve_request(server *self, rbr_message **message)
     case RBR_BODY_ATTRIBUTE:
         return serve_attribute(self, *message, body);
     case RBR_BODY_RELEASE:
-        return serve_release(self, body);
+        serve_release(self, body);
+        return 0;
     case RBR_BODY_STREAM_CREDIT:
         stream_credit(self, id, rbr_get_u32(body, RBR_STREAM_CREDIT__ITEMS, 0));
         return 0;

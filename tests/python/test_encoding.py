@@ -3,10 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from rbr_testing import rounds
+from rbr_testing.eventually import LONG_S
 from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
@@ -37,3 +43,49 @@ def test_a_callback_that_was_left_to_a_nested_call_may_call_the_worker(far: Far)
     with ThreadPoolExecutor(2) as pool:
         call = far.call.options(callbacks_on=pool)
         assert call(lambda: far.call_other(), lambda: far.number(7)) == 7
+
+
+# ------------------------------------------------------------------------------------- whose it is
+
+
+def test_a_results_encoding_is_part_of_its_call(far: Far) -> None:
+    """It was in no call's."""
+    call, encoding = far.tasks_of_result()
+    assert call == encoding != 0
+
+
+def test_a_call_is_cancelled_while_its_result_is_encoded(far: Far, fifo: Path) -> None:
+    """Its worker was killed, since nothing that could be interrupted seemed to run."""
+    pid = far.pid()
+    task = far.endless.submit(str(fifo))
+    open(fifo).close()
+    task.cancel(grace=4.0)
+    with pytest.raises(ringbridge.Cancelled):
+        task.result(LONG_S)
+    assert far.pid() == pid
+
+
+def test_a_call_that_is_late_while_its_result_is_encoded_is_interrupted(
+    far: Far, fifo: Path
+) -> None:
+    pid = far.pid()
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(far.endless.options(timeout=2.0), str(fifo))
+        open(fifo).close()
+        with pytest.raises(ringbridge.CallTimeout):
+            late.result(LONG_S)
+    assert far.pid() == pid
+
+
+def test_cancels_at_random_moments_of_an_encoding_lose_no_answer(far: Far) -> None:
+    dice = random.Random(rounds.seed())
+    pid = far.pid()
+    for each in range(200):
+        task = far.slow.submit(each)
+        time.sleep(dice.random() / 100)
+        if task._call is not None:
+            task._call.cancel(True)
+        with contextlib.suppress(ringbridge.Cancelled):
+            assert task.result(LONG_S) == each
+        assert far.number(each) == each
+    assert far.pid() == pid

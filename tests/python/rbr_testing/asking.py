@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
+
+import ringbridge
 
 
 class Asking:
@@ -21,6 +25,10 @@ def _itself(value: Any) -> Any:
     return value
 
 
+def pid() -> int:
+    return os.getpid()
+
+
 def number(value: int) -> int:
     return value
 
@@ -32,6 +40,49 @@ def result(ask: Callable[[], Any]) -> Asking:
 def items(ask: Callable[[], Any], count: int) -> Iterator[Asking]:
     for _ in range(count):
         yield Asking(ask)
+
+
+class Endless:
+    """Its encoding does not end by itself; `started` is a FIFO."""
+
+    def __init__(self, started: str) -> None:
+        self._started = started
+
+    def __reduce__(self) -> str:
+        open(self._started, "w").close()
+        while True:
+            time.sleep(0.01)
+
+
+def endless(started: str) -> Endless:
+    return Endless(started)
+
+
+def slow(value: int) -> Asking:
+    """Half of its time it runs, half it is encoded."""
+
+    def later() -> int:
+        time.sleep(0.004)
+        return value
+
+    time.sleep(0.004)
+    return Asking(later)
+
+
+class TaskOf:
+    """Becomes the number of the call that encodes it."""
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        return int, (ringbridge.current_task().id,)
+
+
+def tasks_of_result() -> list[Any]:
+    return [ringbridge.current_task().id, TaskOf()]
+
+
+def tasks_of_items() -> Iterator[list[Any]]:
+    for _ in range(3):
+        yield [ringbridge.current_task().id, TaskOf()]
 
 
 def call(function: Callable[[], Any], other: Callable[[], Any]) -> Any:
