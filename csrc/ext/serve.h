@@ -24,8 +24,8 @@ typedef struct stream {
     uint64_t id;
     PyObject *iterator;
     bool keep;
-    bool busy; /* its code runs: a nested request must not enter it */
-    bool closing;        /* it was to be closed while its code ran */
+    bool busy; /* its code runs, or its item's: a nested request must not enter it, nor end it */
+    bool closing;        /* it was to be closed meanwhile */
     unsigned depth;      /* of nested calls, where it is read */
     uint64_t index;      /* items made */
     offering *latest;    /* its newest item wins, and it is never parked; NULL: not so */
@@ -63,9 +63,7 @@ typedef struct server {
  * From the moment it is cleared, right after the user's code, no cancel can hit another. That code is
  * the function, and then what the values of its answer run while they are encoded. */
 uint64_t serve_set_running(server *self, uint64_t id);
-/* Goes back to `before`, which waits one level above. The second one: -1 when that was interrupted
- * meanwhile. */
-void serve_back_to(server *self, uint64_t before);
+/* Goes back to `before`, which waits one level above. -1 when that was interrupted meanwhile. */
 int serve_run_again(server *self, uint64_t before);
 /* The same for a call that begins: -1 when it was cancelled before. */
 int serve_begin(server *self, uint64_t id);
@@ -77,7 +75,7 @@ void serve_ran(server *self, uint64_t id);
 /* The call `id` is over: answered (status 0), or what was raised is its answer. `before` goes on. */
 int serve_over(server *self, uint64_t id, uint64_t before, int status);
 /* Runs one request and answers it. May free the message, and sets it to NULL then. -1: the channel is
- * of no more use. */
+ * of no more use, or the call that waits was interrupted meanwhile. */
 int serve_request(server *self, rbr_message **message);
 
 /* serve_stream.c */
@@ -87,10 +85,11 @@ int stream_start(server *self, uint64_t id, PyObject *result, uint32_t credit, u
 /* Whether a stream could make an item now: while calls wait for callbacks, one that is read within the
  * innermost of these. */
 bool stream_is_ready(const server *self);
-/* Lets the next such stream make one. -1: the channel is of no more use. */
+/* Lets the next such stream make one. -1: the channel is of no more use, or the call that waits was
+ * interrupted meanwhile. */
 int stream_step(server *self);
 void stream_credit(server *self, uint64_t id, uint32_t items);
-int stream_close(server *self, uint64_t id);
+int stream_close(server *self, uint64_t id); /* -1: as stream_step */
 void stream_drop_all(server *self);
 /* A call waits no longer: what is still read was read within those that do. */
 void stream_leave(server *self);

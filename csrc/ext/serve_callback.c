@@ -115,12 +115,12 @@ next_message(server *self, rbr_pending *pending)
 
 /* Streams that were begun within the calls that wait make items, as long as nothing else comes. */
 static rbr_message *
-next_of_nested(server *self, rbr_pending *pending, uint64_t running)
+next_of_nested(server *self, rbr_pending *pending)
 {
     rbr_message *message = NULL;
 
     while (stream_is_ready(self) && rbr_pending_wait(pending, &message, 0, 0) == RBR_AGAIN)
-        if (stream_step(self) < 0 || serve_run_again(self, running) < 0)
+        if (stream_step(self) < 0)
             return NULL;
     return message != NULL ? message : next_message(self, pending);
 }
@@ -130,7 +130,6 @@ next_of_nested(server *self, rbr_pending *pending, uint64_t running)
 static rbr_message *
 answer_of(server *self, rbr_pending *pending, uint64_t call)
 {
-    const uint64_t running = self->channel->state->running_call;
     rbr_message *message;
     int served = 0;
 
@@ -139,7 +138,7 @@ answer_of(server *self, rbr_pending *pending, uint64_t call)
     rbr_pending_nest(pending, call);
     self->depth++;
     do {
-        message = next_of_nested(self, pending, running);
+        message = next_of_nested(self, pending);
         if (message == NULL || rbr_message_call(message) != 0)
             break;
         served = serve_request(self, &message);

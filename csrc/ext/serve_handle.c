@@ -206,9 +206,5 @@ serve_attribute(server *self, const rbr_message *message, rbr_table body)
                                 : get_attribute(self, message, object, name);
     Py_XDECREF(name);
     Py_XDECREF(object);
-    serve_ran(self, id);
-    if (result < 0 && rbr_channel_state(self->channel->channel, NULL) == RBR_OK)
-        result = serve_answer_error(self->channel, id);
-    serve_back_to(self, before);
-    return result;
+    return serve_over(self, id, before, result);
 }

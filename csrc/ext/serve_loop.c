@@ -170,25 +170,17 @@ serve_set_running(server *self, uint64_t id)
     return before;
 }
 
-void
-serve_back_to(server *self, uint64_t before)
+int
+serve_run_again(server *self, uint64_t before)
 {
     core_state *state = self->channel->state;
 
     if (state->running_call != 0)
         serve_set_running(self, 0);
     if (before == 0)
-        return;
+        return 0;
     state->running_call = before; /* it runs one level above this one, where it waits */
     rbr_channel_set_running(self->channel->channel, self->depth - 1, before);
-}
-
-int
-serve_run_again(server *self, uint64_t before)
-{
-    serve_back_to(self, before);
-    if (before == 0)
-        return 0;
     if (rbr_channel_cancelled(self->channel->channel, before) == 2)
         raise(SIGINT); /* it came while another call ran on top of this one */
     return PyErr_CheckSignals();

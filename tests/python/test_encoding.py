@@ -89,3 +89,50 @@ def test_cancels_at_random_moments_of_an_encoding_lose_no_answer(far: Far) -> No
             assert task.result(LONG_S) == each
         assert far.number(each) == each
     assert far.pid() == pid
+
+
+# ------------------------------------------------------------------------------------------ streams
+
+
+@pytest.mark.parametrize("latest", [False, True])
+@pytest.mark.parametrize("name", ["items", "going"])
+def test_a_stream_may_be_closed_while_its_item_is_encoded(
+    far: Far, name: str, latest: bool
+) -> None:
+    """It was freed, and the item was sent with what was left of it: the worker died."""
+    pid = far.pid()
+    streams: list[ringbridge.Stream] = []
+
+    def close() -> int:
+        streams[0].close()
+        return 1
+
+    for _ in range(3):
+        function = getattr(far, name).options(latest=latest)
+        streams[:] = [function.stream(close, 5) if name == "items" else function.stream(close)]
+        with contextlib.suppress(ringbridge.Cancelled):
+            list(streams[0])
+        assert far.pid() == pid
+
+
+def test_a_stream_may_be_closed_while_it_is_closed(far: Far) -> None:
+    pid = far.pid()
+    streams: list[ringbridge.Stream] = []
+    streams.append(far.odd.stream(lambda: streams[0].close()))
+    assert next(streams[0]) == 1
+    streams[0].close()
+    assert far.pid() == pid
+
+
+def test_no_item_overtakes_one_whose_encoding_waits(far: Far) -> None:
+    """Those behind it came before it, and it was dropped for one that had come already."""
+    assert list(far.counted.stream(lambda: far.number(None), 3, 30)) == [
+        None if each == 3 else each for each in range(30)
+    ]
+
+
+def test_a_latest_item_is_whole_though_its_encoding_waits(far: Far) -> None:
+    """Those behind it were made in the slot that it stood in."""
+    items = list(far.grown.options(latest=True).stream(lambda: far.number(7)))
+    assert items[-1] == 999
+    assert all(type(each) is int or each == [7, b"x" * 100_000] for each in items)

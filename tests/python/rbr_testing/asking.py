@@ -85,6 +85,60 @@ def tasks_of_items() -> Iterator[list[Any]]:
         yield [ringbridge.current_task().id, TaskOf()]
 
 
+def counted(ask: Callable[[], Any], before: int, count: int) -> Iterator[Any]:
+    """Numbers from 0 on; the one after `before` of them asks, and is None."""
+    for each in range(count):
+        yield Asking(ask) if each == before else each
+
+
+def grown(ask: Callable[[], Any]) -> Iterator[Any]:
+    """Small items; one asks while it stands half-way, and goes on far beyond the others' size."""
+    for each in range(1000):
+        yield [Asking(ask), b"x" * 100_000] if each == 3 else each
+
+
+class Gone:
+    """Asks when it goes."""
+
+    def __init__(self, ask: Callable[[], Any]) -> None:
+        self._ask = ask
+
+    def __reduce__(self) -> tuple[Callable[[Any], Any], tuple[Any]]:
+        return _itself, (0,)
+
+    def __del__(self) -> None:
+        self._ask()
+
+
+def going(ask: Callable[[], Any]) -> Iterator[Gone]:
+    while True:
+        yield Gone(ask)
+
+
+class Odd:
+    """An iterator whose method `close` has to be asked for, too."""
+
+    def __init__(self, ask: Callable[[], Any]) -> None:
+        self._ask = ask
+        self._made = 0
+
+    def __iter__(self) -> Odd:
+        return self
+
+    def __next__(self) -> int:
+        self._made += 1
+        return self._made
+
+    @property
+    def close(self) -> Callable[[], None]:
+        self._ask()
+        return lambda: None
+
+
+def odd(ask: Callable[[], Any]) -> Odd:
+    return Odd(ask)
+
+
 def call(function: Callable[[], Any], other: Callable[[], Any]) -> Any:
     """Leaves the other one to `call_other`, which is called meanwhile."""
     global _other
