@@ -43,8 +43,12 @@ typedef struct notice {
     struct notice *next;
 } notice;
 
+/* The loop, and threads of the worker that call back: these may still wait when serve() has returned.
+ * Whoever is inside, from serve_enter to serve_leave, keeps it and its channel; the last one out ends
+ * it. All of it needs the GIL, and what is not in the list of notices belongs to who took it out. */
 typedef struct server {
-    ChannelObject *channel;
+    ChannelObject *channel; /* entered, until the end */
+    unsigned users;
     PyObject *table;     /* exports.ExportTable: load, bind, describe, iterate */
     PyObject *functions; /* its list, by function id */
     unsigned long thread; /* which runs the calls */
@@ -59,6 +63,9 @@ typedef struct server {
 } server;
 
 /* serve_loop.c */
+/* NULL with an exception: this is no worker, or its loop has ended. */
+server *serve_enter(core_state *state);
+void serve_leave(server *self);
 /* Marks a call as running for the watcher and for the SIGINT handler; gives the one that ran before.
  * From the moment it is cleared, right after the user's code, no cancel can hit another. That code is
  * the function, and then what the values of its answer run while they are encoded. */

@@ -284,31 +284,40 @@ still_runs(server *self, uint64_t call, PyObject *name)
     return found == 1 ? 0 : -1;
 }
 
+static PyObject *
+call_back(server *self, uint64_t call, uint64_t index, PyObject *args, PyObject *kwargs)
+{
+    PyObject *result;
+    rbr_pending pending;
+
+    if (send(self, &pending, call, index, args, kwargs) < 0)
+        return NULL;
+    result = wait_for_answer(self, &pending, call);
+    rbr_pending_end(&pending);
+    return result;
+}
+
 PyObject *
 serve_call_back(PyObject *module, PyObject *args)
 {
-    core_state *state = PyModule_GetState(module);
-    server *self = state->server;
     PyObject *name, *call_args, *call_kwargs, *result = NULL;
     unsigned long long call, index;
-    rbr_pending pending;
+    server *self;
     int wait;
 
     if (!PyArg_ParseTuple(args, "KKUO!O!p:call_back", &call, &index, &name, &PyTuple_Type,
                           &call_args, &PyDict_Type, &call_kwargs, &wait))
         return NULL;
-    if (self == NULL) {
-        PyErr_SetString(state->ringbridge_error, "callbacks work inside of a worker only");
+    self = serve_enter(PyModule_GetState(module));
+    if (self == NULL)
         return NULL;
-    }
     if (still_runs(self, call, name) < 0)
-        return NULL;
-    if (!wait)
-        return notify(self, call, index, call_args, call_kwargs) < 0 ? NULL : Py_NewRef(Py_None);
-    if (send(self, &pending, call, index, call_args, call_kwargs) < 0)
-        return NULL;
-    result = wait_for_answer(self, &pending, call);
-    rbr_pending_end(&pending);
+        result = NULL;
+    else if (wait)
+        result = call_back(self, call, index, call_args, call_kwargs);
+    else if (notify(self, call, index, call_args, call_kwargs) == 0)
+        result = Py_NewRef(Py_None);
+    serve_leave(self);
     return result;
 }
 

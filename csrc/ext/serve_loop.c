@@ -377,15 +377,74 @@ run(server *self)
     }
 }
 
-static void
-server_clear(server *self)
+static server *
+server_new(ChannelObject *channel, PyObject *table)
 {
-    stream_drop_all(self);
+    server *self = PyMem_Calloc(1, sizeof *self);
+
+    if (self == NULL)
+        return (server *)PyErr_NoMemory();
+    if (channel_enter(channel) == NULL) {
+        PyMem_Free(self);
+        return NULL;
+    }
+    self->channel = (ChannelObject *)Py_NewRef((PyObject *)channel);
+    self->users = 1;
+    self->thread = PyThread_get_thread_ident();
+    self->table = Py_NewRef(table);
+    self->functions = PyObject_GetAttrString(table, "functions");
+    self->kept = PyDict_New();
+    self->kept_ids = PyDict_New();
+    self->calling = PySet_New(NULL);
+    if (self->functions != NULL && self->kept != NULL && self->kept_ids != NULL &&
+        self->calling != NULL)
+        return self;
+    serve_leave(self);
+    return NULL;
+}
+
+server *
+serve_enter(core_state *state)
+{
+    if (state->server == NULL)
+        PyErr_SetString(state->ringbridge_error,
+                        "callbacks work inside of a worker only, and until it ends");
+    else
+        state->server->users++;
+    return state->server;
+}
+
+void
+serve_leave(server *self)
+{
+    ChannelObject *channel = self->channel;
+
+    if (--self->users > 0)
+        return;
     notice_drop_all(self);
+    Py_XDECREF(self->table);
     Py_XDECREF(self->functions);
     Py_XDECREF(self->kept);
     Py_XDECREF(self->kept_ids);
     Py_XDECREF(self->calling);
+    PyMem_Free(self);
+    channel_leave(channel);
+    Py_DECREF((PyObject *)channel);
+}
+
+/* The loop has ended: what the worker has kept for the host goes on this thread, whoever stays. */
+static void
+end(server *self)
+{
+    PyObject *type, *value, *traceback;
+
+    self->channel->state->server = NULL;
+    PyErr_Fetch(&type, &value, &traceback);
+    stream_drop_all(self);
+    PyDict_Clear(self->kept);
+    PyDict_Clear(self->kept_ids);
+    serve_leave(self);
+    PyErr_Restore(type, value, traceback);
 }
 
 PyObject *
@@ -393,40 +452,23 @@ serve_loop(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     core_state *state = PyModule_GetState(module);
     bool host_died;
-    server self;
+    server *self;
 
     if (count != 2 || !Py_IS_TYPE(args[0], state->channel_type)) {
         PyErr_SetString(PyExc_TypeError, "serve(channel: Channel, table: ExportTable)");
         return NULL;
     }
-    self = (server){.channel = (ChannelObject *)args[0],
-                    .table = args[1],
-                    .functions = PyObject_GetAttrString(args[1], "functions"),
-                    .thread = PyThread_get_thread_ident(),
-                    .kept = PyDict_New(),
-                    .kept_ids = PyDict_New(),
-                    .calling = PySet_New(NULL)};
-    if (self.functions == NULL || self.kept == NULL || self.kept_ids == NULL ||
-        self.calling == NULL || channel_enter(self.channel) == NULL) {
-        server_clear(&self);
+    self = server_new((ChannelObject *)args[0], args[1]);
+    if (self == NULL)
         return NULL;
-    }
-    state->server = &self;
-    rbr_channel_set_running(self.channel->channel, 0, 0); /* this thread runs the calls */
-    run(&self);
-    host_died = rbr_channel_state(self.channel->channel, NULL) == RBR_DEAD;
-    state->server = NULL;
-    channel_leave(self.channel);
-    if (PyErr_Occurred() && !host_died) {
-        PyObject *type, *value, *traceback;
-
-        PyErr_Fetch(&type, &value, &traceback);
-        server_clear(&self);
-        PyErr_Restore(type, value, traceback);
+    state->server = self;
+    rbr_channel_set_running(self->channel->channel, 0, 0); /* this thread runs the calls */
+    run(self);
+    host_died = rbr_channel_state(self->channel->channel, NULL) == RBR_DEAD;
+    end(self);
+    if (PyErr_Occurred() && !host_died)
         return NULL;
-    }
     PyErr_Clear();
-    server_clear(&self);
     Py_RETURN_NONE;
 }
 
