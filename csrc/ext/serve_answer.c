@@ -19,6 +19,7 @@ static int
 send_answer(ChannelObject *channel, value_encoder *encoder)
 {
     const uint32_t size = rbr_build_finish(&encoder->build);
+    int result;
 
     if (size == 0) {
         PyErr_NoMemory();
@@ -26,7 +27,10 @@ send_answer(ChannelObject *channel, value_encoder *encoder)
     }
     if (channel->host) /* to a callback: the worker waits, the host must not */
         return channel_post(channel, encoder, size, 0, RBR_FOREVER, "answering a callback");
-    return channel_send(channel, encoder, size, RBR_FOREVER, "sending a result");
+    result = channel_send(channel, encoder, size, RBR_FOREVER, "sending a result");
+    if (result == 0)
+        value_encoder_sent(encoder);
+    return result;
 }
 
 /* The slot of the end's error; 0 where it has none. */

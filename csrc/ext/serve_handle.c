@@ -132,6 +132,18 @@ serve_release(server *self, rbr_table body)
     }
 }
 
+void
+serve_take_back(server *self, PyObject *numbers)
+{
+    PyObject *type, *value, *traceback;
+    Py_ssize_t i;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    for (i = 0; self != NULL && i < PyList_Size(numbers); i++)
+        release_one(self, PyLong_AsUnsignedLongLong(PyList_GetItem(numbers, i)));
+    PyErr_Restore(type, value, traceback);
+}
+
 /* ----------------------------------------------------------------------------------- attributes */
 
 /* Whether it stays here already: then it is no method, even where it can be called. */
