@@ -122,6 +122,8 @@ PyObject *serve_type_name(PyObject *value);
 /* 1: the object is one of those that stay, and goes as *number from now on (NULL: as none); 0: it is
  * not; -1. */
 int serve_handle_of(struct server *server, PyObject *value, uint64_t *number);
+/* These numbers (a list of int) are not known to the host: they go. server NULL: they have gone. */
+void serve_take_back(struct server *server, PyObject *numbers);
 PyObject *serve_kept(struct server *server, uint64_t number);
 PyObject *serve_function(struct server *server, uint64_t id);
 /* serve_callback.c: a function of the host's that came with `call`: what holds it there, until its last

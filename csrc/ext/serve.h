@@ -24,8 +24,8 @@ typedef struct stream {
     uint64_t id;
     PyObject *iterator;
     bool keep;
-    bool busy; /* its code runs: a nested request must not enter it */
-    bool closing;        /* it was to be closed while its code ran */
+    bool busy; /* its code runs, or its item's: a nested request must not enter it, nor end it */
+    bool closing;        /* it was to be closed meanwhile */
     unsigned depth;      /* of nested calls, where it is read */
     uint64_t index;      /* items made */
     offering *latest;    /* its newest item wins, and it is never parked; NULL: not so */
@@ -39,11 +39,16 @@ typedef struct stream {
 /* A callback whose answer nobody waits for, until it comes. */
 typedef struct notice {
     rbr_pending pending;
+    uint64_t call; /* that the callback came with */
     struct notice *next;
 } notice;
 
+/* The loop, and threads of the worker that call back: these may still wait when serve() has returned.
+ * Whoever is inside, from serve_enter to serve_leave, keeps it and its channel; the last one out ends
+ * it. All of it needs the GIL, and what is not in the list of notices belongs to who took it out. */
 typedef struct server {
-    ChannelObject *channel;
+    ChannelObject *channel; /* entered, until the end */
+    unsigned users;
     PyObject *table;     /* exports.ExportTable: load, bind, describe, iterate */
     PyObject *functions; /* its list, by function id */
     unsigned long thread; /* which runs the calls */
@@ -58,17 +63,26 @@ typedef struct server {
 } server;
 
 /* serve_loop.c */
+/* NULL with an exception: this is no worker, or its loop has ended. */
+server *serve_enter(core_state *state);
+void serve_leave(server *self);
 /* Marks a call as running for the watcher and for the SIGINT handler; gives the one that ran before.
- * From the moment it is cleared, right after the user's function, no cancel can hit another. */
+ * From the moment it is cleared, right after the user's code, no cancel can hit another. That code is
+ * the function, and then what the values of its answer run while they are encoded. */
 uint64_t serve_set_running(server *self, uint64_t id);
-/* Goes back to `before`, which waits one level above. The second one: -1 when that was interrupted
- * meanwhile. */
-void serve_back_to(server *self, uint64_t before);
+/* Goes back to `before`, which waits one level above. -1 when that was interrupted meanwhile. */
 int serve_run_again(server *self, uint64_t before);
 /* The same for a call that begins: -1 when it was cancelled before. */
 int serve_begin(server *self, uint64_t id);
+/* Its values could not be encoded: where it was interrupted meanwhile, Cancelled instead of what their
+ * code made of that. */
+void serve_raise_cancelled(server *self, uint64_t id);
+/* The user's code of the call `id` has run: its answer may go, which nothing interrupts. Idempotent. */
+void serve_ran(server *self, uint64_t id);
+/* The call `id` is over: answered (status 0), or what was raised is its answer. `before` goes on. */
+int serve_over(server *self, uint64_t id, uint64_t before, int status);
 /* Runs one request and answers it. May free the message, and sets it to NULL then. -1: the channel is
- * of no more use. */
+ * of no more use, or the call that waits was interrupted meanwhile. */
 int serve_request(server *self, rbr_message **message);
 
 /* serve_stream.c */
@@ -78,10 +92,11 @@ int stream_start(server *self, uint64_t id, PyObject *result, uint32_t credit, u
 /* Whether a stream could make an item now: while calls wait for callbacks, one that is read within the
  * innermost of these. */
 bool stream_is_ready(const server *self);
-/* Lets the next such stream make one. -1: the channel is of no more use. */
+/* Lets the next such stream make one. -1: the channel is of no more use, or the call that waits was
+ * interrupted meanwhile. */
 int stream_step(server *self);
 void stream_credit(server *self, uint64_t id, uint32_t items);
-int stream_close(server *self, uint64_t id);
+int stream_close(server *self, uint64_t id); /* -1: as stream_step */
 void stream_drop_all(server *self);
 /* A call waits no longer: what is still read was read within those that do. */
 void stream_leave(server *self);
@@ -97,7 +112,7 @@ void latest_tell(server *self, stream *from);
 /* serve_handle.c */
 /* Keeps the object; its number, 0 with an exception. */
 uint64_t serve_keep(server *self, PyObject *object);
-int serve_release(server *self, rbr_table body);
+void serve_release(server *self, rbr_table body);
 int serve_attribute(server *self, const rbr_message *message, rbr_table body);
 
 /* serve_callback.c */
@@ -105,7 +120,8 @@ void serve_callbacks_end(server *self, uint64_t id);
 void notice_drop_all(server *self);
 
 /* serve_answer.c: what goes back beside results. */
-int serve_answer_kept(server *self, uint64_t id, PyObject *value);
+/* The result of a call, which has run then. keep: it stays where it was made. */
+int serve_answer_call(server *self, uint64_t id, PyObject *value, bool keep);
 /* Writes the frame of an item; an exception: -1. */
 int serve_build_item(value_encoder *encoder, server *self, const stream *from, PyObject *value);
 /* *bytes: of the frame and its blocks. */

@@ -19,6 +19,7 @@ static int
 send_answer(ChannelObject *channel, value_encoder *encoder)
 {
     const uint32_t size = rbr_build_finish(&encoder->build);
+    int result;
 
     if (size == 0) {
         PyErr_NoMemory();
@@ -26,7 +27,10 @@ send_answer(ChannelObject *channel, value_encoder *encoder)
     }
     if (channel->host) /* to a callback: the worker waits, the host must not */
         return channel_post(channel, encoder, size, 0, RBR_FOREVER, "answering a callback");
-    return channel_send(channel, encoder, size, RBR_FOREVER, "sending a result");
+    result = channel_send(channel, encoder, size, RBR_FOREVER, "sending a result");
+    if (result == 0)
+        value_encoder_sent(encoder);
+    return result;
 }
 
 /* The slot of the end's error; 0 where it has none. */
@@ -121,25 +125,6 @@ serve_answer_error(ChannelObject *channel, uint64_t id)
     return send_error(channel, id, NULL);
 }
 
-int
-serve_answer_result(ChannelObject *channel, uint64_t id, PyObject *value)
-{
-    const value_path path = {.root = "result", .index = -1};
-    value_encoder encoder;
-    uint32_t slot, result;
-    int status = -1;
-
-    if (value_encoder_start(&encoder, channel, RBR_FOREVER) < 0)
-        return -1;
-    start_answer(&encoder, id, RBR_BODY_RESULT, &slot);
-    result = rbr_build_table(&encoder.build, slot, &rbr_shape_result);
-    if (value_encode(&encoder, value, rbr_build_slot(result, &rbr_shape_result, RBR_RESULT__VALUE),
-                     &path) == 0)
-        status = send_answer(channel, &encoder);
-    value_encoder_stop(&encoder);
-    return status;
-}
-
 /* A Value that names the object, which stays. */
 static int
 encode_kept(value_encoder *encoder, server *self, PyObject *value, uint32_t slot)
@@ -155,19 +140,47 @@ encode_kept(value_encoder *encoder, server *self, PyObject *value, uint32_t slot
     return result;
 }
 
+/* keeper: where the value stays; NULL: it goes. */
+static int
+build_result(value_encoder *encoder, server *keeper, uint64_t id, PyObject *value)
+{
+    const value_path path = {.root = "result", .index = -1};
+    uint32_t slot, result;
+
+    start_answer(encoder, id, RBR_BODY_RESULT, &slot);
+    result = rbr_build_table(&encoder->build, slot, &rbr_shape_result);
+    slot = rbr_build_slot(result, &rbr_shape_result, RBR_RESULT__VALUE);
+    return keeper != NULL ? encode_kept(encoder, keeper, value, slot)
+                          : value_encode(encoder, value, slot, &path);
+}
+
 int
-serve_answer_kept(server *self, uint64_t id, PyObject *value)
+serve_answer_result(ChannelObject *channel, uint64_t id, PyObject *value)
 {
     value_encoder encoder;
-    uint32_t slot, result;
+    int status;
+
+    if (value_encoder_start(&encoder, channel, RBR_FOREVER) < 0)
+        return -1;
+    status = build_result(&encoder, NULL, id, value);
+    if (status == 0)
+        status = send_answer(channel, &encoder);
+    value_encoder_stop(&encoder);
+    return status;
+}
+
+int
+serve_answer_call(server *self, uint64_t id, PyObject *value, bool keep)
+{
+    value_encoder encoder;
     int status;
 
     if (value_encoder_start(&encoder, self->channel, RBR_FOREVER) < 0)
         return -1;
-    start_answer(&encoder, id, RBR_BODY_RESULT, &slot);
-    result = rbr_build_table(&encoder.build, slot, &rbr_shape_result);
-    status = encode_kept(&encoder, self, value,
-                         rbr_build_slot(result, &rbr_shape_result, RBR_RESULT__VALUE));
+    status = build_result(&encoder, keep ? self : NULL, id, value);
+    if (status < 0)
+        serve_raise_cancelled(self, id);
+    serve_ran(self, id);
     if (status == 0)
         status = send_answer(self->channel, &encoder);
     value_encoder_stop(&encoder);

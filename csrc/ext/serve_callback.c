@@ -3,8 +3,9 @@
  * serve_callback.c - code that runs in the worker calls a function of the host's.
  *
  * While the main thread waits for the answer it runs requests that the host makes within the very
- * call that waits, since that answer may depend on them; all others stay in line. Another thread that
- * waits runs nothing.
+ * call that the callback came with, since that answer may depend on them; all others stay in line.
+ * That call need not be the one that runs: it may have left its callback to another, or its result is
+ * being encoded. Another thread that waits runs nothing.
  */
 #include "serve.h"
 
@@ -124,7 +125,9 @@ send(server *self, rbr_pending *pending, uint64_t call, uint64_t index, PyObject
         if (size > 0) {
             call_set_id(&encoder, root, rbr_pending_begin(pending, self->channel->channel));
             result = channel_send(self->channel, &encoder, size, RBR_FOREVER, "a callback");
-            if (result < 0)
+            if (result == 0)
+                value_encoder_sent(&encoder);
+            else
                 rbr_pending_end(pending);
         } else if (!PyErr_Occurred()) {
             PyErr_NoMemory();
@@ -202,49 +205,46 @@ outer_loop_show(outer_loop *self)
 
 /* Serves the message, or NULL: lets a stream make an item. */
 static int
-serve_nested(server *self, rbr_message **message, uint64_t running)
+serve_nested(server *self, rbr_message **message)
 {
     outer_loop outer;
     int result = outer_loop_hide(&outer);
 
-    if (result == 0 && message != NULL)
-        result = serve_request(self, message);
-    else if (result == 0 && (result = stream_step(self)) == 0)
-        result = serve_run_again(self, running);
+    if (result == 0)
+        result = message != NULL ? serve_request(self, message) : stream_step(self);
     outer_loop_show(&outer);
     return result;
 }
 
 /* Streams that were begun within the calls that wait make items, as long as nothing else comes. */
 static rbr_message *
-next_of_nested(server *self, rbr_pending *pending, uint64_t running)
+next_of_nested(server *self, rbr_pending *pending)
 {
     rbr_message *message = NULL;
 
     while (stream_is_ready(self) && rbr_pending_wait(pending, &message, 0, 0) == RBR_AGAIN)
-        if (serve_nested(self, NULL, running) < 0)
+        if (serve_nested(self, NULL) < 0)
             return NULL;
     return message != NULL ? message : next_message(self, pending);
 }
 
-/* The answer; on the main thread, what the host asks for within the call that waits is run meanwhile.
- * NULL with an exception. */
+/* The answer; on the main thread, what the host asks for within `call`, which the callback came with,
+ * is run meanwhile. NULL with an exception. */
 static rbr_message *
-answer_of(server *self, rbr_pending *pending)
+answer_of(server *self, rbr_pending *pending, uint64_t call)
 {
-    const uint64_t running = self->channel->state->running_call;
     rbr_message *message;
     int served = 0;
 
     if (PyThread_get_thread_ident() != self->thread)
         return next_message(self, pending);
-    rbr_pending_nest(pending, running);
+    rbr_pending_nest(pending, call);
     self->depth++;
     do {
-        message = next_of_nested(self, pending, running);
+        message = next_of_nested(self, pending);
         if (message == NULL || rbr_message_call(message) != 0)
             break;
-        served = serve_nested(self, &message, running);
+        served = serve_nested(self, &message);
         rbr_message_free(message);
         message = NULL;
     } while (served == 0);
@@ -255,9 +255,9 @@ answer_of(server *self, rbr_pending *pending)
 }
 
 static PyObject *
-wait_for_answer(server *self, rbr_pending *pending)
+wait_for_answer(server *self, rbr_pending *pending, uint64_t call)
 {
-    rbr_message *message = answer_of(self, pending);
+    rbr_message *message = answer_of(self, pending, call);
     PyObject *result = message != NULL ? call_decode_answer(self->channel, message, false) : NULL;
 
     rbr_message_free(message);
@@ -339,7 +339,7 @@ look_at_notices(server *self)
         if (self->notice_count < NOTICES_MAX)
             return 0;
         first = notice_take(self);
-        message = answer_of(self, &first->pending);
+        message = answer_of(self, &first->pending, first->call);
         if (message == NULL) {
             notice_append(self, first);
             return -1;
@@ -365,6 +365,7 @@ notify(server *self, uint64_t call, uint64_t index, PyObject *args, PyObject *kw
         PyMem_Free(made);
         return -1;
     }
+    made->call = call;
     notice_append(self, made);
     return 0;
 }
@@ -386,30 +387,39 @@ still_runs(server *self, uint64_t call, PyObject *name)
     return found == 1 ? 0 : -1;
 }
 
+static PyObject *
+call_back(server *self, uint64_t call, uint64_t index, PyObject *args, PyObject *kwargs)
+{
+    PyObject *result;
+    rbr_pending pending;
+
+    if (send(self, &pending, call, index, args, kwargs) < 0)
+        return NULL;
+    result = wait_for_answer(self, &pending, call);
+    rbr_pending_end(&pending);
+    return result;
+}
+
 PyObject *
 serve_call_back(PyObject *module, PyObject *args)
 {
-    core_state *state = PyModule_GetState(module);
-    server *self = state->server;
     PyObject *name, *call_args, *call_kwargs, *result = NULL;
     unsigned long long call, index;
-    rbr_pending pending;
+    server *self;
     int wait;
 
     if (!PyArg_ParseTuple(args, "KKUO!O!p:call_back", &call, &index, &name, &PyTuple_Type,
                           &call_args, &PyDict_Type, &call_kwargs, &wait))
         return NULL;
-    if (self == NULL) {
-        PyErr_SetString(state->ringbridge_error, "callbacks work inside of a worker only");
+    self = serve_enter(PyModule_GetState(module));
+    if (self == NULL)
         return NULL;
-    }
     if (still_runs(self, call, name) < 0)
-        return NULL;
-    if (!wait)
-        return notify(self, call, index, call_args, call_kwargs) < 0 ? NULL : Py_NewRef(Py_None);
-    if (send(self, &pending, call, index, call_args, call_kwargs) < 0)
-        return NULL;
-    result = wait_for_answer(self, &pending);
-    rbr_pending_end(&pending);
+        result = NULL;
+    else if (wait)
+        result = call_back(self, call, index, call_args, call_kwargs);
+    else if (notify(self, call, index, call_args, call_kwargs) == 0)
+        result = Py_NewRef(Py_None);
+    serve_leave(self);
     return result;
 }

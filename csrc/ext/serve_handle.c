@@ -128,7 +128,7 @@ release_one(server *self, uint64_t number)
     PyErr_Clear();
 }
 
-int
+void
 serve_release(server *self, rbr_table body)
 {
     uint32_t count, i;
@@ -140,7 +140,18 @@ serve_release(server *self, rbr_table body)
         memcpy(&number, first + 8 * (size_t)i, sizeof number);
         release_one(self, number);
     }
-    return 0;
+}
+
+void
+serve_take_back(server *self, PyObject *numbers)
+{
+    PyObject *type, *value, *traceback;
+    Py_ssize_t i;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    for (i = 0; self != NULL && i < PyList_Size(numbers); i++)
+        release_one(self, PyLong_AsUnsignedLongLong(PyList_GetItem(numbers, i)));
+    PyErr_Restore(type, value, traceback);
 }
 
 /* ----------------------------------------------------------------------------------- attributes */
@@ -161,20 +172,18 @@ static int
 get_attribute(server *self, const rbr_message *message, PyObject *object, PyObject *name)
 {
     const uint64_t id = rbr_message_id(message);
-    PyObject *value = NULL, *described = NULL;
+    PyObject *value = PyObject_GetAttr(object, name), *described = NULL;
     int result = -1;
 
-    if (serve_begin(self, id) == 0)
-        value = PyObject_GetAttr(object, name);
     if (value != NULL && !is_kept(self, value)) {
         described = PyObject_CallMethod(self->table, "describe", "OOO", object, name, value);
         if (described != Py_None) /* a method, or an exception */
             Py_CLEAR(value);
     }
-    serve_set_running(self, 0);
     if (value != NULL)
-        result = serve_answer_result(self->channel, id, value);
-    else if (described != NULL && described != Py_None)
+        result = serve_answer_call(self, id, value, false);
+    serve_ran(self, id);
+    if (value == NULL && described != NULL && described != Py_None)
         result = serve_answer_method(self, id, described);
     Py_XDECREF(value);
     Py_XDECREF(described);
@@ -191,28 +200,27 @@ set_attribute(server *self, const rbr_message *message, PyObject *object, PyObje
                              .message = message,
                              .pickle = self->channel->pickle};
     PyObject *value = value_decode(&decoder, set);
-    int result = -1;
+    int result;
 
     if (value == NULL)
         return -1;
-    if (serve_begin(self, id) == 0)
-        result = PyObject_SetAttr(object, name, value);
-    serve_set_running(self, 0);
+    result = PyObject_SetAttr(object, name, value);
     Py_DECREF(value);
-    return result == 0 ? serve_answer_result(self->channel, id, Py_None) : -1;
+    return result == 0 ? serve_answer_call(self, id, Py_None, false) : -1;
 }
 
 int
 serve_attribute(server *self, const rbr_message *message, rbr_table body)
 {
-    const uint64_t before = self->channel->state->running_call;
+    const uint64_t id = rbr_message_id(message), before = self->channel->state->running_call;
     const rbr_table set = rbr_get_table(body, RBR_ATTRIBUTE__SET);
-    PyObject *object = serve_kept(self, rbr_get_u64(body, RBR_ATTRIBUTE__HANDLE, 0));
-    PyObject *name = NULL;
+    PyObject *object = NULL, *name = NULL;
     int result = -1;
     uint32_t size;
     const char *text = rbr_get_string(body, RBR_ATTRIBUTE__NAME, &size);
 
+    if (serve_begin(self, id) == 0)
+        object = serve_kept(self, rbr_get_u64(body, RBR_ATTRIBUTE__HANDLE, 0));
     if (object != NULL)
         name = PyUnicode_DecodeUTF8(text, (Py_ssize_t)size, NULL);
     if (name != NULL)
@@ -220,9 +228,5 @@ serve_attribute(server *self, const rbr_message *message, rbr_table body)
                                 : get_attribute(self, message, object, name);
     Py_XDECREF(name);
     Py_XDECREF(object);
-    serve_set_running(self, 0);
-    if (result < 0 && rbr_channel_state(self->channel->channel, NULL) == RBR_OK)
-        result = serve_answer_error(self->channel, rbr_message_id(message));
-    serve_back_to(self, before);
-    return result;
+    return serve_over(self, id, before, result);
 }

@@ -170,25 +170,17 @@ serve_set_running(server *self, uint64_t id)
     return before;
 }
 
-void
-serve_back_to(server *self, uint64_t before)
+int
+serve_run_again(server *self, uint64_t before)
 {
     core_state *state = self->channel->state;
 
     if (state->running_call != 0)
         serve_set_running(self, 0);
     if (before == 0)
-        return;
+        return 0;
     state->running_call = before; /* it runs one level above this one, where it waits */
     rbr_channel_set_running(self->channel->channel, self->depth - 1, before);
-}
-
-int
-serve_run_again(server *self, uint64_t before)
-{
-    serve_back_to(self, before);
-    if (before == 0)
-        return 0;
     if (rbr_channel_cancelled(self->channel->channel, before) == 2)
         raise(SIGINT); /* it came while another call ran on top of this one */
     return PyErr_CheckSignals();
@@ -204,13 +196,40 @@ serve_begin(server *self, uint64_t id)
     return PyErr_CheckSignals();
 }
 
-/* Whatever was raised goes back as the call's answer. */
-static int
-answer_raised(server *self, uint64_t id, int status)
+void
+serve_raise_cancelled(server *self, uint64_t id)
 {
+    PyObject *type, *value, *traceback;
+
+    if (rbr_channel_cancelled(self->channel->channel, id) != 2)
+        return;
+    PyErr_Fetch(&type, &value, &traceback);
+    raise(SIGINT);
+    if (PyErr_CheckSignals() < 0) {
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+    } else {
+        PyErr_Restore(type, value, traceback);
+    }
+}
+
+void
+serve_ran(server *self, uint64_t id)
+{
+    if (self->channel->state->running_call != id)
+        return;
+    serve_set_running(self, 0);
+    rbr_channel_progress_end(self->channel->channel, id);
+}
+
+int
+serve_over(server *self, uint64_t id, uint64_t before, int status)
+{
+    serve_ran(self, id);
     if (status < 0 && rbr_channel_state(self->channel->channel, NULL) == RBR_OK)
         status = serve_answer_error(self->channel, id);
-    return status;
+    return status < 0 ? status : serve_run_again(self, before);
 }
 
 static int
@@ -219,32 +238,26 @@ on_call(server *self, rbr_message **message, rbr_table call)
     const uint64_t id = rbr_message_id(*message), before = self->channel->state->running_call;
     const uint32_t credit = rbr_get_u32(call, RBR_CALL__CREDIT, 0);
     const uint32_t flags = rbr_get_u32(call, RBR_CALL__FLAGS, 0);
-    bool keep = (flags & CALL_KEEP) != 0;
-    PyObject *result = NULL, *function;
+    PyObject *function = NULL, *result = NULL;
     int status = -1;
+    bool keep;
 
-    function = callee(self, call);
-    if (function != NULL && serve_begin(self, id) == 0)
+    if (serve_begin(self, id) == 0)
+        function = callee(self, call);
+    if (function != NULL)
         result = run_call(self, message, call, function);
     if (result != NULL && credit > 0) {
         status = stream_start(self, id, result, credit, flags);
-        Py_CLEAR(result);
-        keep = status == 0; /* nothing is answered yet */
+    } else if (result != NULL) {
+        keep = (flags & CALL_KEEP) != 0 || PyType_Check(function); /* an instance stays */
+        status = serve_answer_call(self, id, result, keep);
     }
-    serve_set_running(self, 0);
-    if (status < 0) /* else a stream, which goes on */
-        rbr_channel_progress_end(self->channel->channel, id);
-    if (result != NULL) {
-        keep = keep || PyType_Check(function); /* an instance stays where it was made */
-        status = keep ? serve_answer_kept(self, id, result)
-                      : serve_answer_result(self->channel, id, result);
-        Py_DECREF(result);
-    }
+    Py_XDECREF(result);
     Py_XDECREF(function);
-    if (credit == 0 || status < 0)
-        serve_callbacks_end(self, id);
-    status = answer_raised(self, id, status);
-    return status < 0 ? status : serve_run_again(self, before);
+    if (status == 0 && credit > 0) /* it goes on, item by item */
+        return serve_run_again(self, before);
+    serve_callbacks_end(self, id);
+    return serve_over(self, id, before, status);
 }
 
 /* ---------------------------------------------------------------------------------------- loads */
@@ -261,14 +274,12 @@ on_load(server *self, const rbr_message *message, rbr_table body)
     if (serve_begin(self, id) == 0)
         loaded = PyObject_CallMethod(self->table, "load", "s#O", name, (Py_ssize_t)size,
                                      rbr_get_u8(body, RBR_LOAD__RELOAD, 0) ? Py_True : Py_False);
-    serve_set_running(self, 0);
-    rbr_channel_progress_end(self->channel->channel, id);
+    serve_ran(self, id);
     if (loaded != NULL) {
         status = serve_answer_loaded(self->channel, id, loaded);
         Py_DECREF(loaded);
     }
-    status = answer_raised(self, id, status);
-    return status < 0 ? status : serve_run_again(self, before);
+    return serve_over(self, id, before, status);
 }
 
 /* --------------------------------------------------------------------------------------- the loop */
@@ -320,7 +331,8 @@ serve_request(server *self, rbr_message **message)
     case RBR_BODY_ATTRIBUTE:
         return serve_attribute(self, *message, body);
     case RBR_BODY_RELEASE:
-        return serve_release(self, body);
+        serve_release(self, body);
+        return 0;
     case RBR_BODY_STREAM_CREDIT:
         stream_credit(self, id, rbr_get_u32(body, RBR_STREAM_CREDIT__ITEMS, 0));
         return 0;
@@ -365,15 +377,74 @@ run(server *self)
     }
 }
 
-static void
-server_clear(server *self)
+static server *
+server_new(ChannelObject *channel, PyObject *table)
 {
-    stream_drop_all(self);
+    server *self = PyMem_Calloc(1, sizeof *self);
+
+    if (self == NULL)
+        return (server *)PyErr_NoMemory();
+    if (channel_enter(channel) == NULL) {
+        PyMem_Free(self);
+        return NULL;
+    }
+    self->channel = (ChannelObject *)Py_NewRef((PyObject *)channel);
+    self->users = 1;
+    self->thread = PyThread_get_thread_ident();
+    self->table = Py_NewRef(table);
+    self->functions = PyObject_GetAttrString(table, "functions");
+    self->kept = PyDict_New();
+    self->kept_ids = PyDict_New();
+    self->calling = PySet_New(NULL);
+    if (self->functions != NULL && self->kept != NULL && self->kept_ids != NULL &&
+        self->calling != NULL)
+        return self;
+    serve_leave(self);
+    return NULL;
+}
+
+server *
+serve_enter(core_state *state)
+{
+    if (state->server == NULL)
+        PyErr_SetString(state->ringbridge_error,
+                        "callbacks work inside of a worker only, and until it ends");
+    else
+        state->server->users++;
+    return state->server;
+}
+
+void
+serve_leave(server *self)
+{
+    ChannelObject *channel = self->channel;
+
+    if (--self->users > 0)
+        return;
     notice_drop_all(self);
+    Py_XDECREF(self->table);
     Py_XDECREF(self->functions);
     Py_XDECREF(self->kept);
     Py_XDECREF(self->kept_ids);
     Py_XDECREF(self->calling);
+    PyMem_Free(self);
+    channel_leave(channel);
+    Py_DECREF((PyObject *)channel);
+}
+
+/* The loop has ended: what the worker has kept for the host goes on this thread, whoever stays. */
+static void
+end(server *self)
+{
+    PyObject *type, *value, *traceback;
+
+    self->channel->state->server = NULL;
+    PyErr_Fetch(&type, &value, &traceback);
+    stream_drop_all(self);
+    PyDict_Clear(self->kept);
+    PyDict_Clear(self->kept_ids);
+    serve_leave(self);
+    PyErr_Restore(type, value, traceback);
 }
 
 PyObject *
@@ -381,40 +452,23 @@ serve_loop(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     core_state *state = PyModule_GetState(module);
     bool host_died;
-    server self;
+    server *self;
 
     if (count != 2 || !Py_IS_TYPE(args[0], state->channel_type)) {
         PyErr_SetString(PyExc_TypeError, "serve(channel: Channel, table: ExportTable)");
         return NULL;
     }
-    self = (server){.channel = (ChannelObject *)args[0],
-                    .table = args[1],
-                    .functions = PyObject_GetAttrString(args[1], "functions"),
-                    .thread = PyThread_get_thread_ident(),
-                    .kept = PyDict_New(),
-                    .kept_ids = PyDict_New(),
-                    .calling = PySet_New(NULL)};
-    if (self.functions == NULL || self.kept == NULL || self.kept_ids == NULL ||
-        self.calling == NULL || channel_enter(self.channel) == NULL) {
-        server_clear(&self);
+    self = server_new((ChannelObject *)args[0], args[1]);
+    if (self == NULL)
         return NULL;
-    }
-    state->server = &self;
-    rbr_channel_set_running(self.channel->channel, 0, 0); /* this thread runs the calls */
-    run(&self);
-    host_died = rbr_channel_state(self.channel->channel, NULL) == RBR_DEAD;
-    state->server = NULL;
-    channel_leave(self.channel);
-    if (PyErr_Occurred() && !host_died) {
-        PyObject *type, *value, *traceback;
-
-        PyErr_Fetch(&type, &value, &traceback);
-        server_clear(&self);
-        PyErr_Restore(type, value, traceback);
+    state->server = self;
+    rbr_channel_set_running(self->channel->channel, 0, 0); /* this thread runs the calls */
+    run(self);
+    host_died = rbr_channel_state(self->channel->channel, NULL) == RBR_DEAD;
+    end(self);
+    if (PyErr_Occurred() && !host_died)
         return NULL;
-    }
     PyErr_Clear();
-    server_clear(&self);
     Py_RETURN_NONE;
 }
 

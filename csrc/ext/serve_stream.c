@@ -141,6 +141,7 @@ finish(server *self, stream *over)
     return result;
 }
 
+/* An exception: -1. */
 static int
 send_item(server *self, stream *from, PyObject *item)
 {
@@ -156,54 +157,63 @@ send_item(server *self, stream *from, PyObject *item)
     return 0;
 }
 
+/* 1: an item was made, 0: no more come, -1 with an exception. */
+static int
+make_item(server *self, stream *from)
+{
+    PyObject *item = serve_begin(self, from->id) == 0 ? PyIter_Next(from->iterator) : NULL;
+    int result = 1;
+
+    if (item == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    if (!from->closing && send_item(self, from, item) < 0) {
+        serve_raise_cancelled(self, from->id);
+        result = -1;
+    }
+    Py_DECREF(item);
+    return result;
+}
+
 static int
 close_now(server *self, stream *closed)
 {
-    PyObject *close = PyObject_GetAttrString(closed->iterator, "close"), *done = NULL;
-    uint64_t before;
+    PyObject *close, *done = NULL;
 
-    if (close == NULL) {
+    closed->busy = true; /* asking for the method may run its code, too */
+    serve_set_running(self, closed->id);
+    close = PyObject_GetAttrString(closed->iterator, "close");
+    if (close != NULL)
+        done = PyObject_CallObject(close, NULL);
+    else
         PyErr_Clear(); /* an iterator that is no generator */
-        return finish(self, closed);
-    }
-    closed->busy = true;
-    before = serve_set_running(self, closed->id);
-    done = PyObject_CallObject(close, NULL);
-    serve_back_to(self, before);
-    Py_DECREF(close);
+    Py_XDECREF(close);
     Py_XDECREF(done);
+    serve_set_running(self, 0);
     return finish(self, closed);
 }
 
 int
 stream_step(server *self)
 {
+    const uint64_t before = self->channel->state->running_call;
     stream *from = self->streams;
-    PyObject *item = NULL;
-    uint64_t before;
-    int result;
+    int made, result = 0;
 
     while (!may_go_on(self, from))
         from = from->next;
     stream_unlink(self, from); /* to the end of the line */
     stream_append(self, from);
-    from->busy = true;
-    before = self->channel->state->running_call;
-    if (serve_begin(self, from->id) == 0)
-        item = PyIter_Next(from->iterator);
-    serve_back_to(self, before);
+    from->busy = true; /* until nothing of its item is left: that has code of its own */
+    made = make_item(self, from);
     from->busy = false;
-    if (item == NULL)
-        return finish(self, from);
-    if (from->closing) {
-        Py_DECREF(item);
-        return close_now(self, from);
-    }
-    result = send_item(self, from, item);
-    Py_DECREF(item);
-    if (result == 0)
-        return 0;
-    return rbr_channel_state(self->channel->channel, NULL) == RBR_OK ? finish(self, from) : -1;
+    serve_set_running(self, 0);
+    if (made < 0 && rbr_channel_state(self->channel->channel, NULL) != RBR_OK)
+        result = -1;
+    else if (made <= 0)
+        result = finish(self, from);
+    else if (from->closing)
+        result = close_now(self, from);
+    return result < 0 ? result : serve_run_again(self, before);
 }
 
 void
@@ -226,12 +236,14 @@ stream_credit(server *self, uint64_t id, uint32_t items)
 int
 stream_close(server *self, uint64_t id)
 {
+    const uint64_t before = self->channel->state->running_call;
     stream *closed = stream_find(self, id);
+    int result;
 
     if (closed == NULL)
         return 0; /* it was over already */
     if (!closed->busy)
         return close_now(self, closed);
-    closed->closing = true; /* by a callback of its own */
+    closed->closing = true; /* by a callback of its own, or of its item's */
     return 0;
 }

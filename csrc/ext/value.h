@@ -29,6 +29,7 @@ struct value_encoder {
     uint64_t parent; /* the call that the frame is made in; 0: none, or not asked yet */
     bool takes_callables; /* they cross as callbacks */
     PyObject *callbacks; /* a list of them; NULL: none so far */
+    PyObject *kept; /* a list of numbers of objects that stay, given in this frame; NULL: none */
     PyObject *callbacks_on; /* borrowed: the executor that runs them, or None: who waits */
 };
 
@@ -43,10 +44,13 @@ int value_encoder_start_in(value_encoder *self, ChannelObject *channel, void *sl
 int value_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
 /* Raises CannotCross "<path>: <text>"; returns -1. */
 int value_refuse(value_encoder *self, const value_path *path, const char *format, ...);
-/* Writes a Value that names an object that stays here. -1 with an exception. */
+/* Writes a Value that names an object that stays here by a number that is new, and taken back with the
+ * frame when that is not sent. -1 with an exception. */
 int value_encode_handle(value_encoder *self, uint64_t number, PyObject *name, uint32_t slot,
                         const value_path *path);
-/* Gives back the buffer and the block references. Idempotent after start. */
+/* The frame has gone: the numbers in it are the other side's to release. */
+void value_encoder_sent(value_encoder *self);
+/* Gives back the buffer, the block references and what has not been sent. Idempotent after start. */
 void value_encoder_stop(value_encoder *self);
 
 typedef struct value_decoder {

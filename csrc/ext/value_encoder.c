@@ -45,6 +45,7 @@ start_building(value_encoder *self, ChannelObject *channel, uint8_t *base, uint3
     self->parent = 0;
     self->takes_callables = false;
     self->callbacks = NULL;
+    self->kept = NULL;
     self->callbacks_on = Py_None;
     rbr_build_start(&self->build, base, room, encoder_grow, self);
 }
@@ -60,7 +61,7 @@ value_encoder_start(value_encoder *self, ChannelObject *channel, uint64_t deadli
         base = PyMem_Malloc(room);
         if (base == NULL) {
             self->build.base = NULL;
-            self->callbacks = NULL;
+            self->callbacks = self->kept = NULL;
             self->block_count = self->block_room = 0;
             PyErr_NoMemory();
             return -1;
@@ -88,12 +89,21 @@ value_encoder_start_in(value_encoder *self, ChannelObject *channel, void *slot, 
 }
 
 void
+value_encoder_sent(value_encoder *self)
+{
+    Py_CLEAR(self->kept);
+}
+
+void
 value_encoder_stop(value_encoder *self)
 {
     ChannelObject *channel = self->channel;
     size_t i;
 
     Py_CLEAR(self->callbacks);
+    if (self->kept != NULL)
+        serve_take_back(channel->state->server, self->kept);
+    Py_CLEAR(self->kept);
     if (self->build.base == NULL)
         return;
     for (i = 0; i < self->block_count; i++)

@@ -33,7 +33,15 @@ int
 value_encode_handle(value_encoder *self, uint64_t number, PyObject *name, uint32_t slot,
                     const value_path *path)
 {
-    return encode_number(self, RBR_KIND_HANDLE, 0, number, name, slot, path);
+    PyObject *given = PyLong_FromUnsignedLongLong(number);
+    int result = -1;
+
+    if (self->kept == NULL)
+        self->kept = PyList_New(0);
+    if (given != NULL && self->kept != NULL && PyList_Append(self->kept, given) == 0)
+        result = encode_number(self, RBR_KIND_HANDLE, 0, number, name, slot, path);
+    Py_XDECREF(given);
+    return result;
 }
 
 static int
@@ -97,7 +105,7 @@ handle_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_p
                                 "stream with options(latest=True), where items are dropped");
         name = serve_type_name(value);
         result = name == NULL ? -1
-                              : encode_number(self, RBR_KIND_HANDLE, 0, number, name, slot, path);
+                              : value_encode_handle(self, number, name, slot, path);
         Py_XDECREF(name);
         return result < 0 ? -1 : 1;
     }

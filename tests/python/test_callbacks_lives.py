@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rbr_testing.eventually import LONG_S, collected, until
+from rbr_testing.eventually import LONG_S, Gate, collected, until
 from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
@@ -204,6 +204,38 @@ def test_a_call_that_is_given_up_while_its_callback_runs(tasks: ringbridge.Remot
         task.result(LONG_S)
     second.set()
     assert tasks.pid() == pid
+
+
+@pytest.mark.parametrize("how", ["call_back", "notify"])
+def test_a_thread_that_waits_when_its_workers_loop_ends_gets_its_answer(
+    make_worker: MakeWorker, fifo: Path, tmp_path: Path, how: str
+) -> None:
+    """It went on in what had been the stack of that loop: the worker died."""
+    worker, gate, result = make_worker(), Gate(tmp_path), tmp_path / "result"
+    ended, release = threading.Event(), threading.Event()
+    asked: list[int] = []
+
+    def answer() -> int:
+        asked.append(1)
+        if len(asked) == 1:
+            gate.open()
+            release.wait(LONG_S)
+        return 7
+
+    def loop_ended() -> None:
+        open(fifo).close()
+        ended.set()
+
+    with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as closer:
+        module = worker.load("rbr_testing.leaving")
+        function = getattr(module, f"{how}_from_a_thread").options(callbacks_on=pool)
+        function(answer, gate.release, str(fifo), str(result))
+        threading.Thread(target=loop_ended, daemon=True).start()
+        closing = closer.submit(worker.close)
+        ended.wait(LONG_S)
+        release.set()
+        closing.result(LONG_S)
+    assert ended.is_set() and result.read_text() == "7"
 
 
 def test_a_callback_may_close_its_worker(make_worker: MakeWorker) -> None:

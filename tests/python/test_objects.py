@@ -223,6 +223,23 @@ def test_a_result_that_nobody_took_is_released(make_worker: MakeWorker) -> None:
     until(lambda: models.kept_count() == 0)
 
 
+@pytest.mark.parametrize("how", ["result", "item", "argument"])
+def test_an_object_in_what_could_not_be_sent_goes_with_its_last_handle(
+    worker: ringbridge.Worker, tasks: ringbridge.RemoteModule, how: str
+) -> None:
+    """It had got a number more, which nobody here knew."""
+    module = worker.load("rbr_testing.in_vain")
+    model = tasks.Model("sent in vain")
+    for _ in range(3):
+        if how == "argument":
+            module.argument(model, lambda given: None)
+            continue
+        with pytest.raises(ringbridge.CannotCross):
+            module.result(model) if how == "result" else list(module.items.stream(model))
+    del model
+    until(lambda: tasks.take_gone() == ["sent in vain"])
+
+
 @pytest.mark.seconds(120)
 def test_ten_thousand_objects_leave_nothing(make_worker: MakeWorker) -> None:
     models = make_worker().load("rbr_testing.models")

@@ -235,6 +235,36 @@ def test_a_task_whose_callback_calls_the_worker_is_cancelled_like_any_that_runs(
     assert module.pid() != pid
 
 
+@pytest.mark.parametrize("how", ["call", "read", "set", "item", "close"])
+def test_an_interrupt_of_a_call_that_waits_comes_after_what_runs_on_top_of_it(
+    worker: ringbridge.Worker, fifo: Path, how: str
+) -> None:
+    """While an attribute was read or a stream closed it was lost, and the worker killed for it."""
+    there = worker.load("rbr_testing.amid")
+    waiting = there.Waiting(str(fifo))
+    streams: list[ringbridge.Stream] = []
+    pid = worker.pid
+
+    def nested() -> None:
+        if how == "call":
+            there.wait(str(fifo))
+        elif how == "read":
+            assert waiting.attribute is None
+        elif how == "set":
+            waiting.attribute = 1
+        else:
+            streams.append(there.items.stream(str(fifo), how == "item"))
+            assert next(streams[0]) == 1
+            next(streams[0]) if how == "item" else streams[0].close()
+
+    task = there.outer.submit(nested)
+    open(fifo).close()
+    assert task.cancel(grace=None)
+    with pytest.raises(ringbridge.Cancelled):
+        task.result(LONG_S)
+    assert worker.pid == pid
+
+
 def test_a_bad_grace_is_refused(tasks: ringbridge.RemoteModule) -> None:
     task = tasks.pause.submit(0.0)
     with pytest.raises(ValueError, match="grace must be seconds"):
