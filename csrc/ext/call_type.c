@@ -39,6 +39,8 @@ call_alloc(FunctionObject *function, ChannelObject *channel, PyObject *owner)
 static int
 register_call(CallObject *self, InboxObject *inbox)
 {
+    if (inbox != NULL && inbox_enter(inbox) == NULL)
+        return -1;
     self->held = self->channel->channel;
     rbr_channel_retain(self->held);
     self->id = rbr_pending_begin(&self->pending, self->held);
@@ -46,6 +48,7 @@ register_call(CallObject *self, InboxObject *inbox)
         return 0;
     self->inbox = (InboxObject *)Py_NewRef((PyObject *)inbox);
     rbr_pending_direct(&self->pending, inbox->inbox);
+    inbox_leave(inbox);
     return inbox_add(inbox, self);
 }
 

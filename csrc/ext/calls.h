@@ -14,7 +14,9 @@
 typedef struct InboxObject {
     PyObject_HEAD
     ChannelObject *channel;
-    rbr_inbox *inbox;
+    rbr_inbox *inbox; /* NULL once closed and left by the last user */
+    int users;        /* threads in take() */
+    bool closing;
     bool opened;     /* it is ours to close, and has a descriptor */
     PyObject *calls; /* dict: id -> Call */
     PyObject *weakrefs;
@@ -42,6 +44,11 @@ PyObject *call_event(CallObject *self, const rbr_message *message);
 PyObject *call_newest(CallObject *self, PyObject *unused);
 /* Nothing of it is left in the core; may let go of the GIL. Idempotent. */
 void call_end(CallObject *self);
+
+/* The inbox to use until inbox_leave, NULL with an exception when it is closed. While anybody is
+ * inside, close() only marks it: its memory is not freed under him. */
+rbr_inbox *inbox_enter(InboxObject *self);
+void inbox_leave(InboxObject *self);
 
 int inbox_add(InboxObject *self, CallObject *call);
 void inbox_remove(InboxObject *self, uint64_t id);

@@ -5,8 +5,49 @@
  *   Inbox(channel)               the channel's own: a background thread takes, and waits in take()
  *   Inbox(channel, event=True)   an event loop's: it polls fileno(), takes until there is nothing,
  *                                and arms it again
+ *
+ * close() while threads are in take() marks the object; they leave at their next look, and the last
+ * one out lets go of the memory.
  */
 #include "calls.h"
+
+/* --------------------------------------------------------------------------------- using an inbox */
+
+static void
+raise_closed(const InboxObject *self)
+{
+    PyErr_SetString(self->channel->state->ringbridge_error,
+                    "this inbox is closed: nothing arrives in it any more");
+}
+
+rbr_inbox *
+inbox_enter(InboxObject *self)
+{
+    if (self->inbox == NULL || self->closing) {
+        raise_closed(self);
+        return NULL;
+    }
+    self->users++;
+    return self->inbox;
+}
+
+static void
+let_go(InboxObject *self)
+{
+    rbr_inbox *inbox = self->inbox;
+
+    self->inbox = NULL;
+    Py_BEGIN_ALLOW_THREADS
+    rbr_inbox_close(inbox);
+    Py_END_ALLOW_THREADS
+}
+
+void
+inbox_leave(InboxObject *self)
+{
+    if (--self->users == 0 && self->closing && self->inbox != NULL)
+        let_go(self);
+}
 
 /* ---------------------------------------------------------------------------------------- calls */
 
@@ -85,7 +126,8 @@ next_message(InboxObject *self, rbr_message **message, uint64_t deadline_ns)
 
     if (deadline_ns == 0)
         return status;
-    while (status != RBR_OK && more == 1 && (more = channel_slice_over(status, deadline_ns)) == 1) {
+    while (status != RBR_OK && !self->closing && more == 1 &&
+           (more = channel_slice_over(status, deadline_ns)) == 1) {
         const uint64_t until = channel_slice_end(deadline_ns);
 
         Py_BEGIN_ALLOW_THREADS
@@ -110,25 +152,38 @@ method_take(InboxObject *self, PyObject *timeout)
         deadline_ns = 0;
     if (channel_enter(self->channel) == NULL)
         return NULL;
+    if (inbox_enter(self) == NULL) {
+        channel_leave(self->channel);
+        return NULL;
+    }
     do {
         status = next_message(self, &message, deadline_ns);
         if (status == RBR_OK)
             result = event_of(self, message);
     } while (status == RBR_OK && result == NULL && !PyErr_Occurred());
+    inbox_leave(self);
     if (status != RBR_OK && status != RBR_AGAIN && status != RBR_TIMED_OUT &&
         status != RBR_INTERRUPTED)
         channel_raise(self->channel, status, NULL, "waiting for tasks");
+    else if (result == NULL && self->closing && !PyErr_Occurred())
+        raise_closed(self);
     channel_leave(self->channel);
     if (result == NULL && !PyErr_Occurred())
         Py_RETURN_NONE;
     return result;
 }
 
+static bool
+has_descriptor(const InboxObject *self)
+{
+    return self->opened && self->inbox != NULL && !self->closing;
+}
+
 static PyObject *
 method_fileno(InboxObject *self, PyObject *unused)
 {
     (void)unused;
-    if (!self->opened || self->inbox == NULL) {
+    if (!has_descriptor(self)) {
         PyErr_SetString(PyExc_ValueError, "this inbox has no descriptor");
         return NULL;
     }
@@ -139,7 +194,7 @@ static PyObject *
 method_clear(InboxObject *self, PyObject *unused)
 {
     (void)unused;
-    if (self->opened && self->inbox != NULL)
+    if (has_descriptor(self))
         rbr_inbox_clear(self->inbox);
     Py_RETURN_NONE;
 }
@@ -148,7 +203,7 @@ static PyObject *
 method_arm(InboxObject *self, PyObject *unused)
 {
     (void)unused;
-    if (self->opened && self->inbox != NULL)
+    if (has_descriptor(self))
         rbr_inbox_arm(self->inbox);
     Py_RETURN_NONE;
 }
@@ -156,14 +211,11 @@ method_arm(InboxObject *self, PyObject *unused)
 static void
 inbox_close(InboxObject *self)
 {
-    rbr_inbox *inbox = self->inbox;
-
-    if (!self->opened || inbox == NULL)
+    if (!has_descriptor(self))
         return;
-    self->inbox = NULL;
-    Py_BEGIN_ALLOW_THREADS
-    rbr_inbox_close(inbox);
-    Py_END_ALLOW_THREADS
+    self->closing = true;
+    if (self->users == 0)
+        let_go(self);
 }
 
 static PyObject *
@@ -203,6 +255,8 @@ inbox_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     self->channel = (ChannelObject *)Py_NewRef((PyObject *)channel);
     self->inbox = NULL;
+    self->users = 0;
+    self->closing = false;
     self->opened = event != 0;
     self->calls = PyDict_New();
     self->weakrefs = NULL;

@@ -247,7 +247,7 @@ class Inbox:
 
     def take(self, timeout: float | None) -> tuple[Call, int, Any] | None:
         """The next event, (call, kind, payload); None: none came in time. 0 never waits. After
-        RESULT, ERROR and END the call has ended. Raises the channel's end."""
+        RESULT, ERROR and END the call has ended. Raises the channel's end, and the inbox's."""
 
     def fileno(self) -> int: ...
     def clear(self) -> None:
@@ -257,7 +257,7 @@ class Inbox:
         """The next event makes the descriptor readable, once; also one that is there already."""
 
     def close(self) -> None:
-        """Ends its calls, and lets go of the descriptor. Idempotent."""
+        """Ends its calls, the waits in take(), and lets go of the descriptor. Idempotent."""
 
 @disjoint_base
 class Handle:
