@@ -182,6 +182,8 @@ call_newest(CallObject *self, PyObject *unused)
         return Py_BuildValue("iN", (int)EVENT_ITEM, item);
     if (status == RBR_AGAIN)
         return Py_BuildValue("iO", (int)EVENT_NOTHING, Py_None);
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return NULL; /* Ctrl-C: this item is gone, and a newer one comes */
     small_frame_close(self->channel, self->id);
     return event_of_exception(EVENT_END);
 }

@@ -23,6 +23,7 @@ call_alloc(FunctionObject *function, ChannelObject *channel, PyObject *owner)
         return NULL;
     self->channel = (ChannelObject *)Py_NewRef((PyObject *)channel);
     self->held = NULL;
+    self->put_backs = (put_backs){NULL, NULL};
     self->id = 0;
     self->copy = function->copy;
     self->latest = NULL;
@@ -184,6 +185,7 @@ call_end(CallObject *self)
     if (held == NULL)
         return;
     self->held = NULL;
+    put_backs_drop(&self->put_backs, held);
     rbr_pending_end(&self->pending);
     if (self->inbox != NULL)
         inbox_remove(self->inbox, self->id);
@@ -207,9 +209,9 @@ method_end(CallObject *self, PyObject *unused)
 /* --------------------------------------------------------------------------------------- methods */
 
 PyObject *
-call_event(CallObject *self, const rbr_message *message)
+call_event(CallObject *self, const rbr_message *message, bool again)
 {
-    const event_call call = {self->callbacks, self->latest, self->copy};
+    const event_call call = {self->callbacks, self->latest, self->copy, again};
 
     return event_decode(self->channel, message, &call);
 }
@@ -217,17 +219,23 @@ call_event(CallObject *self, const rbr_message *message)
 static PyObject *
 wait_for_event(CallObject *self, uint64_t deadline_ns)
 {
-    rbr_message *message = NULL;
+    rbr_message *message = put_backs_take(&self->put_backs);
+    const bool again = message != NULL;
+    rbr_status status = RBR_OK;
     PyObject *event;
-    const rbr_status status = channel_next(&self->pending, deadline_ns, &message);
 
+    if (message == NULL)
+        status = channel_next(&self->pending, deadline_ns, &message);
     if (status != RBR_OK) {
         const char *title = PyUnicode_AsUTF8AndSize(self->title, NULL);
 
         return channel_raise(self->channel, status, NULL, title);
     }
-    event = call_event(self, message);
-    rbr_message_free(message);
+    event = call_event(self, message, again);
+    if (event != NULL)
+        rbr_message_free(message);
+    else
+        put_backs_add(&self->put_backs, message);
     return event;
 }
 
@@ -244,7 +252,7 @@ method_take(CallObject *self, PyObject *timeout)
                                           "an inbox");
         return NULL;
     }
-    if (channel_enter(self->channel) == NULL)
+    if (put_backs_prepare(&self->put_backs) < 0 || channel_enter(self->channel) == NULL)
         return NULL;
     Py_INCREF((PyObject *)self); /* another thread may end it: the pending call must stay */
     event = wait_for_event(self, deadline_ns);
@@ -360,6 +368,7 @@ call_dealloc(CallObject *self)
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs((PyObject *)self);
     call_end(self);
+    put_backs_drop(&self->put_backs, NULL);
     latest_view_close(self->latest);
     Py_XDECREF((PyObject *)self->inbox);
     Py_XDECREF(self->callbacks);

@@ -9,6 +9,23 @@
 
 #include <stddef.h>
 
+/* Messages that were taken and given to nobody, since an exception came amid that (Ctrl-C, no memory):
+ * they are taken again before all others. */
+typedef struct put_back put_back;
+typedef struct put_backs {
+    put_back *first;
+    put_back *spare; /* for the next one, when there may be no memory */
+} put_backs;
+
+/* Before a message is taken that may have to be put back. -1 with an exception. */
+int put_backs_prepare(put_backs *self);
+/* Owns the message. Keeps the exception that is set. */
+void put_backs_add(put_backs *self, rbr_message *message);
+/* NULL: there is none. */
+rbr_message *put_backs_take(put_backs *self);
+/* channel NULL: it is closed. */
+void put_backs_drop(put_backs *self, rbr_channel *channel);
+
 /* Where events arrive: of the channel's own inbox, or of one with a descriptor to poll. It holds its
  * calls until their last event, so that who submits need not. */
 typedef struct InboxObject {
@@ -19,6 +36,7 @@ typedef struct InboxObject {
     bool closing;
     bool opened;     /* it is ours to close, and has a descriptor */
     PyObject *calls; /* dict: id -> Call */
+    put_backs put_backs;
     PyObject *weakrefs;
 } InboxObject;
 
@@ -27,6 +45,7 @@ typedef struct CallObject {
     ChannelObject *channel;
     rbr_channel *held; /* a reference, and the pending call is registered; NULL: it has ended */
     rbr_pending pending;
+    put_backs put_backs; /* without an inbox */
     uint64_t id;
     bool copy;
     latest_view *latest; /* NULL: it is no stream whose newest item wins */
@@ -37,8 +56,8 @@ typedef struct CallObject {
     PyObject *weakrefs;
 } CallObject;
 
-/* What a message for it says. */
-PyObject *call_event(CallObject *self, const rbr_message *message);
+/* What a message for it says; again: it had been put back. */
+PyObject *call_event(CallObject *self, const rbr_message *message, bool again);
 /* call_latest.c: the newest item of its stream: (ITEM, it), (NOTHING, None) where it has been taken
  * already, or (END, exception). Gives the credit back. */
 PyObject *call_newest(CallObject *self, PyObject *unused);

@@ -60,11 +60,14 @@ typedef struct event_call {
     PyObject *callbacks; /* list or NULL */
     latest_view *latest; /* NULL: it is no stream */
     bool copy;
+    bool again; /* an exception that is none of the call's own has cut this short before */
 } event_call;
 
-/* A value that cannot be decoded becomes an ERROR, or an END: then the stream is closed over there. */
+/* A value that cannot be decoded becomes an ERROR, or an END: then the stream is closed over there.
+ * NULL with an exception that is not the call's: Ctrl-C; only where it is not done again, so that
+ * what raises each time (a pickle may) ends its call. */
 PyObject *event_decode(ChannelObject *channel, const rbr_message *message, const event_call *call);
-/* (kind, the exception that is set); NULL where it is none of those that go to a call: Ctrl-C. */
+/* (kind, the exception that is set). */
 PyObject *event_of_exception(enum event_kind kind);
 bool event_is_answer(const rbr_message *message);
 /* A call that a thread waits for, and what its callbacks need. */

@@ -49,6 +49,68 @@ inbox_leave(InboxObject *self)
         let_go(self);
 }
 
+/* -------------------------------------------------------------------------------------- put back */
+
+struct put_back {
+    rbr_message *message;
+    put_back *next;
+};
+
+int
+put_backs_prepare(put_backs *self)
+{
+    if (self->spare == NULL && (self->spare = PyMem_Malloc(sizeof *self->spare)) == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
+}
+
+void
+put_backs_add(put_backs *self, rbr_message *message)
+{
+    put_back **last = &self->first, *made = self->spare;
+
+    self->spare = NULL;
+    if (made == NULL) /* another thread has just put one back, too */
+        made = PyMem_Malloc(sizeof *made);
+    if (made == NULL) {
+        rbr_message_free(message);
+        return;
+    }
+    *made = (put_back){.message = message};
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = made;
+}
+
+rbr_message *
+put_backs_take(put_backs *self)
+{
+    put_back *taken = self->first;
+    rbr_message *message = taken != NULL ? taken->message : NULL;
+
+    if (taken != NULL)
+        self->first = taken->next;
+    PyMem_Free(taken);
+    return message;
+}
+
+void
+put_backs_drop(put_backs *self, rbr_channel *channel)
+{
+    rbr_message *message;
+
+    while ((message = put_backs_take(self)) != NULL) {
+        if (channel != NULL)
+            rbr_message_discard(channel, message);
+        else
+            rbr_message_free(message);
+    }
+    PyMem_Free(self->spare);
+    self->spare = NULL;
+}
+
 /* ---------------------------------------------------------------------------------------- calls */
 
 int
@@ -89,32 +151,43 @@ inbox_find(InboxObject *self, uint64_t id)
 
 /* --------------------------------------------------------------------------------------- methods */
 
-/* (call, kind, payload); NULL without an exception: nothing for anybody. */
+/* (call, kind, payload), which takes the call; NULL with an exception: as if it had not been tried. */
 static PyObject *
-event_of(InboxObject *self, rbr_message *message)
+event_for(CallObject *call, const rbr_message *message, bool again)
 {
-    CallObject *call = inbox_find(self, rbr_message_call(message));
-    PyObject *event, *result;
+    PyObject *result = PyTuple_New(3); /* first: once an event is made, nothing fails any more */
+    PyObject *event = result != NULL ? call_event(call, message, again) : NULL;
     long kind;
 
-    if (call == NULL) {
-        rbr_message_discard(self->channel->channel, message);
-        return NULL;
-    }
-    event = call_event(call, message);
-    rbr_message_free(message);
     if (event == NULL) {
+        Py_XDECREF(result);
         Py_DECREF((PyObject *)call);
         return NULL;
     }
+    PyTuple_SetItem(result, 0, (PyObject *)call);
+    PyTuple_SetItem(result, 1, Py_NewRef(PyTuple_GetItem(event, 0)));
+    PyTuple_SetItem(result, 2, Py_NewRef(PyTuple_GetItem(event, 1)));
     kind = PyLong_AsLong(PyTuple_GetItem(event, 0));
+    Py_DECREF(event);
     if (kind == EVENT_RESULT || kind == EVENT_ERROR || kind == EVENT_END)
         call_end(call);
-    result = PyTuple_Pack(3, (PyObject *)call, PyTuple_GetItem(event, 0),
-                          PyTuple_GetItem(event, 1));
-    Py_DECREF(event);
-    Py_DECREF((PyObject *)call);
     return result;
+}
+
+/* The same; NULL without an exception: nothing for anybody. Owns the message. */
+static PyObject *
+event_of(InboxObject *self, rbr_message *message, bool again)
+{
+    CallObject *call = inbox_find(self, rbr_message_call(message));
+    PyObject *event = call != NULL ? event_for(call, message, again) : NULL;
+
+    if (event != NULL)
+        rbr_message_free(message);
+    else if (PyErr_Occurred())
+        put_backs_add(&self->put_backs, message);
+    else
+        rbr_message_discard(self->channel->channel, message);
+    return event;
 }
 
 static rbr_status
@@ -141,7 +214,6 @@ next_message(InboxObject *self, rbr_message **message, uint64_t deadline_ns)
 static PyObject *
 method_take(InboxObject *self, PyObject *timeout)
 {
-    rbr_message *message = NULL;
     uint64_t deadline_ns;
     PyObject *result = NULL;
     rbr_status status;
@@ -150,16 +222,19 @@ method_take(InboxObject *self, PyObject *timeout)
         return NULL;
     if (timeout != Py_None && PyFloat_AsDouble(timeout) == 0.0)
         deadline_ns = 0;
-    if (channel_enter(self->channel) == NULL)
+    if (put_backs_prepare(&self->put_backs) < 0 || channel_enter(self->channel) == NULL)
         return NULL;
     if (inbox_enter(self) == NULL) {
         channel_leave(self->channel);
         return NULL;
     }
     do {
-        status = next_message(self, &message, deadline_ns);
+        rbr_message *message = put_backs_take(&self->put_backs);
+        const bool again = message != NULL;
+
+        status = again ? RBR_OK : next_message(self, &message, deadline_ns);
         if (status == RBR_OK)
-            result = event_of(self, message);
+            result = event_of(self, message, again);
     } while (status == RBR_OK && result == NULL && !PyErr_Occurred());
     inbox_leave(self);
     if (status != RBR_OK && status != RBR_AGAIN && status != RBR_TIMED_OUT &&
@@ -230,6 +305,7 @@ method_close(InboxObject *self, PyObject *unused)
     for (i = 0; i < PyList_Size(calls); i++)
         call_end((CallObject *)PyList_GetItem(calls, i));
     Py_DECREF(calls);
+    put_backs_drop(&self->put_backs, self->channel->channel);
     inbox_close(self);
     Py_RETURN_NONE;
 }
@@ -259,6 +335,7 @@ inbox_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->closing = false;
     self->opened = event != 0;
     self->calls = PyDict_New();
+    self->put_backs = (put_backs){NULL, NULL};
     self->weakrefs = NULL;
     PyObject_GC_Track((PyObject *)self);
     if (self->calls == NULL || channel_enter(channel) == NULL) {
@@ -302,6 +379,7 @@ inbox_dealloc(InboxObject *self)
     PyObject_GC_UnTrack((PyObject *)self);
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs((PyObject *)self);
+    put_backs_drop(&self->put_backs, self->channel->channel);
     inbox_close(self);
     Py_XDECREF(self->calls);
     Py_DECREF((PyObject *)self->channel);

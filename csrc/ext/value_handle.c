@@ -129,6 +129,21 @@ decode_name(rbr_table value)
 }
 
 static PyObject *
+decode_handle(value_decoder *self, PyObject *name, uint64_t number)
+{
+    PyObject *made;
+
+    if (self->handles != NULL && *self->handles == NULL && (*self->handles = PyList_New(0)) == NULL)
+        return NULL;
+    made = handle_make(self->channel, number, name);
+    if (made != NULL && self->handles != NULL && PyList_Append(*self->handles, made) < 0) {
+        ((HandleObject *)made)->id = 0;
+        Py_CLEAR(made);
+    }
+    return made;
+}
+
+static PyObject *
 decode_callback(value_decoder *self, PyObject *name, uint64_t number)
 {
     const uint64_t call = rbr_message_id(self->message);
@@ -163,7 +178,7 @@ handle_decode(value_decoder *self, rbr_table value, uint8_t kind)
     name = decode_name(value);
     if (name == NULL)
         return NULL;
-    made = self->channel->host ? handle_make(self->channel, number, name)
+    made = self->channel->host ? decode_handle(self, name, number)
                                : decode_callback(self, name, number);
     Py_DECREF(name);
     return made;

@@ -247,7 +247,8 @@ class Inbox:
 
     def take(self, timeout: float | None) -> tuple[Call, int, Any] | None:
         """The next event, (call, kind, payload); None: none came in time. 0 never waits. After
-        RESULT, ERROR and END the call has ended. Raises the channel's end, and the inbox's."""
+        RESULT, ERROR and END the call has ended. Raises the channel's end, and the inbox's. An
+        event that a Ctrl-C cuts short is taken again by the next one."""
 
     def fileno(self) -> int: ...
     def clear(self) -> None:

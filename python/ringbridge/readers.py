@@ -235,9 +235,20 @@ class LoopReader:
         finally:  # also after the sys.exit() of a callback: the loop may run on
             self._watch_on()
 
+    def _take(self, timeout: float | None) -> tuple[Call, int, Any] | None:
+        try:
+            return self.inbox.take(timeout)
+        except RingbridgeError:
+            raise
+        except BaseException:  # Ctrl-C: the event is still there, which the descriptor does not say
+            loop = self._loop()
+            if loop is not None and not loop.is_closed():
+                loop.call_soon_threadsafe(self._ready)
+            raise
+
     def _take_now(self) -> tuple[Call, int, Any] | None:
         try:
-            return self.inbox.take(0)
+            return self._take(0)
         except RingbridgeError as error:
             fail_all(self.inbox, error)
             return None
@@ -281,7 +292,7 @@ class LoopReader:
             if left == 0.0:
                 return False
             try:
-                event = self.inbox.take(left)
+                event = self._take(left)
             except RingbridgeError as error:
                 fail_all(self.inbox, error)
                 break

@@ -9,16 +9,18 @@ import sys
 import threading
 
 import pytest
+from rbr_testing import pickled
 from rbr_testing.eventually import LONG_S, Gate, until
-from rbr_testing.loops import run
+from rbr_testing.fixtures import MakeWorker
+from rbr_testing.loops import awaited, run
 
 import ringbridge
 from ringbridge import _core
 
 
-def waits_in(thread: threading.Thread | None, function: str) -> bool:
+def waits_in(thread: threading.Thread, function: str) -> bool:
     """Whether this is what the thread's Python code runs now: a call in C that it waits in."""
-    frame = sys._current_frames().get(thread.ident or 0) if thread is not None else None
+    frame = sys._current_frames().get(thread.ident or 0)
     return frame is not None and frame.f_code.co_name == function
 
 
@@ -99,7 +101,7 @@ def test_a_thread_waits_for_a_task_of_a_closed_loop_as_another_loop_comes(
     gate.entered()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(task.exception)
-        until(lambda: any(waits_in(each, "drive") for each in threading.enumerate()))
+        until(lambda: any(waits_in(each, "_take") for each in threading.enumerate()))
 
         async def next_loop() -> int:
             behind = tasks.number.submit(1)
@@ -108,3 +110,61 @@ def test_a_thread_waits_for_a_task_of_a_closed_loop_as_another_loop_comes(
 
         assert run(next_loop()) == 1
         assert "event loop" in str(waiting.result(LONG_S))
+
+
+# ------------------------------------------------------------------------------ interrupted takes
+
+
+@pytest.fixture
+def pickling(make_worker: MakeWorker) -> ringbridge.Worker:
+    pickled.tries = 0
+    return make_worker(pickle=True)
+
+
+def test_an_answer_whose_reading_is_interrupted_is_read_again(
+    pickling: ringbridge.Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    # It was gone, and the task never ended. A handle in it must not have been released, either.
+    model = pickling.load("rbr_testing.duties").Model("kept")
+    task = pickling.load("rbr_testing.pickled").interrupting.submit(1, model)
+    again, tries = task.result(LONG_S)
+    assert (again.name, tries) == ("kept", 2)
+    assert "KeyboardInterrupt" in caplog.text  # of the thread that read
+
+
+def test_an_answer_whose_reading_is_interrupted_each_time_ends_its_call(
+    pickling: ringbridge.Worker,
+) -> None:
+    task = pickling.load("rbr_testing.pickled").interrupting.submit(1000)
+    assert type(task.exception(LONG_S)) is KeyboardInterrupt
+
+
+def test_a_loop_reads_again_what_was_interrupted(pickling: ringbridge.Worker) -> None:
+    interrupting = pickling.load("rbr_testing.pickled").interrupting
+
+    async def submit() -> ringbridge.Task:
+        return interrupting.submit(1)
+
+    loop = asyncio.new_event_loop()
+    try:
+        task = loop.run_until_complete(submit())
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(awaited(task))
+        both = asyncio.wait_for(awaited(task), LONG_S)
+        assert loop.run_until_complete(both) == [2]
+        pickled.tries = 0
+        task = loop.run_until_complete(submit())
+        with pytest.raises(KeyboardInterrupt):
+            task.result(LONG_S)  # the loop does not run: who waits reads
+        both = asyncio.wait_for(awaited(task), LONG_S)
+        assert loop.run_until_complete(both) == [2]
+    finally:
+        loop.close()
+
+
+def test_an_item_whose_reading_is_interrupted_is_read_again(pickling: ringbridge.Worker) -> None:
+    # The one after it came in its place.
+    with pickling.load("rbr_testing.pickled").interrupting_items.stream(1) as items:
+        with pytest.raises(KeyboardInterrupt):
+            next(items)
+        assert list(items) == [2, "the next one"]
