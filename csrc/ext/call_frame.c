@@ -86,8 +86,8 @@ call_start_frame(value_encoder *encoder, uint8_t body, uint32_t *slot)
     const rbr_shape *shape;
     uint32_t root;
 
-    if (encoder->parent == 0)
-        encoder->parent = call_context_of(encoder->channel);
+    if (encoder->parent == 0 && call_parent_of(encoder->channel, &encoder->parent) < 0)
+        return 0;
     shape = frame_shape(encoder);
     root = rbr_build_table(&encoder->build, 0, shape);
     if (root == 0) {

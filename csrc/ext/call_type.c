@@ -25,6 +25,7 @@ call_alloc(FunctionObject *function, ChannelObject *channel, PyObject *owner)
     self->held = NULL;
     self->put_backs = (put_backs){NULL, NULL};
     self->id = 0;
+    self->parent = 0;
     self->copy = function->copy;
     self->latest = NULL;
     self->callbacks = NULL;
@@ -69,6 +70,7 @@ encode_and_post(CallObject *self, FunctionObject *function, const call_wish *wis
     Py_XDECREF(names);
     if (root == 0)
         return -1;
+    self->parent = encoder->parent;
     self->callbacks = encoder->callbacks;
     encoder->callbacks = NULL;
     size = rbr_build_finish(&encoder->build);
@@ -211,7 +213,7 @@ method_end(CallObject *self, PyObject *unused)
 PyObject *
 call_event(CallObject *self, const rbr_message *message, bool again)
 {
-    const event_call call = {self->callbacks, self->latest, self->copy, again};
+    const event_call call = {self->callbacks, self->latest, self->parent, self->copy, again};
 
     return event_decode(self->channel, message, &call);
 }
@@ -278,26 +280,43 @@ method_cancel(CallObject *self, PyObject *args)
     return PyBool_FromLong(unsent);
 }
 
+int
+call_reads_within(CallObject *self, uint64_t *parent)
+{
+    const int result = call_parent_of(self->channel, parent);
+
+    if (*parent == 0)
+        *parent = self->parent;
+    return result;
+}
+
 static PyObject *
 method_credit(CallObject *self, PyObject *args)
 {
     unsigned long long bytes;
     unsigned int items;
+    uint64_t parent;
+    int result;
 
     if (!PyArg_ParseTuple(args, "IK:credit", &items, &bytes))
         return NULL;
+    result = call_reads_within(self, &parent);
     if (self->held != NULL)
-        small_frame_credit(self->channel, self->id, items, bytes);
-    Py_RETURN_NONE;
+        small_frame_credit(self->channel, self->id, parent, items, bytes);
+    return result < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *
 method_close_stream(CallObject *self, PyObject *unused)
 {
+    uint64_t parent;
+    int result;
+
     (void)unused;
+    result = call_reads_within(self, &parent);
     if (self->held != NULL)
-        small_frame_close(self->channel, self->id);
-    Py_RETURN_NONE;
+        small_frame_close(self->channel, self->id, parent);
+    return result < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *

@@ -47,6 +47,7 @@ typedef struct CallObject {
     rbr_pending pending;
     put_backs put_backs; /* without an inbox */
     uint64_t id;
+    uint64_t parent; /* the call that it was made in; 0: none */
     bool copy;
     latest_view *latest; /* NULL: it is no stream whose newest item wins */
     PyObject *callbacks; /* list of callables, by index; NULL: none */
@@ -68,6 +69,10 @@ void call_end(CallObject *self);
  * inside, close() only marks it: its memory is not freed under him. */
 rbr_inbox *inbox_enter(InboxObject *self);
 void inbox_leave(InboxObject *self);
+
+/* Within which call its stream is read now: by this thread or coroutine, else where it was begun. -1
+ * with an exception: then that. */
+int call_reads_within(CallObject *self, uint64_t *parent);
 
 int inbox_add(InboxObject *self, CallObject *call);
 void inbox_remove(InboxObject *self, uint64_t id);

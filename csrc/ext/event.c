@@ -214,7 +214,8 @@ event_of_exception(enum event_kind kind)
 
 /* What came cannot be decoded: what its call hears instead. */
 static PyObject *
-event_of_failure(ChannelObject *channel, const rbr_message *message, enum event_kind kind)
+event_of_failure(ChannelObject *channel, const rbr_message *message, uint64_t parent,
+                 enum event_kind kind)
 {
     if (kind == EVENT_CALLBACK) { /* its arguments cannot be had: its caller hears why */
         serve_answer_error(channel, rbr_message_id(message));
@@ -222,7 +223,7 @@ event_of_failure(ChannelObject *channel, const rbr_message *message, enum event_
     }
     if (kind != EVENT_ITEM && kind != EVENT_END)
         return event_of_exception(EVENT_ERROR);
-    small_frame_close(channel, rbr_message_id(message));
+    small_frame_close(channel, rbr_message_id(message), parent);
     return event_of_exception(EVENT_END);
 }
 
@@ -244,7 +245,7 @@ event_decode(ChannelObject *channel, const rbr_message *message, const event_cal
     if (payload != NULL)
         event = Py_BuildValue("iN", (int)kind, payload);
     else if (call->again || PyErr_ExceptionMatches(PyExc_Exception))
-        event = event_of_failure(channel, message, kind);
+        event = event_of_failure(channel, message, call->parent, kind);
     if (event == NULL)
         handles_disown(handles);
     Py_XDECREF(handles);

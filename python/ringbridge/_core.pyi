@@ -51,6 +51,8 @@ class Channel:
     #: What gives whoever sees to the process (`gave_up(channel, call_id)`, `replace(reason)`), or
     #: None; None: nobody.
     owner: Callable[[], Any] | None
+    #: Coroutines answer its callbacks: in which of them code runs is asked of answering.parent_on.
+    coroutines: bool
     #: Who takes from its inboxes: readers.py's.
     readers: Any
     @property

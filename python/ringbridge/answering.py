@@ -114,6 +114,7 @@ def _run_on_loop(call: _core.Call, loop: Any, payload: tuple[Any, ...]) -> None:
         else:
             run_callback(call.channel, call.id, request, _returning, (value,), None)
 
+    call.channel.coroutines = True
     task = loop.create_task(run())
     _keep.add(task)
     task.add_done_callback(_keep.discard)

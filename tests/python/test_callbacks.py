@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from rbr_testing.eventually import LONG_S
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
@@ -122,6 +123,20 @@ def test_a_callback_may_read_a_stream_of_the_same_worker(tasks: ringbridge.Remot
     ]
     assert tasks.call(lambda: next(tasks.noted.stream(50))) == 0  # dropped
     assert list(tasks.numbers.stream(50)) == list(range(50))
+
+
+def test_another_thread_may_read_a_stream_that_a_callback_began(
+    make_worker: MakeWorker,
+) -> None:
+    """After 8 items nothing came: what gave credit back did not say within which call."""
+    module = make_worker().load("rbr_testing.duties")
+
+    def begin() -> list[int]:
+        stream = module.numbers.stream(50)
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(list, stream).result(LONG_S)
+
+    assert module.call.options(timeout=LONG_S)(begin) == list(range(50))
 
 
 def test_a_stream_begun_outside_goes_on_after_a_callback(tasks: ringbridge.RemoteModule) -> None:
@@ -258,6 +273,45 @@ def test_a_coroutine_callback_may_await_the_worker(tasks: ringbridge.RemoteModul
         return await asyncio.wait_for(tasks.call_many.submit(ask, 5), LONG_S)
 
     assert asyncio.run(main()) == [0, 10, 20, 30, 40]
+
+
+def test_a_coroutine_callback_may_use_the_worker_in_every_way(
+    make_worker: MakeWorker,
+) -> None:
+    """After 8 items nothing came, close never ended; an attribute, or a call, blocked the loop."""
+    module = make_worker().load("rbr_testing.duties")
+    model = module.Model("m", 2.0)
+    outside: Any = None
+
+    async def reads() -> list[int]:
+        return [each async for each in module.numbers.stream(30)]
+
+    async def reads_on() -> list[int]:
+        return [each async for each in outside]
+
+    async def closes() -> Any:
+        stream = module.noted.stream(3000)
+        first = await stream.__anext__()
+        await stream.aclose()
+        return first, (await module.take_seen.submit())[-1]
+
+    async def asks() -> Any:
+        model.weight = 3.0
+        return model.double, module.number(5)
+
+    async def main() -> None:
+        nonlocal outside
+        outside = module.numbers.stream(30)
+        assert await outside.__anext__() == 0
+        assert await awaited(reads) == list(range(30))
+        assert await awaited(reads_on) == list(range(1, 30))
+        assert await awaited(closes) == (0, "closed")
+        assert await awaited(asks) == (6.0, 5)
+
+    async def awaited(answer: Any) -> Any:
+        return await asyncio.wait_for(asyncio.shield(module.call.submit(answer)), LONG_S)
+
+    asyncio.run(main())
 
 
 def test_a_coroutine_callback_that_fails_or_is_cancelled_is_told_there(
