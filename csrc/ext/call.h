@@ -100,13 +100,15 @@ PyObject *function_tp_call(PyObject *self, PyObject *args, PyObject *kwargs);
 typedef struct HandleObject {
     PyObject_HEAD
     ChannelObject *channel;
-    uint64_t id;
+    uint64_t id; /* 0: nothing is to be released */
     PyObject *name; /* of its type, with its module */
     PyObject *weakrefs;
 } HandleObject;
 
 /* A RemoteObject, the Python type on top of it. */
 PyObject *handle_make(ChannelObject *channel, uint64_t id, PyObject *name);
+/* A list of them, or NULL: their objects are not theirs to release; nobody has seen them. */
+void handles_disown(PyObject *handles);
 /* Whether its process still lives; false with an exception. */
 bool handle_is_here(const HandleObject *self);
 PyObject *handle_attribute(PyObject *module, PyObject *args);

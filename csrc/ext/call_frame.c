@@ -86,8 +86,8 @@ call_start_frame(value_encoder *encoder, uint8_t body, uint32_t *slot)
     const rbr_shape *shape;
     uint32_t root;
 
-    if (encoder->parent == 0)
-        encoder->parent = call_context_of(encoder->channel);
+    if (encoder->parent == 0 && call_parent_of(encoder->channel, &encoder->parent) < 0)
+        return 0;
     shape = frame_shape(encoder);
     root = rbr_build_table(&encoder->build, 0, shape);
     if (root == 0) {
@@ -105,6 +105,22 @@ void
 call_set_id(value_encoder *encoder, uint32_t root, uint64_t id)
 {
     rbr_build_u64(&encoder->build, root, frame_shape(encoder), RBR_FRAME__ID, id);
+}
+
+/* What came was dealt with: may the wait go on? Else an exception is set. There may be more to come
+ * without end, and a wait that finds something looks neither at the clock nor for signals, and keeps
+ * the GIL. */
+static bool
+waits_on(ChannelObject *channel, uint64_t deadline_ns, const char *doing)
+{
+    Py_BEGIN_ALLOW_THREADS
+    Py_END_ALLOW_THREADS
+    if (PyErr_CheckSignals() < 0)
+        return false;
+    if (deadline_ns == RBR_FOREVER || rbr_now_ns() < deadline_ns)
+        return true;
+    channel_raise(channel, RBR_TIMED_OUT, NULL, doing);
+    return false;
 }
 
 /* Sends and waits, and answers on this thread what comes for the call meanwhile. */
@@ -125,9 +141,9 @@ exchange(ChannelObject *channel, value_encoder *encoder, rbr_pending *pending, u
 
         rbr_message_free(answer);
         answer = NULL;
-        if (result == 0)
+        if (result == 0 && waits_on(channel, deadline_ns, doing))
             answer = channel_wait(channel, pending, id, deadline_ns, doing);
-        else /* a callback has raised what is not for the other side: Ctrl-C */
+        else /* nobody waits any more; or a callback has raised what is not for the other side */
             rbr_channel_cancel(channel->channel, id, true);
     }
     Py_XDECREF(hand.callbacks);

@@ -159,6 +159,7 @@ call_newest(CallObject *self, PyObject *unused)
     rbr_error error = {.status = RBR_OK};
     rbr_message *message = NULL;
     PyObject *item = NULL;
+    uint64_t parent;
     rbr_status status;
 
     (void)unused;
@@ -166,9 +167,11 @@ call_newest(CallObject *self, PyObject *unused)
         PyErr_SetString(PyExc_ValueError, "this call has no latest-value buffer");
         return NULL;
     }
+    if (call_reads_within(self, &parent) < 0)
+        return NULL;
     status = take_copy(decoder.state, self->latest, &message, &decoder.holder, &error);
     if (self->held != NULL)
-        small_frame_credit(self->channel, self->id, 1, 0);
+        small_frame_credit(self->channel, self->id, parent, 1, 0);
     decoder.message = message;
     if (status == RBR_OK)
         item = decode_newest(self, &decoder);
@@ -182,6 +185,8 @@ call_newest(CallObject *self, PyObject *unused)
         return Py_BuildValue("iN", (int)EVENT_ITEM, item);
     if (status == RBR_AGAIN)
         return Py_BuildValue("iO", (int)EVENT_NOTHING, Py_None);
-    small_frame_close(self->channel, self->id);
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return NULL; /* Ctrl-C: this item is gone, and a newer one comes */
+    small_frame_close(self->channel, self->id, parent);
     return event_of_exception(EVENT_END);
 }

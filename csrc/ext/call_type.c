@@ -23,7 +23,9 @@ call_alloc(FunctionObject *function, ChannelObject *channel, PyObject *owner)
         return NULL;
     self->channel = (ChannelObject *)Py_NewRef((PyObject *)channel);
     self->held = NULL;
+    self->put_backs = (put_backs){NULL, NULL};
     self->id = 0;
+    self->parent = 0;
     self->copy = function->copy;
     self->latest = NULL;
     self->callbacks = NULL;
@@ -39,6 +41,8 @@ call_alloc(FunctionObject *function, ChannelObject *channel, PyObject *owner)
 static int
 register_call(CallObject *self, InboxObject *inbox)
 {
+    if (inbox != NULL && inbox_enter(inbox) == NULL)
+        return -1;
     self->held = self->channel->channel;
     rbr_channel_retain(self->held);
     self->id = rbr_pending_begin(&self->pending, self->held);
@@ -46,6 +50,7 @@ register_call(CallObject *self, InboxObject *inbox)
         return 0;
     self->inbox = (InboxObject *)Py_NewRef((PyObject *)inbox);
     rbr_pending_direct(&self->pending, inbox->inbox);
+    inbox_leave(inbox);
     return inbox_add(inbox, self);
 }
 
@@ -65,6 +70,7 @@ encode_and_post(CallObject *self, FunctionObject *function, const call_wish *wis
     Py_XDECREF(names);
     if (root == 0)
         return -1;
+    self->parent = encoder->parent;
     self->callbacks = encoder->callbacks;
     encoder->callbacks = NULL;
     size = rbr_build_finish(&encoder->build);
@@ -181,6 +187,7 @@ call_end(CallObject *self)
     if (held == NULL)
         return;
     self->held = NULL;
+    put_backs_drop(&self->put_backs, held);
     rbr_pending_end(&self->pending);
     if (self->inbox != NULL)
         inbox_remove(self->inbox, self->id);
@@ -204,9 +211,9 @@ method_end(CallObject *self, PyObject *unused)
 /* --------------------------------------------------------------------------------------- methods */
 
 PyObject *
-call_event(CallObject *self, const rbr_message *message)
+call_event(CallObject *self, const rbr_message *message, bool again)
 {
-    const event_call call = {self->callbacks, self->latest, self->copy};
+    const event_call call = {self->callbacks, self->latest, self->parent, self->copy, again};
 
     return event_decode(self->channel, message, &call);
 }
@@ -214,17 +221,23 @@ call_event(CallObject *self, const rbr_message *message)
 static PyObject *
 wait_for_event(CallObject *self, uint64_t deadline_ns)
 {
-    rbr_message *message = NULL;
+    rbr_message *message = put_backs_take(&self->put_backs);
+    const bool again = message != NULL;
+    rbr_status status = RBR_OK;
     PyObject *event;
-    const rbr_status status = channel_next(&self->pending, deadline_ns, &message);
 
+    if (message == NULL)
+        status = channel_next(&self->pending, deadline_ns, &message);
     if (status != RBR_OK) {
         const char *title = PyUnicode_AsUTF8AndSize(self->title, NULL);
 
         return channel_raise(self->channel, status, NULL, title);
     }
-    event = call_event(self, message);
-    rbr_message_free(message);
+    event = call_event(self, message, again);
+    if (event != NULL)
+        rbr_message_free(message);
+    else
+        put_backs_add(&self->put_backs, message);
     return event;
 }
 
@@ -241,7 +254,7 @@ method_take(CallObject *self, PyObject *timeout)
                                           "an inbox");
         return NULL;
     }
-    if (channel_enter(self->channel) == NULL)
+    if (put_backs_prepare(&self->put_backs) < 0 || channel_enter(self->channel) == NULL)
         return NULL;
     Py_INCREF((PyObject *)self); /* another thread may end it: the pending call must stay */
     event = wait_for_event(self, deadline_ns);
@@ -267,26 +280,43 @@ method_cancel(CallObject *self, PyObject *args)
     return PyBool_FromLong(unsent);
 }
 
+int
+call_reads_within(CallObject *self, uint64_t *parent)
+{
+    const int result = call_parent_of(self->channel, parent);
+
+    if (*parent == 0)
+        *parent = self->parent;
+    return result;
+}
+
 static PyObject *
 method_credit(CallObject *self, PyObject *args)
 {
     unsigned long long bytes;
     unsigned int items;
+    uint64_t parent;
+    int result;
 
     if (!PyArg_ParseTuple(args, "IK:credit", &items, &bytes))
         return NULL;
+    result = call_reads_within(self, &parent);
     if (self->held != NULL)
-        small_frame_credit(self->channel, self->id, items, bytes);
-    Py_RETURN_NONE;
+        small_frame_credit(self->channel, self->id, parent, items, bytes);
+    return result < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *
 method_close_stream(CallObject *self, PyObject *unused)
 {
+    uint64_t parent;
+    int result;
+
     (void)unused;
+    result = call_reads_within(self, &parent);
     if (self->held != NULL)
-        small_frame_close(self->channel, self->id);
-    Py_RETURN_NONE;
+        small_frame_close(self->channel, self->id, parent);
+    return result < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *
@@ -357,6 +387,7 @@ call_dealloc(CallObject *self)
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs((PyObject *)self);
     call_end(self);
+    put_backs_drop(&self->put_backs, NULL);
     latest_view_close(self->latest);
     Py_XDECREF((PyObject *)self->inbox);
     Py_XDECREF(self->callbacks);

@@ -76,6 +76,7 @@ channel_new_empty(core_state *state, const char *name)
     self->users = 0;
     self->closing = false;
     self->host = false;
+    self->coroutines = false;
     self->retired = false;
     self->pickle = false;
     self->scratch = NULL;
@@ -413,6 +414,7 @@ static PyMemberDef channel_members[] = {
     {"name", T_OBJECT, offsetof(ChannelObject, name), READONLY, NULL},
     {"owner", T_OBJECT, offsetof(ChannelObject, owner), 0, NULL},
     {"readers", T_OBJECT, offsetof(ChannelObject, readers), 0, NULL},
+    {"coroutines", T_BOOL, offsetof(ChannelObject, coroutines), 0, NULL},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(ChannelObject, weakrefs), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };

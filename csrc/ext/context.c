@@ -4,6 +4,9 @@
  *
  * The host calls the worker, which calls the host back, which calls the worker again: that last call
  * must run while the first one waits. Its frame names its parent, the call whose callback made it.
+ *
+ * Coroutines that answer callbacks take turns on one thread: theirs stands in a context variable, which
+ * ringbridge.answering has.
  */
 #include "ext.h"
 
@@ -30,4 +33,25 @@ call_context_of(const ChannelObject *channel)
     while (context != NULL && context->channel != channel)
         context = context->before;
     return context != NULL ? context->call : 0;
+}
+
+int
+call_parent_of(ChannelObject *channel, uint64_t *parent)
+{
+    PyObject *parent_on, *number = NULL;
+
+    *parent = call_context_of(channel);
+    if (*parent != 0 || !channel->coroutines)
+        return 0;
+    parent_on = foreign_function(channel->state, FOREIGN_ANSWERING, "parent_on");
+    if (parent_on != NULL)
+        number = PyObject_CallFunctionObjArgs(parent_on, (PyObject *)channel, NULL);
+    if (number != NULL)
+        *parent = PyLong_AsUnsignedLongLong(number);
+    Py_XDECREF(parent_on);
+    Py_XDECREF(number);
+    if (!PyErr_Occurred())
+        return 0;
+    *parent = 0;
+    return -1;
 }

@@ -209,36 +209,47 @@ decode_payload(value_decoder *decoder, rbr_table body, uint8_t type, const event
 PyObject *
 event_of_exception(enum event_kind kind)
 {
-    if (!PyErr_ExceptionMatches(PyExc_Exception))
-        return NULL;
     return Py_BuildValue("iN", (int)kind, PyErr_GetRaisedException());
 }
 
-PyObject *
-event_decode(ChannelObject *channel, const rbr_message *message, const event_call *call)
+/* What came cannot be decoded: what its call hears instead. */
+static PyObject *
+event_of_failure(ChannelObject *channel, const rbr_message *message, uint64_t parent,
+                 enum event_kind kind)
 {
-    value_decoder decoder = {.state = channel->state,
-                             .channel = channel,
-                             .message = message,
-                             .copy = call->copy,
-                             .pickle = channel->pickle};
-    enum event_kind kind = EVENT_NOTHING;
-    uint8_t type;
-    const rbr_table body = rbr_message_body(message, &type);
-    PyObject *payload = decode_payload(&decoder, body, type, call, &kind);
-
-    if (payload != NULL)
-        return Py_BuildValue("iN", (int)kind, payload);
-    if (!PyErr_ExceptionMatches(PyExc_Exception))
-        return NULL; /* Ctrl-C */
     if (kind == EVENT_CALLBACK) { /* its arguments cannot be had: its caller hears why */
         serve_answer_error(channel, rbr_message_id(message));
         return PyErr_Occurred() ? NULL : Py_BuildValue("iO", (int)EVENT_NOTHING, Py_None);
     }
     if (kind != EVENT_ITEM && kind != EVENT_END)
         return event_of_exception(EVENT_ERROR);
-    small_frame_close(channel, rbr_message_id(message));
+    small_frame_close(channel, rbr_message_id(message), parent);
     return event_of_exception(EVENT_END);
+}
+
+PyObject *
+event_decode(ChannelObject *channel, const rbr_message *message, const event_call *call)
+{
+    PyObject *handles = NULL, *event = NULL, *payload;
+    value_decoder decoder = {.state = channel->state,
+                             .channel = channel,
+                             .message = message,
+                             .copy = call->copy,
+                             .pickle = channel->pickle,
+                             .handles = &handles};
+    enum event_kind kind = EVENT_NOTHING;
+    uint8_t type;
+    const rbr_table body = rbr_message_body(message, &type);
+
+    payload = decode_payload(&decoder, body, type, call, &kind);
+    if (payload != NULL)
+        event = Py_BuildValue("iN", (int)kind, payload);
+    else if (call->again || PyErr_ExceptionMatches(PyExc_Exception))
+        event = event_of_failure(channel, message, call->parent, kind);
+    if (event == NULL)
+        handles_disown(handles);
+    Py_XDECREF(handles);
+    return event;
 }
 
 /* ------------------------------------------------------------------------------------- answering */

@@ -19,6 +19,8 @@ void call_context_push(call_context *self, const ChannelObject *channel, uint64_
 void call_context_pop(call_context *self);
 /* The innermost such call on this channel; 0: none. */
 uint64_t call_context_of(const ChannelObject *channel);
+/* The same, also where a coroutine answers the callback; may run Python code. -1 with an exception. */
+int call_parent_of(ChannelObject *channel, uint64_t *parent);
 
 /* event.c: what comes for a call of ours. As Python sees it, (kind, payload):
  *   RESULT    the value                      ERROR  the exception
@@ -59,12 +61,16 @@ void latest_view_close(latest_view *self);
 typedef struct event_call {
     PyObject *callbacks; /* list or NULL */
     latest_view *latest; /* NULL: it is no stream */
+    uint64_t parent;     /* the call that it was made in; 0: none */
     bool copy;
+    bool again; /* an exception that is none of the call's own has cut this short before */
 } event_call;
 
-/* A value that cannot be decoded becomes an ERROR, or an END: then the stream is closed over there. */
+/* A value that cannot be decoded becomes an ERROR, or an END: then the stream is closed over there.
+ * NULL with an exception that is not the call's: Ctrl-C; only where it is not done again, so that
+ * what raises each time (a pickle may) ends its call. */
 PyObject *event_decode(ChannelObject *channel, const rbr_message *message, const event_call *call);
-/* (kind, the exception that is set); NULL where it is none of those that go to a call: Ctrl-C. */
+/* (kind, the exception that is set). */
 PyObject *event_of_exception(enum event_kind kind);
 bool event_is_answer(const rbr_message *message);
 /* A call that a thread waits for, and what its callbacks need. */
@@ -85,10 +91,11 @@ PyObject *event_decode_arguments(value_decoder *decoder, rbr_table body, uint32_
                                  uint32_t kwargs_field);
 
 /* small_frame.c: messages of a few bytes, posted: they never wait. Errors are dropped: the channel's
- * end is noticed elsewhere. */
+ * end is noticed elsewhere. parent: the call that waits for a callback until this is done; 0: none. */
 void small_frame_release(ChannelObject *channel, uint64_t parent, uint64_t handle);
-void small_frame_credit(ChannelObject *channel, uint64_t call, uint32_t items, uint64_t bytes);
-void small_frame_close(ChannelObject *channel, uint64_t call);
+void small_frame_credit(ChannelObject *channel, uint64_t call, uint64_t parent, uint32_t items,
+                        uint64_t bytes);
+void small_frame_close(ChannelObject *channel, uint64_t call, uint64_t parent);
 /* In a worker: the item `index` of a stream is in its latest-value buffer, or a newer one is. */
 void small_frame_newer(ChannelObject *channel, uint64_t call, uint64_t index);
 /* In a worker: this block is that buffer from now on; the host is reader 0. */

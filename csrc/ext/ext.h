@@ -54,6 +54,7 @@ enum foreign_module {
     FOREIGN_TASK,
     FOREIGN_OBJECTS,
     FOREIGN_CALLBACKS,
+    FOREIGN_ANSWERING,
     FOREIGN_CORE, /* this very extension, as Python knows it */
     FOREIGN_COUNT
 };
@@ -107,6 +108,7 @@ typedef struct ChannelObject {
     bool pickle;          /* both sides have agreed to pickled values */
     bool retired;         /* no call begins here any more; those under way go on */
     bool host;            /* not the worker's end */
+    bool coroutines; /* answer its callbacks: Python knows which of them runs, see context.c */
     PyObject *name;       /* str, for messages */
     PyObject *owner;      /* () -> who sees to the process, or None; or None: nobody */
     PyObject *readers;    /* who takes from its inboxes: of readers.py; until close() */

@@ -32,6 +32,15 @@ handle_make(ChannelObject *channel, uint64_t id, PyObject *name)
     return (PyObject *)self;
 }
 
+void
+handles_disown(PyObject *handles)
+{
+    Py_ssize_t i;
+
+    for (i = 0; handles != NULL && i < PyList_Size(handles); i++)
+        ((HandleObject *)PyList_GetItem(handles, i))->id = 0;
+}
+
 static int
 handle_traverse(HandleObject *self, visitproc visit, void *arg)
 {
@@ -48,10 +57,9 @@ handle_dealloc(HandleObject *self)
     PyObject_GC_UnTrack((PyObject *)self);
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs((PyObject *)self);
-    if (self->channel != NULL) {
+    if (self->channel != NULL && self->id != 0)
         small_frame_release(self->channel, 0, self->id);
-        Py_DECREF((PyObject *)self->channel);
-    }
+    Py_XDECREF((PyObject *)self->channel);
     Py_XDECREF(self->name);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);

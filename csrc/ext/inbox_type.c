@@ -5,8 +5,111 @@
  *   Inbox(channel)               the channel's own: a background thread takes, and waits in take()
  *   Inbox(channel, event=True)   an event loop's: it polls fileno(), takes until there is nothing,
  *                                and arms it again
+ *
+ * close() while threads are in take() marks the object; they leave at their next look, and the last
+ * one out lets go of the memory.
  */
 #include "calls.h"
+
+/* --------------------------------------------------------------------------------- using an inbox */
+
+static void
+raise_closed(const InboxObject *self)
+{
+    PyErr_SetString(self->channel->state->ringbridge_error,
+                    "this inbox is closed: nothing arrives in it any more");
+}
+
+rbr_inbox *
+inbox_enter(InboxObject *self)
+{
+    if (self->inbox == NULL || self->closing) {
+        raise_closed(self);
+        return NULL;
+    }
+    self->users++;
+    return self->inbox;
+}
+
+static void
+let_go(InboxObject *self)
+{
+    rbr_inbox *inbox = self->inbox;
+
+    self->inbox = NULL;
+    Py_BEGIN_ALLOW_THREADS
+    rbr_inbox_close(inbox);
+    Py_END_ALLOW_THREADS
+}
+
+void
+inbox_leave(InboxObject *self)
+{
+    if (--self->users == 0 && self->closing && self->inbox != NULL)
+        let_go(self);
+}
+
+/* -------------------------------------------------------------------------------------- put back */
+
+struct put_back {
+    rbr_message *message;
+    put_back *next;
+};
+
+int
+put_backs_prepare(put_backs *self)
+{
+    if (self->spare == NULL && (self->spare = PyMem_Malloc(sizeof *self->spare)) == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
+}
+
+void
+put_backs_add(put_backs *self, rbr_message *message)
+{
+    put_back **last = &self->first, *made = self->spare;
+
+    self->spare = NULL;
+    if (made == NULL) /* another thread has just put one back, too */
+        made = PyMem_Malloc(sizeof *made);
+    if (made == NULL) {
+        rbr_message_free(message);
+        return;
+    }
+    *made = (put_back){.message = message};
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = made;
+}
+
+rbr_message *
+put_backs_take(put_backs *self)
+{
+    put_back *taken = self->first;
+    rbr_message *message = taken != NULL ? taken->message : NULL;
+
+    if (taken != NULL)
+        self->first = taken->next;
+    PyMem_Free(taken);
+    return message;
+}
+
+void
+put_backs_drop(put_backs *self, rbr_channel *channel)
+{
+    rbr_message *message;
+
+    while ((message = put_backs_take(self)) != NULL) {
+        if (channel != NULL)
+            rbr_message_discard(channel, message);
+        else
+            rbr_message_free(message);
+    }
+    PyMem_Free(self->spare);
+    self->spare = NULL;
+}
 
 /* ---------------------------------------------------------------------------------------- calls */
 
@@ -48,32 +151,43 @@ inbox_find(InboxObject *self, uint64_t id)
 
 /* --------------------------------------------------------------------------------------- methods */
 
-/* (call, kind, payload); NULL without an exception: nothing for anybody. */
+/* (call, kind, payload), which takes the call; NULL with an exception: as if it had not been tried. */
 static PyObject *
-event_of(InboxObject *self, rbr_message *message)
+event_for(CallObject *call, const rbr_message *message, bool again)
 {
-    CallObject *call = inbox_find(self, rbr_message_call(message));
-    PyObject *event, *result;
+    PyObject *result = PyTuple_New(3); /* first: once an event is made, nothing fails any more */
+    PyObject *event = result != NULL ? call_event(call, message, again) : NULL;
     long kind;
 
-    if (call == NULL) {
-        rbr_message_discard(self->channel->channel, message);
-        return NULL;
-    }
-    event = call_event(call, message);
-    rbr_message_free(message);
     if (event == NULL) {
+        Py_XDECREF(result);
         Py_DECREF((PyObject *)call);
         return NULL;
     }
+    PyTuple_SetItem(result, 0, (PyObject *)call);
+    PyTuple_SetItem(result, 1, Py_NewRef(PyTuple_GetItem(event, 0)));
+    PyTuple_SetItem(result, 2, Py_NewRef(PyTuple_GetItem(event, 1)));
     kind = PyLong_AsLong(PyTuple_GetItem(event, 0));
+    Py_DECREF(event);
     if (kind == EVENT_RESULT || kind == EVENT_ERROR || kind == EVENT_END)
         call_end(call);
-    result = PyTuple_Pack(3, (PyObject *)call, PyTuple_GetItem(event, 0),
-                          PyTuple_GetItem(event, 1));
-    Py_DECREF(event);
-    Py_DECREF((PyObject *)call);
     return result;
+}
+
+/* The same; NULL without an exception: nothing for anybody. Owns the message. */
+static PyObject *
+event_of(InboxObject *self, rbr_message *message, bool again)
+{
+    CallObject *call = inbox_find(self, rbr_message_call(message));
+    PyObject *event = call != NULL ? event_for(call, message, again) : NULL;
+
+    if (event != NULL)
+        rbr_message_free(message);
+    else if (PyErr_Occurred())
+        put_backs_add(&self->put_backs, message);
+    else
+        rbr_message_discard(self->channel->channel, message);
+    return event;
 }
 
 static rbr_status
@@ -85,7 +199,8 @@ next_message(InboxObject *self, rbr_message **message, uint64_t deadline_ns)
 
     if (deadline_ns == 0)
         return status;
-    while (status != RBR_OK && more == 1 && (more = channel_slice_over(status, deadline_ns)) == 1) {
+    while (status != RBR_OK && !self->closing && more == 1 &&
+           (more = channel_slice_over(status, deadline_ns)) == 1) {
         const uint64_t until = channel_slice_end(deadline_ns);
 
         Py_BEGIN_ALLOW_THREADS
@@ -99,7 +214,6 @@ next_message(InboxObject *self, rbr_message **message, uint64_t deadline_ns)
 static PyObject *
 method_take(InboxObject *self, PyObject *timeout)
 {
-    rbr_message *message = NULL;
     uint64_t deadline_ns;
     PyObject *result = NULL;
     rbr_status status;
@@ -108,27 +222,43 @@ method_take(InboxObject *self, PyObject *timeout)
         return NULL;
     if (timeout != Py_None && PyFloat_AsDouble(timeout) == 0.0)
         deadline_ns = 0;
-    if (channel_enter(self->channel) == NULL)
+    if (put_backs_prepare(&self->put_backs) < 0 || channel_enter(self->channel) == NULL)
         return NULL;
+    if (inbox_enter(self) == NULL) {
+        channel_leave(self->channel);
+        return NULL;
+    }
     do {
-        status = next_message(self, &message, deadline_ns);
+        rbr_message *message = put_backs_take(&self->put_backs);
+        const bool again = message != NULL;
+
+        status = again ? RBR_OK : next_message(self, &message, deadline_ns);
         if (status == RBR_OK)
-            result = event_of(self, message);
+            result = event_of(self, message, again);
     } while (status == RBR_OK && result == NULL && !PyErr_Occurred());
+    inbox_leave(self);
     if (status != RBR_OK && status != RBR_AGAIN && status != RBR_TIMED_OUT &&
         status != RBR_INTERRUPTED)
         channel_raise(self->channel, status, NULL, "waiting for tasks");
+    else if (result == NULL && self->closing && !PyErr_Occurred())
+        raise_closed(self);
     channel_leave(self->channel);
     if (result == NULL && !PyErr_Occurred())
         Py_RETURN_NONE;
     return result;
 }
 
+static bool
+has_descriptor(const InboxObject *self)
+{
+    return self->opened && self->inbox != NULL && !self->closing;
+}
+
 static PyObject *
 method_fileno(InboxObject *self, PyObject *unused)
 {
     (void)unused;
-    if (!self->opened || self->inbox == NULL) {
+    if (!has_descriptor(self)) {
         PyErr_SetString(PyExc_ValueError, "this inbox has no descriptor");
         return NULL;
     }
@@ -139,7 +269,7 @@ static PyObject *
 method_clear(InboxObject *self, PyObject *unused)
 {
     (void)unused;
-    if (self->opened && self->inbox != NULL)
+    if (has_descriptor(self))
         rbr_inbox_clear(self->inbox);
     Py_RETURN_NONE;
 }
@@ -148,7 +278,7 @@ static PyObject *
 method_arm(InboxObject *self, PyObject *unused)
 {
     (void)unused;
-    if (self->opened && self->inbox != NULL)
+    if (has_descriptor(self))
         rbr_inbox_arm(self->inbox);
     Py_RETURN_NONE;
 }
@@ -156,14 +286,11 @@ method_arm(InboxObject *self, PyObject *unused)
 static void
 inbox_close(InboxObject *self)
 {
-    rbr_inbox *inbox = self->inbox;
-
-    if (!self->opened || inbox == NULL)
+    if (!has_descriptor(self))
         return;
-    self->inbox = NULL;
-    Py_BEGIN_ALLOW_THREADS
-    rbr_inbox_close(inbox);
-    Py_END_ALLOW_THREADS
+    self->closing = true;
+    if (self->users == 0)
+        let_go(self);
 }
 
 static PyObject *
@@ -178,6 +305,7 @@ method_close(InboxObject *self, PyObject *unused)
     for (i = 0; i < PyList_Size(calls); i++)
         call_end((CallObject *)PyList_GetItem(calls, i));
     Py_DECREF(calls);
+    put_backs_drop(&self->put_backs, self->channel->channel);
     inbox_close(self);
     Py_RETURN_NONE;
 }
@@ -203,8 +331,11 @@ inbox_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     self->channel = (ChannelObject *)Py_NewRef((PyObject *)channel);
     self->inbox = NULL;
+    self->users = 0;
+    self->closing = false;
     self->opened = event != 0;
     self->calls = PyDict_New();
+    self->put_backs = (put_backs){NULL, NULL};
     self->weakrefs = NULL;
     PyObject_GC_Track((PyObject *)self);
     if (self->calls == NULL || channel_enter(channel) == NULL) {
@@ -248,6 +379,7 @@ inbox_dealloc(InboxObject *self)
     PyObject_GC_UnTrack((PyObject *)self);
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs((PyObject *)self);
+    put_backs_drop(&self->put_backs, self->channel->channel);
     inbox_close(self);
     Py_XDECREF(self->calls);
     Py_DECREF((PyObject *)self->channel);

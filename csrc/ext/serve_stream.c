@@ -174,11 +174,13 @@ make_item(server *self, stream *from)
     return result;
 }
 
-static int
-close_now(server *self, stream *closed)
+/* Runs its `finally`; an exception that is set stays, unless that raises another one. */
+static void
+close_iterator(server *self, stream *closed)
 {
-    PyObject *close, *done = NULL;
+    PyObject *type, *value, *traceback, *close, *done = NULL;
 
+    PyErr_Fetch(&type, &value, &traceback);
     closed->busy = true; /* asking for the method may run its code, too */
     serve_set_running(self, closed->id);
     close = PyObject_GetAttrString(closed->iterator, "close");
@@ -186,9 +188,22 @@ close_now(server *self, stream *closed)
         done = PyObject_CallObject(close, NULL);
     else
         PyErr_Clear(); /* an iterator that is no generator */
+    serve_set_running(self, 0);
     Py_XDECREF(close);
     Py_XDECREF(done);
-    serve_set_running(self, 0);
+    if (PyErr_Occurred()) {
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+    } else {
+        PyErr_Restore(type, value, traceback);
+    }
+}
+
+static int
+close_now(server *self, stream *closed)
+{
+    close_iterator(self, closed);
     return finish(self, closed);
 }
 
@@ -209,10 +224,10 @@ stream_step(server *self)
     serve_set_running(self, 0);
     if (made < 0 && rbr_channel_state(self->channel->channel, NULL) != RBR_OK)
         result = -1;
-    else if (made <= 0)
-        result = finish(self, from);
-    else if (from->closing)
+    else if (made < 0 || from->closing) /* one that has raised by itself has ended: nothing runs */
         result = close_now(self, from);
+    else if (made == 0)
+        result = finish(self, from);
     return result < 0 ? result : serve_run_again(self, before);
 }
 
@@ -242,8 +257,10 @@ stream_close(server *self, uint64_t id)
 
     if (closed == NULL)
         return 0; /* it was over already */
-    if (!closed->busy)
-        return close_now(self, closed);
+    if (!closed->busy) {
+        result = close_now(self, closed);
+        return result < 0 ? result : serve_run_again(self, before);
+    }
     closed->closing = true; /* by a callback of its own, or of its item's */
     return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * serve_task.c - what the code of a call tells the host while it runs: Progress and Log. The Python
+ * serve_task.c - what the code of a call tells the host while it runs, Progress and Log, and what it may
+ * ask: which call runs, whether it is cancelled. The Python
  * side is ringbridge/current.py.
  *
  * progress() is called in inner loops: no keyword is parsed here, nothing is allocated, and the core
@@ -278,4 +279,44 @@ serve_log(PyObject *module, PyObject *const *args, Py_ssize_t count)
         PyErr_Clear(); /* nobody is there to read it */
     channel_leave(channel);
     return PyErr_Occurred() ? NULL : PyBool_FromLong(1);
+}
+
+/* ------------------------------------------------------------------------------- what it may ask */
+
+PyObject *
+serve_current_call(PyObject *module, PyObject *unused)
+{
+    const core_state *state = PyModule_GetState(module);
+
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(state->running_call);
+}
+
+PyObject *
+serve_interrupt_heard(PyObject *module, PyObject *unused)
+{
+    const core_state *state = PyModule_GetState(module);
+
+    (void)unused;
+    if (state->server != NULL && state->server->channel->channel != NULL)
+        rbr_channel_interrupt_heard(state->server->channel->channel);
+    Py_RETURN_NONE;
+}
+
+PyObject *
+serve_cancelled(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    core_state *state = PyModule_GetState(module);
+    unsigned long long id;
+
+    if (count != 2 || !Py_IS_TYPE(args[0], state->channel_type)) {
+        PyErr_SetString(PyExc_TypeError, "cancelled(channel: Channel, call_id: int)");
+        return NULL;
+    }
+    id = PyLong_AsUnsignedLongLong(args[1]);
+    if (PyErr_Occurred())
+        return NULL;
+    return PyLong_FromLong(((ChannelObject *)args[0])->channel != NULL
+                               ? rbr_channel_cancelled(((ChannelObject *)args[0])->channel, id)
+                               : 0);
 }

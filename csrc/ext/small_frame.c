@@ -54,7 +54,8 @@ small_frame_release(ChannelObject *channel, uint64_t parent, uint64_t handle)
 }
 
 void
-small_frame_credit(ChannelObject *channel, uint64_t call, uint32_t items, uint64_t bytes)
+small_frame_credit(ChannelObject *channel, uint64_t call, uint64_t parent, uint32_t items,
+                   uint64_t bytes)
 {
     alignas(8) uint8_t room[256];
     rbr_builder builder;
@@ -65,15 +66,14 @@ small_frame_credit(ChannelObject *channel, uint64_t call, uint32_t items, uint64
         return;
     rbr_shape_make(&shape, &rbr_desc_stream_credit,
                    RBR_BIT(RBR_STREAM_CREDIT__ITEMS) | RBR_BIT(RBR_STREAM_CREDIT__BYTES));
-    table = start(&builder, room, sizeof room, call, call_context_of(channel),
-                  RBR_BODY_STREAM_CREDIT, &shape);
+    table = start(&builder, room, sizeof room, call, parent, RBR_BODY_STREAM_CREDIT, &shape);
     rbr_build_u32(&builder, table, &shape, RBR_STREAM_CREDIT__ITEMS, items);
     rbr_build_u64(&builder, table, &shape, RBR_STREAM_CREDIT__BYTES, bytes);
     post(channel, &builder);
 }
 
 void
-small_frame_close(ChannelObject *channel, uint64_t call)
+small_frame_close(ChannelObject *channel, uint64_t call, uint64_t parent)
 {
     alignas(8) uint8_t room[256];
     rbr_builder builder;
@@ -82,8 +82,7 @@ small_frame_close(ChannelObject *channel, uint64_t call)
     if (channel->channel == NULL || channel->closing)
         return;
     rbr_shape_make(&shape, &rbr_desc_stream_close, 0);
-    start(&builder, room, sizeof room, call, call_context_of(channel), RBR_BODY_STREAM_CLOSE,
-          &shape);
+    start(&builder, room, sizeof room, call, parent, RBR_BODY_STREAM_CLOSE, &shape);
     post(channel, &builder);
 }
 

@@ -60,6 +60,7 @@ typedef struct value_decoder {
     struct ArrayObject *holder; /* in whose memory the frame lies; NULL: arrays cannot stay there */
     bool copy; /* arrays become private copies, no block stays held */
     bool pickle; /* pickles may be decoded: the channel's */
+    PyObject **handles; /* where a list of those made is wanted, NULL in it so far; or NULL */
     bool placed; /* a place stands in the CannotCross that is raised */
     int depth;
 } value_decoder;

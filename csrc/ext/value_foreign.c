@@ -15,10 +15,10 @@ PyObject *
 foreign_function(core_state *state, enum foreign_module which, const char *name)
 {
     static const char *const names[FOREIGN_COUNT] = {
-        [FOREIGN_TABLES] = "ringbridge.tables",   [FOREIGN_PICKLES] = "ringbridge.pickles",
-        [FOREIGN_OUTPUT] = "ringbridge.output",   [FOREIGN_TASK] = "ringbridge.task",
-        [FOREIGN_OBJECTS] = "ringbridge.objects", [FOREIGN_CALLBACKS] = "ringbridge.callbacks",
-        [FOREIGN_CORE] = "ringbridge._core",
+        [FOREIGN_TABLES] = "ringbridge.tables",       [FOREIGN_PICKLES] = "ringbridge.pickles",
+        [FOREIGN_OUTPUT] = "ringbridge.output",       [FOREIGN_TASK] = "ringbridge.task",
+        [FOREIGN_OBJECTS] = "ringbridge.objects",     [FOREIGN_CALLBACKS] = "ringbridge.callbacks",
+        [FOREIGN_ANSWERING] = "ringbridge.answering", [FOREIGN_CORE] = "ringbridge._core",
     };
 
     if (state->foreign[which] == NULL) {

@@ -104,8 +104,7 @@ handle_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_p
                                 "an object that stays in the worker cannot be in an item of a "
                                 "stream with options(latest=True), where items are dropped");
         name = serve_type_name(value);
-        result = name == NULL ? -1
-                              : value_encode_handle(self, number, name, slot, path);
+        result = name == NULL ? -1 : value_encode_handle(self, number, name, slot, path);
         Py_XDECREF(name);
         return result < 0 ? -1 : 1;
     }
@@ -134,6 +133,21 @@ decode_name(rbr_table value)
 
     return PyUnicode_DecodeUTF8(text != NULL ? text : "", text != NULL ? (Py_ssize_t)size : 0,
                                 "backslashreplace");
+}
+
+static PyObject *
+decode_handle(value_decoder *self, PyObject *name, uint64_t number)
+{
+    PyObject *made;
+
+    if (self->handles != NULL && *self->handles == NULL && (*self->handles = PyList_New(0)) == NULL)
+        return NULL;
+    made = handle_make(self->channel, number, name);
+    if (made != NULL && self->handles != NULL && PyList_Append(*self->handles, made) < 0) {
+        ((HandleObject *)made)->id = 0;
+        Py_CLEAR(made);
+    }
+    return made;
 }
 
 static PyObject *
@@ -172,7 +186,7 @@ handle_decode(value_decoder *self, rbr_table value, uint8_t kind)
     name = decode_name(value);
     if (name == NULL)
         return NULL;
-    made = self->channel->host ? handle_make(self->channel, number, name)
+    made = self->channel->host ? decode_handle(self, name, number)
                                : decode_callback(self, name, number);
     Py_DECREF(name);
     return made;

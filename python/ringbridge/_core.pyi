@@ -51,6 +51,8 @@ class Channel:
     #: What gives whoever sees to the process (`gave_up(channel, call_id)`, `replace(reason)`), or
     #: None; None: nobody.
     owner: Callable[[], Any] | None
+    #: Coroutines answer its callbacks: in which of them code runs is asked of answering.parent_on.
+    coroutines: bool
     #: Who takes from its inboxes: readers.py's.
     readers: Any
     @property
@@ -247,7 +249,8 @@ class Inbox:
 
     def take(self, timeout: float | None) -> tuple[Call, int, Any] | None:
         """The next event, (call, kind, payload); None: none came in time. 0 never waits. After
-        RESULT, ERROR and END the call has ended. Raises the channel's end."""
+        RESULT, ERROR and END the call has ended. Raises the channel's end, and the inbox's. An
+        event that a Ctrl-C cuts short is taken again by the next one."""
 
     def fileno(self) -> int: ...
     def clear(self) -> None:
@@ -257,7 +260,7 @@ class Inbox:
         """The next event makes the descriptor readable, once; also one that is there already."""
 
     def close(self) -> None:
-        """Ends its calls, and lets go of the descriptor. Idempotent."""
+        """Ends its calls, the waits in take(), and lets go of the descriptor. Idempotent."""
 
 @disjoint_base
 class Handle:

@@ -161,6 +161,7 @@ def _run_on_loop(call: _core.Call, loop: Any, payload: tuple[Any, ...], at_await
         else:
             run_callback(call.channel, call.id, request, _returning, (value,), None)
 
+    call.channel.coroutines = True
     task = loop.create_task(run())
     kept = _kept_by(loop)
     kept.add(task)

@@ -152,7 +152,12 @@ def _another(error: RingbridgeError, begun: bool) -> RingbridgeError:
     return another
 
 
-def _read_until(inbox: Inbox, waiter: Waiter, timeout: float | None) -> None:
+def _read_until(
+    inbox: Inbox,
+    take: Callable[[float | None], tuple[Call, int, Any] | None],
+    waiter: Waiter,
+    timeout: float | None,
+) -> None:
     """Reads on this thread, which is the one that others wait for."""
     until = None if timeout is None else time.monotonic() + timeout
     while not waiter.done():
@@ -160,7 +165,7 @@ def _read_until(inbox: Inbox, waiter: Waiter, timeout: float | None) -> None:
         if left is not None and left <= 0:
             return
         try:
-            event = inbox.take(left)
+            event = take(left)
         except RingbridgeError as error:
             fail_all(inbox, error)
             return
@@ -214,7 +219,7 @@ class Background:
                 "there"
             )
         if self._thread is threading.current_thread():  # a callback of another task
-            _read_until(self.inbox, waiter, timeout)
+            _read_until(self.inbox, self.inbox.take, waiter, timeout)
 
 
 def _read(inbox: Inbox, background: weakref.ref[Background]) -> None:
@@ -275,9 +280,20 @@ class LoopReader:
         finally:  # also after the sys.exit() of a callback: the loop may run on
             self._watch_on()
 
+    def _take(self, timeout: float | None) -> tuple[Call, int, Any] | None:
+        try:
+            return self.inbox.take(timeout)
+        except RingbridgeError:
+            raise
+        except BaseException:  # Ctrl-C: the event is still there, which the descriptor does not say
+            loop = self._loop()
+            if loop is not None and not loop.is_closed():
+                loop.call_soon_threadsafe(self._ready)
+            raise
+
     def _take_now(self) -> tuple[Call, int, Any] | None:
         try:
-            return self.inbox.take(0)
+            return self._take(0)
         except RingbridgeError as error:
             fail_all(self.inbox, error)
             return None
@@ -323,7 +339,7 @@ class LoopReader:
                 waiter._sleep(left)  # it reads; unless it is closed meanwhile
             elif self._driven.acquire(blocking=False):
                 try:
-                    _read_until(self.inbox, waiter, left)
+                    _read_until(self.inbox, self._take, waiter, left)
                 finally:
                     self._driven.release()
             else:  # another thread reads

@@ -8,8 +8,10 @@ frame says of the arena is looked at before, and ends the channel.
 
 from __future__ import annotations
 
+import signal
 import struct
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +54,25 @@ def own_worker(raw_peer: Path) -> Iterator[RawWorker]:
 def received(wire: Wire, worker: RawWorker, value: Spec, **more: Any) -> Any:
     frame = wire.frame("Result", {"value": value})
     return worker.answer(frame, id_at=wire.id_at(frame), **more)
+
+
+# ----------------------------------------------------------------------------------------- floods
+
+
+def test_a_flood_of_progress_outlasts_neither_a_deadline_nor_ctrl_c(
+    wire: Wire, own_worker: RawWorker
+) -> None:
+    # Nobody looked at the clock or for signals as long as something came. The text takes us longer
+    # to read than it takes the peer to send, so that there is always more.
+    frame = wire.frame("Progress", {"fraction": 0.5, "message": b"\xff" * 20000})
+    with pytest.raises(ringbridge.CallTimeout):
+        own_worker.flood(frame, id_at=wire.id_at(frame), timeout=0.3)
+    own_worker.close()
+    interrupt = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    interrupt.start()  # and no other thread had a turn
+    with pytest.raises(KeyboardInterrupt):
+        own_worker.flood(frame, id_at=wire.id_at(frame))
+    interrupt.join()
 
 
 # ------------------------------------------------------------------------------------ the bad ones

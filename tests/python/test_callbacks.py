@@ -7,11 +7,11 @@ import asyncio
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
-from rbr_testing.eventually import LONG_S, Gate
+from rbr_testing.eventually import LONG_S
+from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
 
@@ -134,6 +134,20 @@ def test_a_callback_may_read_a_stream_of_the_same_worker(tasks: ringbridge.Remot
     ]
     assert tasks.call(lambda: next(tasks.noted.stream(50))) == 0  # dropped
     assert list(tasks.numbers.stream(50)) == list(range(50))
+
+
+def test_another_thread_may_read_a_stream_that_a_callback_began(
+    make_worker: MakeWorker,
+) -> None:
+    """After 8 items nothing came: what gave credit back did not say within which call."""
+    module = make_worker().load("rbr_testing.duties")
+
+    def begin() -> list[int]:
+        stream = module.numbers.stream(50)
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(list, stream).result(LONG_S)
+
+    assert module.call.options(timeout=LONG_S)(begin) == list(range(50))
 
 
 def test_a_stream_begun_outside_goes_on_after_a_callback(tasks: ringbridge.RemoteModule) -> None:
@@ -321,38 +335,6 @@ def test_a_coroutine_callback_may_await_the_worker(tasks: ringbridge.RemoteModul
         return await asyncio.wait_for(tasks.call_many.submit(ask, 5), LONG_S)
 
     assert asyncio.run(main()) == [0, 10, 20, 30, 40]
-
-
-@pytest.mark.parametrize("how", ["in the loop", "loop stopped", "loop closed"])
-def test_a_coroutine_callback_that_cannot_run_is_an_error_there(
-    tasks: ringbridge.RemoteModule, tmp_path: Path, how: str
-) -> None:
-    """result() read meanwhile, but for the coroutine that it waited for there was no thread."""
-    gate = Gate(tmp_path)
-
-    async def later() -> int:
-        return 5
-
-    async def main() -> ringbridge.Task:
-        if how == "in the loop":
-            check(tasks.call.submit(later))
-            assert await tasks.call.submit(later) == 5
-        tasks.pass_on.submit(gate.started, gate.release)
-        return tasks.call.submit(later)  # which calls back when the loop has been stopped
-
-    def check(task: ringbridge.Task) -> None:
-        with pytest.raises(RuntimeError, match=r"later is a coroutine function, .* await the task"):
-            task.result(LONG_S)
-
-    loop = asyncio.new_event_loop()
-    task = loop.run_until_complete(main())
-    if how == "loop closed":
-        loop.close()
-    gate.entered()
-    gate.open()
-    check(task)
-    loop.close()
-    assert tasks.number(1) == 1
 
 
 def test_a_coroutine_callback_that_fails_or_is_cancelled_is_told_there(

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import logging
 import queue
+import time
 from collections.abc import Iterator
 
 import pytest
 from rbr_testing.fixtures import MakeWorker
 
+import ringbridge
 from ringbridge.output import LINE_BYTES_MAX, Lines
 
 
@@ -164,3 +166,25 @@ def test_a_long_line_is_never_cut_inside_a_character(character: str, shift: int)
 
 def test_bytes_that_are_no_text_are_cut_as_well() -> None:
     assert sum(line.count("\\x80") for line in cut(b"\x80" * 200_000)) == 200_000
+
+
+def test_a_call_that_logs_without_pause_ends_at_its_deadline(make_worker: MakeWorker) -> None:
+    # As long as records came, and a slow handler let some gather, nobody looked at the clock.
+    begun: list[float] = []
+
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            begun.append(time.monotonic())
+            time.sleep(0.005)
+
+    module = make_worker(name="flood").load("rbr_testing.duties")
+    logger, handler = logging.getLogger("ringbridge.worker.flood"), Slow()
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        with pytest.raises(ringbridge.CallTimeout):
+            module.log_for_ever.options(timeout=0.5)()
+    finally:
+        logger.removeHandler(handler)
+    deadline = begun[0] + 0.5  # or somewhat earlier
+    assert len([each for each in begun if each > deadline]) <= 1

@@ -37,7 +37,7 @@ def run(program: str, trail: Path, *arguments: str) -> None:
 
 @on_311
 @pytest.mark.seconds(300)
-@pytest.mark.parametrize("group", ["values", "calls", "channel", "no_channel"])
+@pytest.mark.parametrize("group", ["values", "calls", "channel", "inboxes", "no_channel"])
 def test_an_allocation_that_fails_is_an_error_and_no_more(
     group: str, tmp_path: Path, nothing_left: None
 ) -> None:

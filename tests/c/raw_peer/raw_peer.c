@@ -10,6 +10,7 @@
  *                   call's id and with the references that the orders ask for.
  *       SHOW (1)    answers with bytes: the size of the call's own frame (u32), that frame, and for
  *                   each block that it refers to: where (u32), how many bytes (u32), the bytes.
+ *       FLOOD (2)   args: frame, orders. Sends the frame, as ANSWER does, until the channel ends.
  *              A Load is answered with the frame that its module's name is: in hexadecimal, after
  *              the place of the id (i32).
  *   raw_peer host PYTHON CODE  starts a worker, `PYTHON -c CODE` with the socket's number; then for
@@ -28,7 +29,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FUNCTION_ANSWER = 0, FUNCTION_SHOW = 1 };
+enum { FUNCTION_ANSWER = 0, FUNCTION_SHOW = 1, FUNCTION_FLOOD = 2 };
 enum { ORDER_AT, ORDER_OFFSET, ORDER_LENGTH, ORDER_GENERATION, ORDER_ARENA, ORDER_NUMBERS };
 
 #define PATIENCE_NS UINT64_C(60000000000)
@@ -224,10 +225,32 @@ answer_load(rbr_channel *channel, const rbr_message *message, rbr_table load)
 }
 
 static rbr_status
+flood(rbr_channel *channel, const rbr_message *message, rbr_table call)
+{
+    const bytes_arg frame = bytes_of(message, call, 0), orders = bytes_of(message, call, 1);
+    const uint64_t id = rbr_message_id(message);
+    uint8_t *sent = need_room(frame.size);
+    rbr_status status = RBR_OK;
+    int64_t id_at;
+
+    memcpy(sent, frame.bytes, frame.size);
+    memcpy(&id_at, orders.bytes, sizeof id_at);
+    memcpy(sent + id_at, &id, sizeof id);
+    while (status == RBR_OK || status == RBR_INTERRUPTED)
+        status = rbr_channel_send(channel, sent, frame.size, NULL, 0, RBR_FOREVER, NULL);
+    free(sent);
+    return status;
+}
+
+static rbr_status
 on_call(rbr_channel *channel, const rbr_message *message, rbr_table call)
 {
-    if (rbr_get_u32(call, RBR_CALL__FUNCTION, 0) == FUNCTION_SHOW)
+    const uint32_t function = rbr_get_u32(call, RBR_CALL__FUNCTION, 0);
+
+    if (function == FUNCTION_SHOW)
         return show(channel, message);
+    if (function == FUNCTION_FLOOD)
+        return flood(channel, message, call);
     return answer(channel, message, call);
 }
 

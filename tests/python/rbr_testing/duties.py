@@ -109,6 +109,14 @@ def sleep_deaf(started: str) -> None:
     libc.pthread_mutex_lock(mutex)  # of the same thread: for ever, whatever the signals say
 
 
+def log_for_ever() -> None:
+    import ringbridge
+
+    task = ringbridge.current_task()
+    while True:
+        task.log("x" * 2000)
+
+
 # ---------------------------------------------------------------------------------------- streams
 
 

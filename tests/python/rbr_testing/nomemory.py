@@ -173,6 +173,20 @@ def channels(channel: Any) -> Iterable[Operation]:
     yield Operation("Function", partial(function, target, doc="c", signature="(d)"))
 
 
+def inboxes(module: ringbridge.RemoteModule) -> Iterable[Operation]:
+    """An answer that was not taken for want of memory is there for the next take()."""
+    inbox = ringbridge._core.Inbox(module.add._target.channel, True)
+
+    def answer() -> Any:
+        if not inbox.calls:
+            module.add.start((1, 2), {}, inbox=inbox)
+        event = inbox.take(9.0)
+        return event and event[2]
+
+    yield Operation("an answer", answer, 3.0)
+    inbox.close()
+
+
 def no_channel() -> Iterable[Operation]:
     """What needs no worker: importing the extension, opening a channel and closing it."""
     name = "ringbridge._core"
@@ -205,6 +219,7 @@ def main(group: str, trail: str) -> None:
         "values": partial(encode_and_decode, module),
         "calls": partial(calls, module),
         "channel": partial(channels, channel),
+        "inboxes": partial(inboxes, module),
         "no_channel": no_channel,
     }
     for operation in groups[group]():

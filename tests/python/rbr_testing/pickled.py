@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,3 +86,34 @@ def agree_alone(channel: _core.Channel) -> None:
 def unreadable() -> Any:
     """Pickled without complaint, and read nowhere."""
     return Once(int, "not a number")
+
+
+class Interrupting:
+    """What reads it is interrupted so often, then gets how often it has tried."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return _interrupted, (self.times,)
+
+
+#: How often one of them was read in this process, since somebody set it to 0.
+tries = 0
+
+
+def _interrupted(times: int) -> int:
+    global tries
+    tries += 1
+    if tries <= times:
+        raise KeyboardInterrupt
+    return tries
+
+
+def interrupting(times: int, *before: Any) -> list[Any]:
+    return [*before, Interrupting(times)]
+
+
+def interrupting_items(times: int) -> Iterator[Any]:
+    yield Interrupting(times)
+    yield "the next one"

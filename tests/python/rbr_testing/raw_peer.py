@@ -19,7 +19,7 @@ from typing import Any
 from ringbridge import _core
 
 HERE = Path(__file__).resolve().parents[1]
-ANSWER, SHOW = 0, 1
+ANSWER, SHOW, FLOOD = 0, 1, 2
 START_S = 30.0
 ANSWER_S = 50.0
 
@@ -48,6 +48,12 @@ class RawWorker:
         )
         call = _core.Function(self._target(ANSWER, "answer"), timeout=ANSWER_S, copy=copy)
         return call(frame, orders, payload)
+
+    def flood(self, frame: bytes, *, id_at: int, timeout: float | None = None) -> None:
+        """A call that is answered with this frame, without end."""
+        _core.Function(self._target(FLOOD, "flood"), timeout=timeout)(
+            frame, struct.pack("<q", id_at)
+        )
 
     def show(self, value: Any) -> tuple[bytes, dict[int, bytes]]:
         """The frame of a call with this value, and the blocks it refers to, by where."""
