@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exchange.h - sending and waiting: the state that threads of one process share. See exchange.c for
- * the invariants, waiters.c and deliver.c for the bookkeeping, inbox.c for event loops, send.c for
- * sending.
+ * exchange.h - sending and waiting: the state that threads of one process share. The invariants stand in
+ * exchange.c; bookkeeping: waiters.c, deliver.c; event loops: inbox.c; sending: send.c.
  */
 #ifndef RBR_EXCHANGE_H
 #define RBR_EXCHANGE_H
@@ -96,8 +95,7 @@ typedef struct rbr_exchange {
     rbr_producer producer;
     rbr_unsent *unsent_first, *unsent_last;
     uint64_t unsent_bytes;
-    _Atomic uint32_t
-        unsent_next; /* the size of the first of them; 0: none. Read without the lock */
+    _Atomic uint32_t unsent_next; /* size of the first of them; 0: none. Read without the lock */
     _Atomic uint64_t frames_sent, bytes_sent;
 
     pthread_mutex_t lock;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * serve_task.c - what the code of a call tells the host while it runs, Progress and Log, and what it may
- * ask: which call runs, whether it is cancelled. The Python
- * side is ringbridge/current.py.
+ * serve_task.c - what the code of a call tells the host while it runs, Progress and Log, and what it
+ * may ask: which call runs, whether it is cancelled. The Python side is ringbridge/current.py.
  *
  * progress() is called in inner loops: no keyword is parsed here, nothing is allocated, and the core
  * sends but the newest value now and then. It never raises for the sake of the channel: a host that has

@@ -125,7 +125,7 @@ def test_an_answer_whose_reading_is_interrupted_is_read_again(
     pickling: ringbridge.Worker, caplog: pytest.LogCaptureFixture
 ) -> None:
     # It was gone, and the task never ended. A handle in it must not have been released, either.
-    model = pickling.load("rbr_testing.duties").Model("kept")
+    model = pickling.load("rbr_testing.models").Model("kept")
     task = pickling.load("rbr_testing.pickled").interrupting.submit(1, model)
     again, tries = task.result(LONG_S)
     assert (again.name, tries) == ("kept", 2)

@@ -225,11 +225,11 @@ def test_a_result_that_nobody_took_is_released(make_worker: MakeWorker) -> None:
 
 @pytest.mark.parametrize("how", ["result", "item", "argument"])
 def test_an_object_in_what_could_not_be_sent_goes_with_its_last_handle(
-    worker: ringbridge.Worker, tasks: ringbridge.RemoteModule, how: str
+    worker: ringbridge.Worker, models: ringbridge.RemoteModule, how: str
 ) -> None:
     """It had got a number more, which nobody here knew."""
     module = worker.load("rbr_testing.in_vain")
-    model = tasks.Model("sent in vain")
+    model = models.Model("sent in vain")
     for _ in range(3):
         if how == "argument":
             module.argument(model, lambda given: None)
@@ -237,7 +237,7 @@ def test_an_object_in_what_could_not_be_sent_goes_with_its_last_handle(
         with pytest.raises(ringbridge.CannotCross):
             module.result(model) if how == "result" else list(module.items.stream(model))
     del model
-    until(lambda: tasks.take_gone() == ["sent in vain"])
+    until(lambda: models.take_gone() == ["sent in vain"])
 
 
 @pytest.mark.seconds(120)
