@@ -355,13 +355,13 @@ typedef struct rbr_stats {
     uint64_t sleeps;                       /* times this side went to sleep */
     uint64_t late_looks;      /* a sleep's 100 ms look found work: a lost wake-up; must stay 0 */
     uint64_t dropped_answers; /* answers whose call had been given up, or had one already */
-    uint64_t dropped_asides; /* words of running calls, since too many waited: log records mostly */
-    uint64_t arena_bytes; /* of our arena's segments, mapped */
-    uint64_t arena_used; /* bytes in blocks that we or the peer still hold */
-    uint64_t arena_blocks; /* how many such blocks */
+    uint64_t dropped_asides;  /* log records mostly: too many of running calls waited */
+    uint64_t arena_bytes;     /* of our arena's segments, mapped */
+    uint64_t arena_used;      /* bytes in blocks that we or the peer still hold */
+    uint64_t arena_blocks;    /* how many such blocks */
     uint64_t arena_limit;
-    uint64_t peer_blocks; /* blocks of the peer's arena that we hold */
-    uint64_t output_dropped; /* bytes of the child's output thrown away */
+    uint64_t peer_blocks;     /* blocks of the peer's arena that we hold */
+    uint64_t output_dropped;  /* bytes of the child's output thrown away */
     uint32_t ring_bytes;
     uint32_t spin_ns;
 } rbr_stats;
