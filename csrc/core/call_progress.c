@@ -67,17 +67,6 @@ take_slot(rbr_progress_table *table, uint64_t id)
     return &table->slots[best];
 }
 
-static uint32_t
-cut_at_character(const char *text, size_t bytes)
-{
-    if (bytes <= RBR_PROGRESS_TEXT_MAX)
-        return (uint32_t)bytes;
-    bytes = RBR_PROGRESS_TEXT_MAX;
-    while (bytes > 0 && ((uint8_t)text[bytes] & 0xC0) == 0x80)
-        bytes--;
-    return (uint32_t)bytes;
-}
-
 static void
 store(rbr_progress_slot *slot, const rbr_progress *numbers, const char *text, size_t text_bytes)
 {
@@ -89,7 +78,7 @@ store(rbr_progress_slot *slot, const rbr_progress *numbers, const char *text, si
             slot->numbers.fraction = 1;
     }
     if (text != NULL) {
-        slot->text_bytes = cut_at_character(text, text_bytes);
+        slot->text_bytes = rbr_string_cut(text, text_bytes, RBR_PROGRESS_TEXT_MAX);
         memcpy(slot->text, text, slot->text_bytes);
     }
 }

@@ -20,12 +20,10 @@
  * frame more may be of any size. What a peer that keeps to the protocol sends is always below.
  *
  *   answer      one; another one is dropped, as it is once the first was taken
- *   items       those of a stream that its credit allows: the worker is parked at 64 MiB of them, and
- *               gives no more credit than 1,024. More breaks the channel
- *   callbacks   each thread over there may wait for one, by default a process has no more than so many;
- *               more are refused, as are those that would take too much memory
- *   asides      beside what was asked for: Log, Progress (only the newest waits), and Release, without
- *               which the call's end does it. More are dropped. Their bytes are those of all calls
+ *   items       a worker is parked at 64 MiB, and at 1,024 of them. More break the channel
+ *   callbacks   as many as threads over there may wait, by default. More are refused
+ *   asides      Log, Progress (only the newest waits), and Release, for which the call's end will do.
+ *               More are dropped. Their bytes are those of all calls
  */
 enum rbr_sort { RBR_SORT_ANSWER, RBR_SORT_ITEM, RBR_SORT_CALLBACK, RBR_SORT_ASIDE, RBR_SORTS };
 

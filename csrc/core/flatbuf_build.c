@@ -223,6 +223,18 @@ rbr_build_string(rbr_builder *builder, uint32_t slot, const char *text, uint32_t
 }
 
 uint32_t
+rbr_string_cut(const char *text, size_t size, uint32_t size_max)
+{
+    uint32_t cut = size_max;
+
+    if (size <= size_max)
+        return (uint32_t)size;
+    while (cut > 0 && ((uint8_t)text[cut] & 0xC0) == 0x80)
+        cut--;
+    return cut;
+}
+
+uint32_t
 rbr_build_finish(rbr_builder *builder)
 {
     reserve(builder, 0, 0, 8);

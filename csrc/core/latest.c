@@ -30,7 +30,10 @@
  * Each reader sees for itself that items only grow newer. Of two readers one may see an item a
  * moment before the other: offers are exchanged one after another.
  */
-#include "latest.h"
+#include "base.h"
+#include "layout.h"
+
+#include "ringbridge_latest.h"
 
 enum { SLOT_MASK = (1 << RBR_LATEST_SLOT_BITS) - 1, NONE = UINT8_MAX };
 

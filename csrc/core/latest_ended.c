@@ -6,7 +6,8 @@
  * under a reader that still reads.
  */
 #include "channel.h"
-#include "latest.h"
+
+#include "ringbridge_latest.h"
 
 #include <poll.h>
 #include <unistd.h>

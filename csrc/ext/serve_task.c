@@ -171,17 +171,6 @@ serve_progress(PyObject *module, PyObject *const *args, Py_ssize_t count)
 
 /* ----------------------------------------------------------------------------------------- log */
 
-static uint32_t
-cut_at_character(const char *text, Py_ssize_t size)
-{
-    if (size <= LOG_TEXT_BYTES_MAX)
-        return (uint32_t)size;
-    size = LOG_TEXT_BYTES_MAX;
-    while (size > 0 && ((unsigned char)text[size] & 0xC0) == 0x80)
-        size--;
-    return (uint32_t)size;
-}
-
 static int
 encode_text(value_encoder *encoder, uint32_t slot, PyObject *text)
 {
@@ -192,7 +181,8 @@ encode_text(value_encoder *encoder, uint32_t slot, PyObject *text)
 
     if (utf8_of(text, &bytes, &size, &made) < 0)
         return -1;
-    at = rbr_build_string(&encoder->build, slot, bytes, cut_at_character(bytes, size));
+    at = rbr_build_string(&encoder->build, slot, bytes,
+                          rbr_string_cut(bytes, (size_t)size, LOG_TEXT_BYTES_MAX));
     Py_XDECREF(made);
     if (at == 0)
         PyErr_NoMemory();

@@ -172,7 +172,7 @@ bool rbr_channel_peer_runs(rbr_channel *channel, uint64_t id);
 /* In a host: whether the worker has begun this call of ours, or may have. False: surely not. */
 bool rbr_channel_peer_began(rbr_channel *channel, uint64_t id);
 
-/* Whether the peer has asked to cancel this call: 0 no, 1 to ask it to end, 2 to interrupt it. */
+/* What the peer wants of this call: 0 nothing, 1 that it is asked to end, 2 that it is interrupted. */
 int rbr_channel_cancelled(rbr_channel *channel, uint64_t id);
 
 /* What a call has come to. */
@@ -357,7 +357,7 @@ typedef struct rbr_stats {
     uint64_t sleeps;                       /* times this side went to sleep */
     uint64_t late_looks;      /* a sleep's 100 ms look found work: a lost wake-up; must stay 0 */
     uint64_t dropped_answers; /* answers whose call had been given up, or had one already */
-    uint64_t dropped_asides;  /* words of running calls, since too many waited: log records mostly */
+    uint64_t dropped_asides;  /* log records mostly: too many of running calls waited */
     uint64_t arena_bytes;     /* of our arena's segments, mapped */
     uint64_t arena_used;      /* bytes in blocks that we or the peer still hold */
     uint64_t arena_blocks;    /* how many such blocks */

@@ -104,6 +104,8 @@ uint32_t rbr_build_bytes_later(rbr_builder *builder, uint32_t slot, uint32_t siz
 /* A vector of bytes (or a string: with its uncounted 0), copied from `bytes`. */
 uint32_t rbr_build_bytes(rbr_builder *builder, uint32_t slot, const void *bytes, uint32_t size);
 uint32_t rbr_build_string(rbr_builder *builder, uint32_t slot, const char *text, uint32_t size);
+/* How much of a text of `size` bytes (UTF-8) is at most size_max bytes, up to a character's edge. */
+uint32_t rbr_string_cut(const char *text, size_t size, uint32_t size_max);
 
 /* Closes the buffer: pads it with zeros to a multiple of 8. Returns its size, 0 on failure. */
 uint32_t rbr_build_finish(rbr_builder *builder);

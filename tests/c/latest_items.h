@@ -6,7 +6,10 @@
 #ifndef RBR_TESTS_LATEST_ITEMS_H
 #define RBR_TESTS_LATEST_ITEMS_H
 
-#include "latest.h"
+#include "base.h"
+#include "layout.h"
+
+#include "ringbridge_latest.h"
 
 enum { ITEM_ROOM = 1001 }; /* odd, so that rounding shows */
 

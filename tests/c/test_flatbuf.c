@@ -280,3 +280,16 @@ TEST(frame_past_the_limit_is_too_big_without_asking_grow)
     CHECK(rbr_build_vector(&b, 0, UINT32_MAX, 64, 64) == 0);
     CHECK(b.status == RBR_TOO_BIG && growth.calls == 0 && b.wanted == UINT32_MAX);
 }
+
+TEST(a_text_is_cut_at_a_characters_edge)
+{
+    static const char text[] =
+        "a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x8C\x8D!"; /* of 1, 2, 3, 4, 1 bytes */
+    static const uint32_t cut[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11};
+    uint32_t most;
+
+    for (most = 0; most < sizeof cut / sizeof cut[0]; most++)
+        CHECK(rbr_string_cut(text, sizeof text - 1, most) == cut[most]);
+    CHECK(rbr_string_cut(text, 0, 5) == 0);
+    CHECK(rbr_string_cut("\x80\x80\x80", 3, 2) == 0); /* no text at all */
+}

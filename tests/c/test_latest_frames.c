@@ -6,7 +6,8 @@
 #include "channel.h"
 #include "check.h"
 #include "flatbuf_frames.h"
-#include "latest.h"
+
+#include "ringbridge_latest.h"
 
 #include <stdio.h>
 #include <stdlib.h>

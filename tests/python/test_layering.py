@@ -31,7 +31,7 @@ HEADER_LAYER = {
     "os.h": 1,
     "ring.h": 1,
     "arena.h": 1,
-    "latest.h": 1,
+    "ringbridge_latest.h": 1,  # public: its room has no other
     "wire_tables.h": 1,
     "segment.h": 2,
     "wake.h": 2,
@@ -55,12 +55,13 @@ ROOM = {
     "error": "base",
     "os_linux": "os",
     "os_linux_memory": "os",
+    "latest": "ringbridge_latest",
     "flatbuf_build": "wire_tables",
     "flatbuf_verify": "wire_tables",
 }
 
 #: Rooms that are handed memory: no system calls, no malloc, no sleeping.
-MEMORY_ROOMS = {"ring", "arena", "latest", "wire_tables"}
+MEMORY_ROOMS = {"ring", "arena", "ringbridge_latest", "wire_tables"}
 #: What such a room may include of the system, and all of it is only declarations and memcpy.
 HARMLESS = {
     *("assert.h", "stdalign.h", "stdarg.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h"),
@@ -95,7 +96,7 @@ def public_headers() -> set[str]:
 
 
 def test_every_header_of_the_core_has_its_layer() -> None:
-    assert {file.name for file in CORE.glob("*.h")} == set(HEADER_LAYER)
+    assert {file.name for file in CORE.glob("*.h")} == set(HEADER_LAYER) - public_headers()
 
 
 def test_a_room_of_the_core_includes_only_itself_and_lower_layers() -> None:
