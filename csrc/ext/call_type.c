@@ -66,8 +66,7 @@ encode_and_post(CallObject *self, FunctionObject *function, const call_wish *wis
     if (function_spread(args, kwargs, &all, &names) < 0)
         return -1;
     root = function_encode(function, encoder, wish, all, PyTuple_Size(args), names);
-    PyMem_Free(all);
-    Py_XDECREF(names);
+    function_gather(args, all, names);
     if (root == 0)
         return -1;
     self->parent = encoder->parent;
