@@ -83,9 +83,10 @@ PyObject *call_decode_answer(ChannelObject *channel, const rbr_message *message,
  * vectorcall. */
 uint32_t function_encode(FunctionObject *self, value_encoder *encoder, const call_wish *wish,
                          PyObject *const *args, Py_ssize_t count, PyObject *names);
-/* `args` (a tuple) and `kwargs` (a dict or NULL) as a vectorcall has them; *all is to be freed with
- * PyMem_Free, *names is a new reference or NULL. -1 with an exception. */
+/* `args` (a tuple) and `kwargs` (a dict or NULL) as a vectorcall has them, until function_gather. -1
+ * with an exception. */
 int function_spread(PyObject *args, PyObject *kwargs, PyObject ***all, PyObject **names);
+void function_gather(PyObject *args, PyObject **all, PyObject *names);
 const char *function_name(const FunctionObject *self);
 /* call_type.c: function.start(...). */
 PyObject *call_start(FunctionObject *self, PyObject *args, PyObject *kwargs);

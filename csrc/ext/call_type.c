@@ -66,8 +66,7 @@ encode_and_post(CallObject *self, FunctionObject *function, const call_wish *wis
     if (function_spread(args, kwargs, &all, &names) < 0)
         return -1;
     root = function_encode(function, encoder, wish, all, PyTuple_Size(args), names);
-    PyMem_Free(all);
-    Py_XDECREF(names);
+    function_gather(args, all, names);
     if (root == 0)
         return -1;
     self->parent = encoder->parent;
@@ -219,6 +218,26 @@ call_event(CallObject *self, const rbr_message *message, bool again)
 }
 
 static PyObject *
+raise_ended(void)
+{
+    PyErr_SetString(PyExc_ValueError, "nothing comes for this call here: it has ended, or has an "
+                                      "inbox");
+    return NULL;
+}
+
+/* The next message; waits in slices, since another thread may end the call, and nothing comes then. */
+static rbr_status
+next_message(CallObject *self, uint64_t deadline_ns, rbr_message **message)
+{
+    rbr_status status;
+
+    do
+        status = channel_next(&self->pending, channel_slice_end(deadline_ns), message);
+    while (status == RBR_TIMED_OUT && self->held != NULL && rbr_now_ns() < deadline_ns);
+    return status;
+}
+
+static PyObject *
 wait_for_event(CallObject *self, uint64_t deadline_ns)
 {
     rbr_message *message = put_backs_take(&self->put_backs);
@@ -227,7 +246,12 @@ wait_for_event(CallObject *self, uint64_t deadline_ns)
     PyObject *event;
 
     if (message == NULL)
-        status = channel_next(&self->pending, deadline_ns, &message);
+        status = next_message(self, deadline_ns, &message);
+    if (self->held == NULL && (status == RBR_OK || status == RBR_TIMED_OUT)) {
+        if (status == RBR_OK)
+            rbr_message_discard(self->channel->channel, message);
+        return raise_ended();
+    }
     if (status != RBR_OK) {
         const char *title = PyUnicode_AsUTF8AndSize(self->title, NULL);
 
@@ -249,16 +273,11 @@ method_take(CallObject *self, PyObject *timeout)
 
     if (!deadline_from_timeout(timeout, &deadline_ns))
         return NULL;
-    if (self->held == NULL || self->inbox != NULL) {
-        PyErr_SetString(PyExc_ValueError, "nothing comes for this call here: it has ended, or has "
-                                          "an inbox");
-        return NULL;
-    }
+    if (self->held == NULL || self->inbox != NULL)
+        return raise_ended();
     if (put_backs_prepare(&self->put_backs) < 0 || channel_enter(self->channel) == NULL)
         return NULL;
-    Py_INCREF((PyObject *)self); /* another thread may end it: the pending call must stay */
     event = wait_for_event(self, deadline_ns);
-    Py_DECREF((PyObject *)self);
     channel_leave(self->channel);
     return event;
 }

@@ -260,8 +260,7 @@ function_tp_call(PyObject *self, PyObject *args, PyObject *kwargs)
     if (function_spread(args, kwargs, &all, &names) < 0)
         return NULL;
     result = function_call((FunctionObject *)self, all, PyTuple_Size(args), names);
-    PyMem_Free(all);
-    Py_XDECREF(names);
+    function_gather(args, all, names);
     return result;
 }
 #endif
@@ -286,7 +285,19 @@ function_spread(PyObject *args, PyObject *kwargs, PyObject ***all, PyObject **na
         (*all)[i] = PyTuple_GetItem(args, i);
     for (; i < count + keywords && PyDict_Next(kwargs, &position, &key, &value); i++) {
         PyTuple_SetItem(*names, i - count, Py_NewRef(key));
-        (*all)[i] = value;
+        (*all)[i] = Py_NewRef(value); /* the dict is its owner's to change, also while we encode */
     }
     return 0;
+}
+
+void
+function_gather(PyObject *args, PyObject **all, PyObject *names)
+{
+    const Py_ssize_t count = PyTuple_Size(args);
+    Py_ssize_t i;
+
+    for (i = 0; names != NULL && i < PyTuple_Size(names); i++)
+        Py_DECREF(all[count + i]);
+    PyMem_Free(all);
+    Py_XDECREF(names);
 }

@@ -134,8 +134,7 @@ send(server *self, rbr_pending *pending, uint64_t call, uint64_t index, PyObject
         }
         value_encoder_stop(&encoder);
     }
-    PyMem_Free(all);
-    Py_XDECREF(names);
+    function_gather(args, all, names);
     return result;
 }
 

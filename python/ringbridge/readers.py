@@ -27,7 +27,7 @@ from ringbridge._core import Call, Channel, Inbox
 from ringbridge.errors import RingbridgeError, WorkerDied
 from ringbridge.event_loop import running_loop
 
-# enum event_kind of csrc/ext/call.h
+# enum event_kind of csrc/ext/event.h
 RESULT, ERROR, PROGRESS, LOG, ITEM, END, CALLBACK, NOTHING, NEWER = range(9)
 
 _LOOK_S = 1.0  # a background reader without calls of its own stands in others' way

@@ -7,6 +7,7 @@ import asyncio
 import concurrent.futures
 import sys
 import threading
+import weakref
 
 import pytest
 from rbr_testing import pickled
@@ -168,3 +169,46 @@ def test_an_item_whose_reading_is_interrupted_is_read_again(pickling: ringbridge
         with pytest.raises(KeyboardInterrupt):
             next(items)
         assert list(items) == [2, "the next one"]
+
+
+# ----------------------------------------------------------------------------- calls without one
+
+
+def test_a_thread_that_waits_for_a_call_hears_that_it_was_ended(
+    tasks: ringbridge.RemoteModule, gate: Gate
+) -> None:
+    # It waited for ever.
+    call = tasks.pass_on.start((gate.started, gate.release), {})
+    gate.entered()
+    threads: list[threading.Thread] = []
+
+    def take() -> object:
+        threads.append(threading.current_thread())
+        return call.take(None)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(take)
+        until(lambda: threads and waits_in(threads[0], "take"))
+        call.end()
+        with pytest.raises(ValueError, match="ended"):
+            waiting.result(LONG_S)
+    gate.open()
+
+
+def test_keyword_values_outlive_the_dict_that_encoding_clears(tasks: ringbridge.RemoteModule) -> None:
+    # They were borrowed from it, and encoding runs code of the values.
+    class Clears:
+        def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+            kwargs.clear()
+            lived.append(behind() is not None)
+            raise AttributeError("no table after all")
+
+    class Behind:
+        pass
+
+    lived: list[bool] = []
+    kwargs = {"first": Clears(), "then": Behind()}
+    behind = weakref.ref(kwargs["then"])
+    with pytest.raises(ringbridge.CannotCross):
+        tasks.number.start((), kwargs)
+    assert lived == [True]
