@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -87,7 +88,7 @@ TEST_SECONDS(no_byte_of_a_slot_is_touched_by_two_threads_at_once, 60)
     free(memory);
 }
 
-enum { MEETINGS = 300000 };
+enum { MEETINGS = 300000, POINTS = 100, STEPS_MAX = 20000 };
 
 static void *
 take_and_release(void *argument)
@@ -106,8 +107,9 @@ take_and_release(void *argument)
     return NULL;
 }
 
-/* An offer that is lost is the last one: nobody goes on. */
-TEST_SECONDS(a_release_at_the_moment_of_the_next_offer_does_not_lose_it, 60)
+/* By chance; an offer that is lost is the last one, since nobody goes on. */
+static void
+offer_while_another_thread_releases(void)
 {
     const uint64_t bytes = rbr_latest_bytes(1, ITEM_ROOM);
     void *memory = malloc(bytes);
@@ -127,6 +129,84 @@ TEST_SECONDS(a_release_at_the_moment_of_the_next_offer_does_not_lose_it, 60)
     }
     pthread_join(l.thread, NULL);
     free(memory);
+}
+
+TEST_SECONDS(releases_and_offers_of_two_threads_lose_nothing, 60)
+{
+    offer_while_another_thread_releases();
+}
+
+/* Releases what `reader` has taken, in a child that stops before. */
+static pid_t
+start_release(rbr_latest_reader *reader, _Atomic bool *released)
+{
+    const pid_t child = fork();
+
+    CHECK(child >= 0);
+    if (child == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+            _exit(CHECK_SKIPPED);
+        raise(SIGSTOP);
+        rbr_latest_release(reader);
+        atomic_store(released, true);
+        _exit(0);
+    }
+    return child;
+}
+
+/* The child makes so many instructions of its release, the next item is published, and the child goes
+ * on. Gives how many it made until it had released; -1: ptrace is not allowed. */
+static int
+offer_after(int steps, uint8_t *memory, uint64_t bytes, _Atomic bool *released)
+{
+    rbr_latest_reader reader;
+    rbr_latest_writer writer;
+    int status, done = 0;
+    pid_t child;
+    item it;
+
+    rbr_latest_writer_init(&writer, memory, 1, ITEM_ROOM);
+    CHECK(rbr_latest_reader_init(&reader, memory, bytes, 0) == RBR_OK);
+    item_publish(&writer, 1);
+    CHECK(item_take(&reader, &it) == RBR_OK);
+    atomic_store(released, false);
+    child = start_release(&reader, released);
+    CHECK(waitpid(child, &status, 0) == child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_SKIPPED)
+        return -1;
+    CHECK(WIFSTOPPED(status));
+    for (; done < steps && !atomic_load(released); done++) {
+        CHECK(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) == 0);
+        CHECK(waitpid(child, &status, 0) == child && WIFSTOPPED(status));
+    }
+    item_publish(&writer, 2);
+    CHECK(ptrace(PTRACE_DETACH, child, NULL, NULL) == 0);
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(item_take(&reader, &it) == RBR_OK && it.sequence == 2);
+    return done;
+}
+
+/* Surely, and not by chance: it comes after each single instruction of the release. */
+TEST_SECONDS(a_release_at_the_moment_of_the_next_offer_does_not_lose_it, 120)
+{
+    const uint64_t bytes = rbr_latest_bytes(1, ITEM_ROOM);
+    uint8_t *memory = check_share(bytes);
+    _Atomic bool *released = check_share(sizeof *released);
+    const int steps = offer_after(STEPS_MAX, memory, bytes, released);
+    const int points = steps < POINTS ? steps : POINTS;
+    int i;
+
+    if (steps < 0) {
+        printf("ptrace is not allowed here: by chance only\n");
+        offer_while_another_thread_releases();
+        return;
+    }
+    printf("%d instructions\n", steps);
+    CHECK(steps > 0 && steps < STEPS_MAX);
+    for (i = 0; i < points; i++) /* with sanitizers there are more, and most are theirs */
+        offer_after((int)((int64_t)steps * i / points), memory, bytes, released);
+    munmap(memory, bytes);
+    munmap(released, sizeof *released);
 }
 
 /* ------------------------------------------------------------------------------------ processes */
