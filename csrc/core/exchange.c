@@ -248,15 +248,11 @@ read_until(rbr_channel *channel, rbr_want *want, uint64_t spin_ns, uint64_t dead
 static bool
 came_unheard(const rbr_exchange *exchange, const rbr_want *want)
 {
-    switch (want->kind) {
-    case RBR_WANT_ANSWER:
+    if (want->call != NULL)
         return want->call->queue.first != NULL;
-    case RBR_WANT_REQUEST:
+    if (want->inbox != NULL)
         return want->inbox->queue.first != NULL;
-    case RBR_WANT_ROOM:
-        return rbr_producer_has_room(&exchange->producer, want->bytes);
-    }
-    return false;
+    return rbr_producer_has_room(&exchange->producer, want->bytes);
 }
 
 /* Sleeps until a reader delivers or offers the role. Called and returns with the lock held. */
