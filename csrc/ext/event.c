@@ -268,10 +268,14 @@ answer_raised(ChannelObject *channel, uint64_t request)
         Py_XINCREF(traceback);
     }
     PyErr_Restore(type, value, traceback);
-    if (serve_answer_error(channel, request) < 0)
+    if (serve_answer_error(channel, request) < 0 && !ours) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception))
+            return -1;
         PyErr_Clear(); /* the channel has ended: the wait that follows says so */
+    }
     if (!ours)
         return 0;
+    PyErr_Clear();
     PyErr_Restore(type, value, traceback);
     return -1;
 }

@@ -101,4 +101,7 @@ void small_frame_newer(ChannelObject *channel, uint64_t call, uint64_t index);
 /* In a worker: this block is that buffer from now on; the host is reader 0. */
 rbr_status small_frame_open_latest(ChannelObject *channel, uint64_t call, rbr_block *block);
 
+/* Answers a request, of either side, where memory has ended: it has ended with a MemoryError. */
+rbr_status small_frame_no_memory(ChannelObject *channel, uint64_t request);
+
 #endif

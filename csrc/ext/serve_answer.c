@@ -98,7 +98,25 @@ try_send_error(ChannelObject *channel, uint64_t id, const stream *end, PyObject 
     return result;
 }
 
-/* Answers with the current exception. 0: sent; -1: the channel is of no more use. */
+/* The exception that is set has kept us from answering. Who waits is told that much at least; where
+ * that cannot be, the channel ends, so that nobody waits for ever. As send_error. */
+static int
+send_no_memory(ChannelObject *channel, uint64_t id)
+{
+    if (rbr_channel_state(channel->channel, NULL) != RBR_OK)
+        return -1;
+    if (small_frame_no_memory(channel, id) != RBR_OK) {
+        rbr_channel_close(channel->channel);
+        return -1;
+    }
+    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception))
+        return -1; /* Ctrl-C, SIGTERM: this process is meant, too */
+    PyErr_Clear();
+    return 0;
+}
+
+/* Answers with the current exception. 0: sent; -1: the channel is of no more use, or with what is no
+ * Exception: the process is to end. */
 static int
 send_error(ChannelObject *channel, uint64_t id, const stream *end)
 {
@@ -116,7 +134,7 @@ send_error(ChannelObject *channel, uint64_t id, const stream *end)
         }
     }
     Py_XDECREF(described);
-    return result;
+    return result == 0 ? 0 : send_no_memory(channel, id);
 }
 
 int

@@ -9,13 +9,14 @@
 
 #include <stdalign.h>
 
-static void
+static rbr_status
 post(ChannelObject *self, rbr_builder *builder)
 {
     const uint32_t size = rbr_build_finish(builder);
 
-    if (size > 0)
-        rbr_channel_post(self->channel, builder->base, size, NULL, 0, 0, 0, NULL);
+    if (size == 0)
+        return RBR_NO_MEMORY;
+    return rbr_channel_post(self->channel, builder->base, size, NULL, 0, 0, 0, NULL);
 }
 
 /* The frame's body table; *root as its shape has it. */
@@ -116,4 +117,26 @@ small_frame_open_latest(ChannelObject *channel, uint64_t call, rbr_block *block)
     rbr_build_set(&builder, table, &shape, RBR_OPEN_LATEST__REF, &ref, sizeof ref);
     return rbr_channel_post(channel->channel, builder.base, rbr_build_finish(&builder), &block, 1,
                             0, 0, NULL);
+}
+
+rbr_status
+small_frame_no_memory(ChannelObject *channel, uint64_t request)
+{
+    static const char type[] = "builtins.MemoryError";
+    static const char text[] = "no memory to send a result, or to say what was raised";
+    alignas(8) uint8_t room[512];
+    rbr_builder builder;
+    rbr_shape shape;
+    uint32_t error;
+
+    rbr_shape_make(&shape, &rbr_desc_error,
+                   RBR_BIT(RBR_ERROR__CODE) | RBR_BIT(RBR_ERROR__TYPE) |
+                       RBR_BIT(RBR_ERROR__MESSAGE));
+    error = start(&builder, room, sizeof room, request, 0, RBR_BODY_ERROR, &shape);
+    rbr_build_u16(&builder, error, &shape, RBR_ERROR__CODE, RBR_ERROR_CODE_RAISED);
+    rbr_build_string(&builder, rbr_build_slot(error, &shape, RBR_ERROR__TYPE), type,
+                     sizeof type - 1);
+    rbr_build_string(&builder, rbr_build_slot(error, &shape, RBR_ERROR__MESSAGE), text,
+                     sizeof text - 1);
+    return post(channel, &builder);
 }

@@ -50,6 +50,49 @@ def test_a_worker_goes_on_after_allocations_that_failed(tmp_path: Path, nothing_
     run("rbr_testing.nomemory_there", tmp_path / "trail")
 
 
+CALLBACKS = """
+import sys
+import _testcapi
+import ringbridge
+
+def no_more(first):
+    duties.number(["x" * 1000] * 400)  # too large a buffer to be kept: the next one is a new one
+    _testcapi.set_nomemory(first, first + 600)
+
+def raises(first):
+    no_more(first)
+    raise KeyError(first)
+
+def returns(first):
+    no_more(first)
+    return first
+
+def outcome(call, function, first):
+    try:
+        return call(function, first)
+    except BaseException as error:
+        return error
+
+with ringbridge.Worker(sys.executable, paths=sys.argv[1:]) as worker:
+    duties = worker.load("rbr_testing.duties")
+    call = duties.call.options(timeout=10)
+    for function in (raises, returns):
+        for first in range(30):
+            got = outcome(call, function, first)
+            _testcapi.remove_mem_hooks()
+            assert not isinstance(got, ringbridge.CallTimeout), (function, first)
+            assert duties.number(first) == first
+"""
+
+
+@on_311
+def test_a_callback_without_memory_for_its_answer_is_answered(nothing_left: None) -> None:
+    """Its caller waited for ever."""
+    command = [sys.executable, "-c", CALLBACKS, str(HERE)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_worker_without_memory_for_a_call_says_so_as_it_ends(
     make_worker: MakeWorker,
 ) -> None:
