@@ -12,7 +12,7 @@
  *   function_call.c   its call: the hot path of the host
  *   call_frame.c      what a call and a load have in common
  *   call_type.c       Call: a call that nobody blocks for
- *   call_latest.c     the host's end of a stream whose newest item wins
+ *   call_latest.c     a stream whose newest item wins: the host's end; serve_latest.c: the worker's
  *   inbox_type.c      Inbox: where the answers to such calls arrive
  *   event.c           what comes for a call: its answer, progress, items, callbacks
  *   context.c         the call in which this thread runs a callback
@@ -22,20 +22,14 @@
  *   serve_loop.c      serve(): the hot path of the worker
  *   serve_answer.c    what the worker sends back
  *   serve_stream.c    its generators, item by item
- *   serve_latest.c    the worker's end of a stream whose newest item wins
  *   serve_handle.c    its objects that stay, their attributes
  *   serve_callback.c  its calls back into the host
  *   serve_task.c      what a running call tells the host: progress, log
- *   array_type.c      Array: memory of a block (or of its own) with shape, strides and format
+ *   array_type.c      Array: memory of a block (or of its own) with shape, strides and format;
+ *                     tensor_*.c: arrays on the wire, DLPack
  *   numpy_*.c         the few things that we ask of numpy, without its headers; it may be absent
- *   value_encode.c    Python values -> table Value
- *   value_encoder.c   the frame that they are written into
- *   value_decode.c    table Value -> Python values
- *   value_lists.c     lists of one plain type, both ways
- *   value_dates.c     datetime and its like, both ways
- *   value_rare.c      the kinds that are seldom met, both ways
- *   value_hashes.c    keys and elements that all have one hash
- *   tensor_*.c        arrays: their layout, both ways, DLPack
+ *   value_encode.c    Python values -> table Value; value_encoder.c: the frame that is built
+ *   value_decode.c    table Value -> Python values; both ways: value_{lists,dates,rare,hashes}.c
  *   value_foreign.c   tables and pickles, through Python modules of ours
  *   value_handle.c    handles, and functions that are called back
  *

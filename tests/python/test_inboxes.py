@@ -195,7 +195,9 @@ def test_a_thread_that_waits_for_a_call_hears_that_it_was_ended(
     gate.open()
 
 
-def test_keyword_values_outlive_the_dict_that_encoding_clears(tasks: ringbridge.RemoteModule) -> None:
+def test_keyword_values_outlive_the_dict_that_encoding_clears(
+    tasks: ringbridge.RemoteModule,
+) -> None:
     # They were borrowed from it, and encoding runs code of the values.
     class Clears:
         def __arrow_c_stream__(self, requested_schema: object = None) -> object:
