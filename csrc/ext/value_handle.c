@@ -104,8 +104,7 @@ handle_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_p
                                 "an object that stays in the worker cannot be in an item of a "
                                 "stream with options(latest=True), where items are dropped");
         name = serve_type_name(value);
-        result = name == NULL ? -1
-                              : value_encode_handle(self, number, name, slot, path);
+        result = name == NULL ? -1 : value_encode_handle(self, number, name, slot, path);
         Py_XDECREF(name);
         return result < 0 ? -1 : 1;
     }
