@@ -257,10 +257,10 @@ stream_close(server *self, uint64_t id)
 
     if (closed == NULL)
         return 0; /* it was over already */
-    if (!closed->busy) {
-        result = close_now(self, closed);
-        return result < 0 ? result : serve_run_again(self, before);
+    if (closed->busy) {
+        closed->closing = true; /* by a callback of its own, or of its item's */
+        return 0;
     }
-    closed->closing = true; /* by a callback of its own, or of its item's */
-    return 0;
+    result = close_now(self, closed);
+    return result < 0 ? result : serve_run_again(self, before);
 }

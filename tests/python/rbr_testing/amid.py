@@ -43,12 +43,13 @@ class Waiting:
 
 
 def items(started: str, early: bool) -> Iterator[int]:
-    """Waits before its second item, or when it is closed."""
+    """Waits before its second item, or when it is closed: between two, it has more to give."""
     try:
         yield 1
         if early:
             wait(started)
-        yield 2
+        while True:
+            yield 2
     finally:
         if not early:
             wait(started)
