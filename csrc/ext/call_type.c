@@ -450,6 +450,7 @@ static PyGetSetDef call_getset[] = {
 static PyMemberDef call_members[] = {
     {"owner", T_OBJECT, offsetof(CallObject, owner), READONLY, NULL},
     {"channel", T_OBJECT, offsetof(CallObject, channel), READONLY, NULL},
+    {"title", T_OBJECT, offsetof(CallObject, title), READONLY, NULL},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(CallObject, weakrefs), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };

@@ -239,7 +239,7 @@ method_take(InboxObject *self, PyObject *timeout)
     inbox_leave(self);
     if (status != RBR_OK && status != RBR_AGAIN && status != RBR_TIMED_OUT &&
         status != RBR_INTERRUPTED)
-        channel_raise(self->channel, status, NULL, "waiting for tasks");
+        channel_raise(self->channel, status, NULL, NULL); /* which calls, the reader knows */
     else if (result == NULL && self->closing && !PyErr_Occurred())
         raise_closed(self);
     channel_leave(self->channel);

@@ -48,11 +48,18 @@ static int
 encode_handle(value_encoder *self, const HandleObject *handle, uint32_t slot,
               const value_path *path)
 {
-    if (handle->channel != self->channel)
-        return value_refuse(
-            self, path, "this %U lives in %s process of worker %U, and cannot go elsewhere",
-            handle->name, handle->channel->name == self->channel->name ? "an earlier" : "a",
-            handle->channel->name);
+    const ChannelObject *home = handle->channel;
+
+    if (home != self->channel && (home->channel == NULL || home->closing ||
+                                  rbr_channel_state(home->channel, NULL) != RBR_OK))
+        return value_refuse(self, path,
+                            "this %U is gone: it lived in a process of worker %U that has ended; "
+                            "make another",
+                            handle->name, home->name);
+    if (home != self->channel)
+        return value_refuse(self, path,
+                            "this %U lives in a process of worker %U, and cannot go elsewhere",
+                            handle->name, home->name);
     return encode_number(self, RBR_KIND_HANDLE, 0, handle->id, handle->name, slot, path);
 }
 

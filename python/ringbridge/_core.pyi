@@ -202,6 +202,8 @@ class Call:
     id: int
     owner: Any
     channel: Channel
+    #: What is called, for messages.
+    title: str
     @property
     def running(self) -> bool:
         """Whether the worker says that it runs it now, or ran it when it ended."""

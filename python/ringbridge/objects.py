@@ -23,8 +23,8 @@ _methods: WeakKeyDictionary[_core.Channel, dict[tuple[str, str], tuple[Any, ...]
 class RemoteObject(_core.Handle):
     """Stands for an object in a worker.
 
-    Methods are called, submitted and streamed as functions are, and so is the object where it can
-    be called. Plain attributes come by value, each time they are asked for; setting one sets it
+    Methods are called, submitted and streamed as functions are; the object is called where it can
+    be. Plain attributes come by value, each time they are asked for; setting one sets it
     over there. Passed to a function of the same worker, it is the object itself. The object goes
     when the last RemoteObject for it is collected, or with its process. What operators, len() and
     `with` ask of a type is not asked over there; == says whether it is this very RemoteObject.

@@ -132,17 +132,19 @@ def fail_all(inbox: Inbox, error: RingbridgeError) -> None:
         begun = call.begun
         call.end()
         try:
-            call.owner._event(call, ERROR, _another(error, begun))
+            call.owner._event(call, ERROR, _another(error, call, begun))
         except BaseException as trouble:  # of a user's callback: the others shall hear of it, too
             raised = trouble
     if raised is not None:
         raise raised
 
 
-def _another(error: RingbridgeError, begun: bool) -> RingbridgeError:
+def _another(error: RingbridgeError, call: Call, begun: bool) -> RingbridgeError:
     """An exception of its own for each, since each gets a traceback."""
     if isinstance(error, WorkerDied):
-        text = str(error) if begun else f"{error}; this call had not begun"
+        first, line, output = str(error).partition("; its last output")
+        had = "" if begun else ", which had not begun"
+        text = f"{first}; the call was {call.title}{had}{line}{output}"
         died = WorkerDied(text, error.signal, error.exit_code)
         died.begun = begun
         another: RingbridgeError = died
