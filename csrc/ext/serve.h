@@ -118,6 +118,8 @@ int serve_attribute(server *self, const rbr_message *message, rbr_table body);
 /* serve_callback.c */
 void serve_callbacks_end(server *self, uint64_t id);
 void notice_drop_all(server *self);
+/* Tells of those that were answered with an error. Never waits. */
+void notices_look(server *self);
 
 /* serve_answer.c: what goes back beside results. */
 /* The result of a call, which has run then. keep: it stays where it was made. */

@@ -285,6 +285,26 @@ notice_drop_all(server *self)
     self->notice_count = 0;
 }
 
+/* To stderr, with its cause: the traceback of the host's function. */
+static void
+print_raised(void)
+{
+    PyObject *raised = PyErr_GetRaisedException();
+    PyObject *traceback = PyImport_ImportModule("traceback"), *where = NULL, *done = NULL;
+
+    if (traceback != NULL)
+        where = PyException_GetTraceback(raised);
+    if (traceback != NULL)
+        done = PyObject_CallMethod(traceback, "print_exception", "OOO", (PyObject *)Py_TYPE(raised),
+                                   raised, where != NULL ? where : Py_None);
+    if (done == NULL)
+        PyErr_WriteUnraisable(NULL);
+    Py_XDECREF(done);
+    Py_XDECREF(where);
+    Py_XDECREF(traceback);
+    Py_DECREF(raised);
+}
+
 /* An error is told, since nobody else hears of it. */
 static void
 notice_answered(server *self, notice *answered, rbr_message *message)
@@ -293,7 +313,7 @@ notice_answered(server *self, notice *answered, rbr_message *message)
 
     rbr_message_free(message);
     if (result == NULL)
-        PyErr_WriteUnraisable(NULL);
+        print_raised();
     Py_XDECREF(result);
     notice_end(answered);
 }
@@ -323,20 +343,24 @@ notice_take(server *self)
     return first;
 }
 
+void
+notices_look(server *self)
+{
+    rbr_message *message;
+
+    while (self->notices != NULL &&
+           rbr_pending_wait(&self->notices->pending, &message, 0, 0) == RBR_OK)
+        notice_answered(self, notice_take(self), message);
+}
+
 /* Looks which are answered; waits for the first where there are too many. -1 with an exception. */
 static int
-look_at_notices(server *self)
+make_room_for_one(server *self)
 {
     rbr_message *message;
     notice *first;
 
-    while (self->notices != NULL) {
-        if (rbr_pending_wait(&self->notices->pending, &message, 0, 0) == RBR_OK) {
-            notice_answered(self, notice_take(self), message);
-            continue;
-        }
-        if (self->notice_count < NOTICES_MAX)
-            return 0;
+    for (notices_look(self); self->notice_count >= NOTICES_MAX; notices_look(self)) {
         first = notice_take(self);
         message = answer_of(self, &first->pending, first->call);
         if (message == NULL) {
@@ -353,7 +377,7 @@ notify(server *self, uint64_t call, uint64_t index, PyObject *args, PyObject *kw
 {
     notice *made;
 
-    if (look_at_notices(self) < 0)
+    if (make_room_for_one(self) < 0)
         return -1;
     made = PyMem_Calloc(1, sizeof *made);
     if (made == NULL) {

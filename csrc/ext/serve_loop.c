@@ -17,6 +17,8 @@
 /* An idle loop lets Python's signal handlers run this often: a signal that came just before the
  * sleep does not interrupt it. It looks at the ring as often by itself. */
 #define IDLE_LOOK_NS UINT64_C(100000000)
+/* ... while callbacks are under way that nobody waits for. */
+#define NOTICES_LOOK_NS UINT64_C(10000000)
 
 /* ----------------------------------------------------------------------------------------- calls */
 
@@ -296,12 +298,14 @@ next_request(server *self, bool *over)
     uint64_t spin_ns = RBR_FOREVER; /* once: an idle worker would else spin at each look */
 
     while (wait && (status == RBR_AGAIN || status == RBR_TIMED_OUT || status == RBR_INTERRUPTED)) {
-        const uint64_t until = rbr_now_ns() + IDLE_LOOK_NS;
+        const uint64_t look_ns = self->notices != NULL ? NOTICES_LOOK_NS : IDLE_LOOK_NS;
+        const uint64_t until = rbr_now_ns() + look_ns;
 
         Py_BEGIN_ALLOW_THREADS
         status = rbr_channel_receive(channel, &message, spin_ns, until);
         Py_END_ALLOW_THREADS
         spin_ns = 0;
+        notices_look(self);
         if (PyErr_CheckSignals() < 0)
             break;
     }

@@ -58,6 +58,19 @@ def test_what_a_notice_raises_does_not_reach_the_call(tasks: ringbridge.RemoteMo
     assert tasks.notify(lambda _each: None, 100, "after it") == "after it"
 
 
+def test_what_the_last_notices_raise_is_told_though_no_other_call_comes(
+    make_worker: MakeWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    # It was told when the next one was made, if ever, and without the callback's own lines.
+    def fail(each: int) -> None:
+        raise ValueError(f"fault {each}")
+
+    module = make_worker().load("rbr_testing.duties")
+    assert module.notify.submit(fail, 3, "went on").result(LONG_S) == "went on"
+    until(lambda: all(f"ValueError: fault {each}" in caplog.text for each in range(3)))
+    assert ", in fail" in caplog.text
+
+
 # -------------------------------------------------------------------------------------------- lives
 
 
