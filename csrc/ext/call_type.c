@@ -11,8 +11,9 @@
 
 /* ------------------------------------------------------------------------------------- starting */
 
-/* An event loop's thread waits at most this long for memory that the worker has to map. */
-#define LOOP_WAIT_NS UINT64_C(50000000)
+/* An event loop's thread waits at most this long for memory that the worker has to map: its watcher does
+ * that within a millisecond, where it gets a processor. */
+#define LOOP_WAIT_NS UINT64_C(500000000)
 
 static CallObject *
 call_alloc(FunctionObject *function, ChannelObject *channel, PyObject *owner)
