@@ -19,10 +19,16 @@ int call_encode_kwargs(value_encoder *encoder, uint32_t slot, PyObject *names,
                        PyObject *const *values);
 /* Gives the finished frame its id. */
 void call_set_id(value_encoder *encoder, uint32_t root, uint64_t id);
+/* A call that a thread makes and waits for. */
+typedef struct call_made {
+    uint64_t id; /* 0: it was not made */
+    uint64_t last_handle; /* the largest number of a handle that came for it; 0: none */
+} call_made;
+
 /* Sends the finished frame whose table stands at `root` and waits for the answer; callbacks that the
- * other side makes meanwhile run here. *id: the call's, for who has to give it up. */
+ * other side makes meanwhile run here. *made: for who has to give it up. */
 rbr_message *call_exchange(ChannelObject *channel, value_encoder *encoder, uint32_t root,
-                           uint64_t *id, uint64_t deadline_ns, const char *doing);
+                           call_made *made, uint64_t deadline_ns, const char *doing);
 
 /* What a remote function is bound to: shared by all its options() copies, and bound anew when the
  * worker's process is replaced. */
@@ -127,6 +133,8 @@ PyObject *serve_type_name(PyObject *value);
 int serve_handle_of(struct server *server, PyObject *value, uint64_t *number);
 /* These numbers (a list of int) are not known to the host: they go. server NULL: they have gone. */
 void serve_take_back(struct server *server, PyObject *numbers);
+/* They have gone to the host, with a message of this call. Keeps the exception that is set. */
+void serve_given(struct server *server, uint64_t call, PyObject *numbers);
 PyObject *serve_kept(struct server *server, uint64_t number);
 PyObject *serve_function(struct server *server, uint64_t id);
 /* serve_callback.c: a function of the host's that came with `call`: what holds it there, until its last

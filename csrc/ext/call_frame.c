@@ -125,10 +125,12 @@ waits_on(ChannelObject *channel, uint64_t deadline_ns, const char *doing)
 
 /* Sends and waits, and answers on this thread what comes for the call meanwhile. */
 static rbr_message *
-exchange(ChannelObject *channel, value_encoder *encoder, rbr_pending *pending, uint64_t id,
+exchange(ChannelObject *channel, value_encoder *encoder, rbr_pending *pending, call_made *made,
          uint32_t size, uint64_t deadline_ns, const char *doing)
 {
-    const event_hand hand = {channel, id, encoder->callbacks, encoder->callbacks_on};
+    const uint64_t id = made->id;
+    const event_hand hand = {channel, id, encoder->callbacks, encoder->callbacks_on,
+                             &made->last_handle};
     rbr_message *answer = NULL;
 
     encoder->callbacks = NULL;
@@ -151,21 +153,23 @@ exchange(ChannelObject *channel, value_encoder *encoder, rbr_pending *pending, u
 }
 
 rbr_message *
-call_exchange(ChannelObject *channel, value_encoder *encoder, uint32_t root, uint64_t *id,
+call_exchange(ChannelObject *channel, value_encoder *encoder, uint32_t root, call_made *made,
               uint64_t deadline_ns, const char *doing)
 {
     const uint32_t size = rbr_build_finish(&encoder->build);
     rbr_message *answer;
     rbr_pending pending;
 
-    *id = 0;
+    *made = (call_made){.id = 0};
     if (size == 0) {
         PyErr_NoMemory();
         return NULL;
     }
-    *id = rbr_pending_begin(&pending, channel->channel);
-    call_set_id(encoder, root, *id);
-    answer = exchange(channel, encoder, &pending, *id, size, deadline_ns, doing);
+    made->id = rbr_pending_begin(&pending, channel->channel);
+    call_set_id(encoder, root, made->id);
+    answer = exchange(channel, encoder, &pending, made, size, deadline_ns, doing);
     rbr_pending_end(&pending);
+    if (answer == NULL)
+        small_frame_ended(channel, made->id, made->last_handle);
     return answer;
 }

@@ -27,6 +27,8 @@ call_alloc(FunctionObject *function, ChannelObject *channel, PyObject *owner)
     self->put_backs = (put_backs){NULL, NULL};
     self->id = 0;
     self->parent = 0;
+    self->last_handle = 0;
+    self->finished = false;
     self->copy = function->copy;
     self->latest = NULL;
     self->callbacks = NULL;
@@ -189,6 +191,8 @@ call_end(CallObject *self)
     self->held = NULL;
     put_backs_drop(&self->put_backs, held);
     rbr_pending_end(&self->pending);
+    if (!self->finished)
+        small_frame_ended(self->channel, self->id, self->last_handle);
     if (self->inbox != NULL)
         inbox_remove(self->inbox, self->id);
     if (self->channel->channel == held) { /* it has a reference of its own: ours is not the last */
@@ -213,9 +217,17 @@ method_end(CallObject *self, PyObject *unused)
 PyObject *
 call_event(CallObject *self, const rbr_message *message, bool again)
 {
-    const event_call call = {self->callbacks, self->latest, self->parent, self->copy, again};
+    const event_call call = {self->callbacks,    self->latest, self->parent,
+                             &self->last_handle, self->copy,   again};
+    PyObject *event = event_decode(self->channel, message, &call);
+    uint8_t type;
 
-    return event_decode(self->channel, message, &call);
+    rbr_message_body(message, &type);
+    if (type == RBR_BODY_ERROR || type == RBR_BODY_STREAM_END ||
+        (type == RBR_BODY_RESULT && event != NULL &&
+         PyLong_AsLong(PyTuple_GetItem(event, 0)) == EVENT_RESULT))
+        self->finished = true;
+    return event;
 }
 
 static PyObject *

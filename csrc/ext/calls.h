@@ -48,6 +48,8 @@ typedef struct CallObject {
     put_backs put_backs; /* without an inbox */
     uint64_t id;
     uint64_t parent; /* the call that it was made in; 0: none */
+    uint64_t last_handle; /* the largest number of a handle that came for it; 0: none */
+    bool finished;        /* its last message has been taken: no handle will be missed */
     bool copy;
     latest_view *latest; /* NULL: it is no stream whose newest item wins */
     PyObject *callbacks; /* list of callables, by index; NULL: none */

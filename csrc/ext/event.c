@@ -244,7 +244,9 @@ event_decode(ChannelObject *channel, const rbr_message *message, const event_cal
     payload = decode_payload(&decoder, body, type, call, &kind);
     if (payload != NULL)
         event = Py_BuildValue("iN", (int)kind, payload);
-    else if (call->again || PyErr_ExceptionMatches(PyExc_Exception))
+    if (payload != NULL && event != NULL && decoder.last_handle > *call->last_handle)
+        *call->last_handle = decoder.last_handle;
+    if (payload == NULL && (call->again || PyErr_ExceptionMatches(PyExc_Exception)))
         event = event_of_failure(channel, message, call->parent, kind);
     if (event == NULL)
         handles_disown(handles);
@@ -409,7 +411,7 @@ on_log(const event_hand *self, PyObject *payload)
 int
 event_handle(const event_hand *self, const rbr_message *message)
 {
-    const event_call call = {.callbacks = self->callbacks};
+    const event_call call = {.callbacks = self->callbacks, .last_handle = self->last_handle};
     PyObject *event = event_decode(self->channel, message, &call);
     int result = 0;
 

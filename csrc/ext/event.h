@@ -62,6 +62,7 @@ typedef struct event_call {
     PyObject *callbacks; /* list or NULL */
     latest_view *latest; /* NULL: it is no stream */
     uint64_t parent;     /* the call that it was made in; 0: none */
+    uint64_t *last_handle; /* in and out: the largest number of a handle that came for it */
     bool copy;
     bool again; /* an exception that is none of the call's own has cut this short before */
 } event_call;
@@ -79,6 +80,7 @@ typedef struct event_hand {
     uint64_t call;
     PyObject *callbacks;    /* list or NULL */
     PyObject *callbacks_on; /* an executor, or None: this thread */
+    uint64_t *last_handle;  /* as in event_call */
 } event_hand;
 /* Runs callbacks, hands on what was logged. -1 with an exception that is not for the other side (no
  * subclass of Exception). */
@@ -93,6 +95,9 @@ PyObject *event_decode_arguments(value_decoder *decoder, rbr_table body, uint32_
 /* small_frame.c: messages of a few bytes, posted: they never wait. Errors are dropped: the channel's
  * end is noticed elsewhere. parent: the call that waits for a callback until this is done; 0: none. */
 void small_frame_release(ChannelObject *channel, uint64_t parent, uint64_t handle);
+/* A call of ours has ended before its last message was taken: objects that those not taken have the
+ * handles of can go. last_handle: the largest number of a handle that came for it; 0: none did. */
+void small_frame_ended(ChannelObject *channel, uint64_t call, uint64_t last_handle);
 void small_frame_credit(ChannelObject *channel, uint64_t call, uint64_t parent, uint32_t items,
                         uint64_t bytes);
 void small_frame_close(ChannelObject *channel, uint64_t call, uint64_t parent);

@@ -201,7 +201,8 @@ call_once(FunctionObject *self, ChannelObject *channel, const call_wish *wish,
     rbr_message *answer = NULL;
     value_encoder encoder;
     PyObject *result;
-    uint64_t id = 0;
+    call_made made = {.id = 0};
+    uint8_t type;
     uint32_t root;
 
     if (value_encoder_start(&encoder, channel, wish->deadline_ns) < 0)
@@ -210,16 +211,19 @@ call_once(FunctionObject *self, ChannelObject *channel, const call_wish *wish,
     encoder.callbacks_on = self->callbacks_on;
     root = function_encode(self, &encoder, wish, args, count, names);
     if (root != 0)
-        answer = call_exchange(channel, &encoder, root, &id, wish->deadline_ns,
+        answer = call_exchange(channel, &encoder, root, &made, wish->deadline_ns,
                                function_name(self));
     value_encoder_stop(&encoder);
     if (answer == NULL) {
-        *again = goes_elsewhere(channel, id);
+        *again = goes_elsewhere(channel, made.id);
         if (!*again)
-            gave_up(channel, id);
+            gave_up(channel, made.id);
         return NULL;
     }
     result = call_decode_answer(channel, answer, self->copy);
+    rbr_message_body(answer, &type);
+    if (result == NULL && type == RBR_BODY_RESULT) /* there may be handles that were not reached */
+        small_frame_ended(channel, made.id, made.last_handle);
     rbr_message_free(answer);
     return result;
 }

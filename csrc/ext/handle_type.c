@@ -115,13 +115,13 @@ ask(const HandleObject *handle, PyObject *name, PyObject *set)
     rbr_message *answer = NULL;
     value_encoder encoder;
     uint32_t root;
-    uint64_t id;
+    call_made made;
 
     if (value_encoder_start(&encoder, channel, RBR_FOREVER) < 0)
         return NULL;
     root = encode_attribute(&encoder, handle, name, set);
     if (root != 0)
-        answer = call_exchange(channel, &encoder, root, &id, RBR_FOREVER, "an attribute");
+        answer = call_exchange(channel, &encoder, root, &made, RBR_FOREVER, "an attribute");
     value_encoder_stop(&encoder);
     return answer;
 }

@@ -111,7 +111,8 @@ channel_load(ChannelObject *self, PyObject *const *args, Py_ssize_t count)
     value_encoder encoder;
     rbr_message *answer = NULL;
     PyObject *result = NULL;
-    uint64_t deadline_ns, id;
+    uint64_t deadline_ns;
+    call_made made;
     uint32_t root;
     int reload;
 
@@ -126,7 +127,7 @@ channel_load(ChannelObject *self, PyObject *const *args, Py_ssize_t count)
     if (value_encoder_start(&encoder, self, deadline_ns) == 0) {
         root = encode_load(&encoder, args[0], reload != 0);
         if (root != 0)
-            answer = call_exchange(self, &encoder, root, &id, deadline_ns, "load");
+            answer = call_exchange(self, &encoder, root, &made, deadline_ns, "load");
         value_encoder_stop(&encoder);
     }
     if (answer != NULL) {

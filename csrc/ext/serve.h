@@ -54,6 +54,7 @@ typedef struct server {
     unsigned long thread; /* which runs the calls */
     stream *streams;     /* whoever made an item last stands last */
     PyObject *kept;      /* dict: number -> object that stays */
+    PyObject *kept_for;  /* dict: number -> id of the call whose message gave it to the host */
     PyObject *kept_ids;  /* dict: id(object) -> how many numbers it has */
     uint64_t last_kept;
     PyObject *calling;   /* set: ids of the calls that run and have callbacks */
@@ -112,7 +113,8 @@ void latest_tell(server *self, stream *from);
 /* serve_handle.c */
 /* Keeps the object; its number, 0 with an exception. */
 uint64_t serve_keep(server *self, PyObject *object);
-void serve_release(server *self, rbr_table body);
+/* id: of a call that the host has ended before it took all of its answers; 0: no call. */
+void serve_release(server *self, uint64_t id, rbr_table body);
 int serve_attribute(server *self, const rbr_message *message, rbr_table body);
 
 /* serve_callback.c */

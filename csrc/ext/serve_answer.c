@@ -16,7 +16,7 @@ start_answer(value_encoder *encoder, uint64_t id, uint8_t body, uint32_t *slot)
 }
 
 static int
-send_answer(ChannelObject *channel, value_encoder *encoder)
+send_answer(ChannelObject *channel, value_encoder *encoder, uint64_t id)
 {
     const uint32_t size = rbr_build_finish(&encoder->build);
     int result;
@@ -29,7 +29,7 @@ send_answer(ChannelObject *channel, value_encoder *encoder)
         return channel_post(channel, encoder, size, 0, RBR_FOREVER, "answering a callback");
     result = channel_send(channel, encoder, size, RBR_FOREVER, "sending a result");
     if (result == 0)
-        value_encoder_sent(encoder);
+        value_encoder_sent(encoder, id);
     return result;
 }
 
@@ -93,7 +93,7 @@ try_send_error(ChannelObject *channel, uint64_t id, const stream *end, PyObject 
         start_answer(&encoder, id, RBR_BODY_ERROR, &slot);
     result = encode_error(&encoder, slot, described, with_args);
     if (result == 0)
-        result = send_answer(channel, &encoder);
+        result = send_answer(channel, &encoder, id);
     value_encoder_stop(&encoder);
     return result;
 }
@@ -182,7 +182,7 @@ serve_answer_result(ChannelObject *channel, uint64_t id, PyObject *value)
         return -1;
     status = build_result(&encoder, NULL, id, value);
     if (status == 0)
-        status = send_answer(channel, &encoder);
+        status = send_answer(channel, &encoder, id);
     value_encoder_stop(&encoder);
     return status;
 }
@@ -200,7 +200,7 @@ serve_answer_call(server *self, uint64_t id, PyObject *value, bool keep)
         serve_raise_cancelled(self, id);
     serve_ran(self, id);
     if (status == 0)
-        status = send_answer(self->channel, &encoder);
+        status = send_answer(self->channel, &encoder, id);
     value_encoder_stop(&encoder);
     return status;
 }
@@ -235,7 +235,7 @@ serve_answer_item(server *self, const stream *from, PyObject *value, uint64_t *b
         return -1;
     status = serve_build_item(&encoder, self, from, value);
     if (status == 0)
-        status = send_answer(self->channel, &encoder);
+        status = send_answer(self->channel, &encoder, from->id);
     *bytes = encoder.build.used;
     for (i = 0; i < encoder.block_count; i++)
         *bytes += rbr_block_bytes(encoder.blocks[i]);
@@ -254,7 +254,7 @@ serve_answer_end(server *self, const stream *from)
     if (value_encoder_start(&encoder, self->channel, RBR_FOREVER) < 0)
         return -1;
     start_end(&encoder, from, false);
-    status = send_answer(self->channel, &encoder);
+    status = send_answer(self->channel, &encoder, from->id);
     value_encoder_stop(&encoder);
     return status;
 }
@@ -369,7 +369,7 @@ serve_answer_loaded(ChannelObject *channel, uint64_t id, PyObject *loaded)
     if (status < 0 && !PyErr_Occurred())
         PyErr_NoMemory();
     if (status == 0)
-        status = send_answer(channel, &encoder);
+        status = send_answer(channel, &encoder, id);
     value_encoder_stop(&encoder);
     return status;
 }

@@ -126,7 +126,7 @@ send(server *self, rbr_pending *pending, uint64_t call, uint64_t index, PyObject
             call_set_id(&encoder, root, rbr_pending_begin(pending, self->channel->channel));
             result = channel_send(self->channel, &encoder, size, RBR_FOREVER, "a callback");
             if (result == 0)
-                value_encoder_sent(&encoder);
+                value_encoder_sent(&encoder, call);
             else
                 rbr_pending_end(pending);
         } else if (!PyErr_Occurred()) {

@@ -3,7 +3,8 @@
  * serve_handle.c - objects that stay in the worker: their table, their attributes.
  *
  * Each time one is sent it gets a number of its own, which the host releases when it lets go of that
- * handle; the object goes with its last number.
+ * handle; the object goes with its last number. A call that the host ends before it has taken all that
+ * was sent for it says which number was the last that it saw: those after it nobody will release.
  */
 #include "serve.h"
 
@@ -121,6 +122,8 @@ release_one(server *self, uint64_t number)
         if (count > 0)
             set_count(self, count_key, count - 1);
         PyDict_DelItem(self->kept, key);
+        if (PyDict_DelItem(self->kept_for, key) < 0)
+            PyErr_Clear(); /* it was never sent */
         Py_XDECREF(count_key);
         Py_DECREF(object);
     }
@@ -128,8 +131,33 @@ release_one(server *self, uint64_t number)
     PyErr_Clear();
 }
 
+/* What was given for this call with numbers above `last`: messages that nobody has taken. */
+static PyObject *
+given_after(const server *self, uint64_t call, uint64_t last)
+{
+    PyObject *numbers = PyList_New(0), *number, *given_for;
+    Py_ssize_t position = 0;
+
+    while (numbers != NULL && PyDict_Next(self->kept_for, &position, &number, &given_for))
+        if (PyLong_AsUnsignedLongLong(given_for) == call &&
+            PyLong_AsUnsignedLongLong(number) > last && PyList_Append(numbers, number) < 0)
+            Py_CLEAR(numbers);
+    return numbers;
+}
+
+static void
+release_after(server *self, uint64_t call, uint64_t last)
+{
+    PyObject *numbers = given_after(self, call, last);
+
+    if (numbers != NULL)
+        serve_take_back(self, numbers);
+    Py_XDECREF(numbers);
+    PyErr_Clear();
+}
+
 void
-serve_release(server *self, rbr_table body)
+serve_release(server *self, uint64_t id, rbr_table body)
 {
     uint32_t count, i;
     const uint8_t *first = rbr_get_vector(body, RBR_RELEASE__HANDLES, &count);
@@ -138,8 +166,25 @@ serve_release(server *self, rbr_table body)
         uint64_t number;
 
         memcpy(&number, first + 8 * (size_t)i, sizeof number);
-        release_one(self, number);
+        if (id == 0)
+            release_one(self, number);
+        else
+            release_after(self, id, number);
     }
+}
+
+void
+serve_given(server *self, uint64_t call, PyObject *numbers)
+{
+    PyObject *type, *value, *traceback, *id;
+    Py_ssize_t i;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    id = PyLong_FromUnsignedLongLong(call);
+    for (i = 0; self != NULL && id != NULL && i < PyList_Size(numbers); i++)
+        PyDict_SetItem(self->kept_for, PyList_GetItem(numbers, i), id);
+    Py_XDECREF(id);
+    PyErr_Restore(type, value, traceback); /* without memory they are released one by one alone */
 }
 
 void

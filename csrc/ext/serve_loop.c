@@ -335,7 +335,7 @@ serve_request(server *self, rbr_message **message)
     case RBR_BODY_ATTRIBUTE:
         return serve_attribute(self, *message, body);
     case RBR_BODY_RELEASE:
-        serve_release(self, body);
+        serve_release(self, id, body);
         return 0;
     case RBR_BODY_STREAM_CREDIT:
         stream_credit(self, id, rbr_get_u32(body, RBR_STREAM_CREDIT__ITEMS, 0));
@@ -398,10 +398,11 @@ server_new(ChannelObject *channel, PyObject *table)
     self->table = Py_NewRef(table);
     self->functions = PyObject_GetAttrString(table, "functions");
     self->kept = PyDict_New();
+    self->kept_for = PyDict_New();
     self->kept_ids = PyDict_New();
     self->calling = PySet_New(NULL);
-    if (self->functions != NULL && self->kept != NULL && self->kept_ids != NULL &&
-        self->calling != NULL)
+    if (self->functions != NULL && self->kept != NULL && self->kept_for != NULL &&
+        self->kept_ids != NULL && self->calling != NULL)
         return self;
     serve_leave(self);
     return NULL;
@@ -429,6 +430,7 @@ serve_leave(server *self)
     Py_XDECREF(self->table);
     Py_XDECREF(self->functions);
     Py_XDECREF(self->kept);
+    Py_XDECREF(self->kept_for);
     Py_XDECREF(self->kept_ids);
     Py_XDECREF(self->calling);
     PyMem_Free(self);
@@ -446,6 +448,7 @@ end(server *self)
     PyErr_Fetch(&type, &value, &traceback);
     stream_drop_all(self);
     PyDict_Clear(self->kept);
+    PyDict_Clear(self->kept_for);
     PyDict_Clear(self->kept_ids);
     serve_leave(self);
     PyErr_Restore(type, value, traceback);

@@ -35,8 +35,8 @@ start(rbr_builder *builder, void *room, uint32_t bytes, uint64_t id, uint64_t pa
     return rbr_build_table_once(builder, rbr_build_slot(root, frame, RBR_FRAME__BODY), shape);
 }
 
-void
-small_frame_release(ChannelObject *channel, uint64_t parent, uint64_t handle)
+static void
+post_release(ChannelObject *channel, uint64_t id, uint64_t parent, uint64_t handle)
 {
     alignas(8) uint8_t room[256];
     rbr_builder builder;
@@ -46,12 +46,24 @@ small_frame_release(ChannelObject *channel, uint64_t parent, uint64_t handle)
     if (channel->channel == NULL || channel->closing)
         return;
     rbr_shape_make(&shape, &rbr_desc_release, RBR_BIT(RBR_RELEASE__HANDLES));
-    table = start(&builder, room, sizeof room, 0, parent, RBR_BODY_RELEASE, &shape);
+    table = start(&builder, room, sizeof room, id, parent, RBR_BODY_RELEASE, &shape);
     first = rbr_build_vector(&builder, rbr_build_slot(table, &shape, RBR_RELEASE__HANDLES), 1, 8,
                              8);
     if (first != 0)
         memcpy(builder.base + first, &handle, sizeof handle);
     post(channel, &builder);
+}
+
+void
+small_frame_release(ChannelObject *channel, uint64_t parent, uint64_t handle)
+{
+    post_release(channel, 0, parent, handle);
+}
+
+void
+small_frame_ended(ChannelObject *channel, uint64_t call, uint64_t last_handle)
+{
+    post_release(channel, call, 0, last_handle);
 }
 
 void

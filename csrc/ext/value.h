@@ -48,8 +48,8 @@ int value_refuse(value_encoder *self, const value_path *path, const char *format
  * frame when that is not sent. -1 with an exception. */
 int value_encode_handle(value_encoder *self, uint64_t number, PyObject *name, uint32_t slot,
                         const value_path *path);
-/* The frame has gone: the numbers in it are the other side's to release. */
-void value_encoder_sent(value_encoder *self);
+/* The frame has gone, for this call: the numbers in it are the other side's to release. */
+void value_encoder_sent(value_encoder *self, uint64_t call);
 /* Gives back the buffer, the block references and what has not been sent. Idempotent after start. */
 void value_encoder_stop(value_encoder *self);
 
@@ -60,6 +60,7 @@ typedef struct value_decoder {
     struct ArrayObject *holder; /* in whose memory the frame lies; NULL: arrays cannot stay there */
     bool copy; /* arrays become private copies, no block stays held */
     bool pickle; /* pickles may be decoded: the channel's */
+    uint64_t last_handle; /* the largest number of those that came; 0: none */
     PyObject **handles; /* where a list of those made is wanted, NULL in it so far; or NULL */
     bool placed; /* a place stands in the CannotCross that is raised */
     int depth;

@@ -89,8 +89,10 @@ value_encoder_start_in(value_encoder *self, ChannelObject *channel, void *slot, 
 }
 
 void
-value_encoder_sent(value_encoder *self)
+value_encoder_sent(value_encoder *self, uint64_t call)
 {
+    if (self->kept != NULL)
+        serve_given(self->channel->state->server, call, self->kept);
     Py_CLEAR(self->kept);
 }
 

@@ -150,6 +150,8 @@ decode_handle(value_decoder *self, PyObject *name, uint64_t number)
     if (self->handles != NULL && *self->handles == NULL && (*self->handles = PyList_New(0)) == NULL)
         return NULL;
     made = handle_make(self->channel, number, name);
+    if (number > self->last_handle)
+        self->last_handle = number;
     if (made != NULL && self->handles != NULL && PyList_Append(*self->handles, made) < 0) {
         ((HandleObject *)made)->id = 0;
         Py_CLEAR(made);

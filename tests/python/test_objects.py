@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rbr_testing.eventually import LONG_S, collected, until
+from rbr_testing.eventually import LONG_S, Gate, collected, until
 from rbr_testing.fixtures import MakeWorker
 
 import ringbridge
@@ -221,6 +221,52 @@ def test_a_result_that_nobody_took_is_released(make_worker: MakeWorker) -> None:
     late.cancel()
     del late
     until(lambda: models.kept_count() == 0)
+
+
+def test_items_that_nobody_took_are_released(make_worker: MakeWorker) -> None:
+    """They stayed for ever: what came for a stream that was let go is dropped unread."""
+    models = make_worker().load("rbr_testing.models")
+    kept = []
+    for _ in range(3):
+        stream = models.many.options(keep=True).stream(100)
+        kept += [next(stream), next(stream)]
+        until(lambda: models.kept_count() == len(kept) + 8)  # as many are under way
+        del stream
+        until(lambda: models.kept_count() == len(kept))
+    assert [each.name for each in kept] == ["0", "1"] * 3
+    short = models.many.options(keep=True).stream(3)
+    kept = [next(short)]
+    until(lambda: models.kept_count() == 3)  # the generator has ended, over there
+    del short
+    until(lambda: models.kept_count() == 1)
+    assert kept[0].name == "0"
+
+
+def test_a_result_that_came_too_late_is_released(make_worker: MakeWorker, gate: Gate) -> None:
+    """It stayed for ever, as what comes for a call that has ended is dropped unread."""
+    models = make_worker().load("rbr_testing.models")
+    call = models.make_late.options(keep=True).start((gate.started, gate.release, "late"), {})
+    gate.entered()
+    call.end()
+    gate.open()
+    until(lambda: models.take_gone() == ["late"])
+    with pytest.raises(ringbridge.CallTimeout):
+        models.make_when_interrupted.options(keep=True, timeout=0.2)("interrupted")
+    until(lambda: models.kept_count() == 0)
+
+
+def test_objects_in_an_answer_that_cannot_be_read_are_released(make_worker: MakeWorker) -> None:
+    """Those behind the place that could not be read stayed for ever."""
+    worker = make_worker(pickle=True)
+    models, pickled = worker.load("rbr_testing.models"), worker.load("rbr_testing.pickled")
+    model = models.Model("unread")
+    with pytest.raises(ringbridge.RingbridgeError):
+        pickled.unreadable_before(model)
+    with pytest.raises(ringbridge.RingbridgeError):
+        pickled.unreadable_before.submit(model).result(LONG_S)
+    assert model.name == "unread"
+    del model
+    until(lambda: models.take_gone() == ["unread"])
 
 
 @pytest.mark.parametrize("how", ["result", "item", "argument"])

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
-from rbr_testing.duties import call, number
+from rbr_testing.duties import call, number, pass_on
 
 __all__ = ["Model", "Plain", "call", "child_of", "kept_count", "make", "many", "name_of"]
-__all__ += ["names_in", "number", "same", "take_gone"]
+__all__ += ["make_late", "make_when_interrupted", "names_in", "number", "same", "take_gone"]
 
 #: Names of objects that are no more.
 gone: list[str] = []
@@ -85,6 +86,19 @@ def child_of(model: Model) -> Any:
 
 def make(name: str) -> Model:
     return Model(name)
+
+
+def make_late(started: str, release: str, name: str) -> Model:
+    pass_on(started, release)
+    return Model(name)
+
+
+def make_when_interrupted(name: str) -> Model:
+    try:
+        time.sleep(3600)
+    except BaseException:
+        return Model(name)
+    raise AssertionError("nobody has interrupted it")
 
 
 def many(count: int) -> Iterator[Model]:

@@ -88,6 +88,10 @@ def unreadable() -> Any:
     return Once(int, "not a number")
 
 
+def unreadable_before(*after: Any) -> list[Any]:
+    return [unreadable(), *after]
+
+
 class Interrupting:
     """What reads it is interrupted so often, then gets how often it has tried."""
 
