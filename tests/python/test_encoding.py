@@ -52,6 +52,8 @@ def test_a_results_encoding_is_part_of_its_call(far: Far) -> None:
     """It was in no call's."""
     call, encoding = far.tasks_of_result()
     assert call == encoding != 0
+    for call, encoding in far.tasks_of_items.stream():
+        assert call == encoding != 0
 
 
 def test_a_call_is_cancelled_while_its_result_is_encoded(far: Far, fifo: Path) -> None:
