@@ -249,7 +249,7 @@ static bool
 came_unheard(const rbr_exchange *exchange, const rbr_want *want)
 {
     if (want->call != NULL)
-        return want->call != NULL && want->call->queue.first != NULL;
+        return want->call->queue.first != NULL;
     if (want->inbox != NULL)
         return want->inbox->queue.first != NULL;
     return rbr_producer_has_room(&exchange->producer, want->bytes);

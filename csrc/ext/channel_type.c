@@ -313,15 +313,15 @@ channel_stats(ChannelObject *self, PyObject *unused)
         return NULL;
     rbr_channel_stats(self->channel, &stats);
     channel_leave(self);
-    return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:I,s:I}",
-                         "frames_sent", stats.frames_sent, "frames_received", stats.frames_received,
-                         "bytes_sent", stats.bytes_sent, "bytes_received", stats.bytes_received,
-                         "wakes_sent", stats.wakes_sent, "sleeps", stats.sleeps, "late_looks",
-                         stats.late_looks, "dropped_answers", stats.dropped_answers, "arena_bytes",
-                         stats.arena_bytes, "arena_used", stats.arena_used, "arena_blocks",
-                         stats.arena_blocks, "arena_limit", stats.arena_limit, "peer_blocks",
-                         stats.peer_blocks, "output_dropped", stats.output_dropped, "ring_bytes",
-                         stats.ring_bytes, "spin_ns", stats.spin_ns);
+    return Py_BuildValue(
+        "{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:I,s:I}", "frames_sent",
+        stats.frames_sent, "frames_received", stats.frames_received, "bytes_sent", stats.bytes_sent,
+        "bytes_received", stats.bytes_received, "wakes_sent", stats.wakes_sent, "sleeps",
+        stats.sleeps, "late_looks", stats.late_looks, "dropped_answers", stats.dropped_answers,
+        "dropped_asides", stats.dropped_asides, "arena_bytes", stats.arena_bytes, "arena_used",
+        stats.arena_used, "arena_blocks", stats.arena_blocks, "arena_limit", stats.arena_limit,
+        "peer_blocks", stats.peer_blocks, "output_dropped", stats.output_dropped, "ring_bytes",
+        stats.ring_bytes, "spin_ns", stats.spin_ns);
 }
 
 static PyObject *
