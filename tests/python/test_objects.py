@@ -226,13 +226,13 @@ def test_a_result_that_nobody_took_is_released(make_worker: MakeWorker) -> None:
 def test_items_that_nobody_took_are_released(make_worker: MakeWorker) -> None:
     """They stayed for ever: what came for a stream that was let go is dropped unread."""
     models = make_worker().load("rbr_testing.models")
-    kept = []
-    for _ in range(3):
+    kept: list[Any] = []
+    for count in (2, 4, 6):
         stream = models.many.options(keep=True).stream(100)
         kept += [next(stream), next(stream)]
-        until(lambda: models.kept_count() == len(kept) + 8)  # as many are under way
+        until(lambda there=count + 8: models.kept_count() == there)  # as many are under way
         del stream
-        until(lambda: models.kept_count() == len(kept))
+        until(lambda there=count: models.kept_count() == there)
     assert [each.name for each in kept] == ["0", "1"] * 3
     short = models.many.options(keep=True).stream(3)
     kept = [next(short)]
