@@ -250,13 +250,25 @@ rbr_pending_begin(rbr_pending *pending, rbr_channel *channel)
 void
 rbr_pending_direct(rbr_pending *pending, rbr_inbox *inbox)
 {
-    ((rbr_pending_call *)pending)->inbox = inbox;
+    rbr_pending_call *call = (rbr_pending_call *)pending;
+
+    if (call->id == 0) /* of a forked child, where nothing comes for it */
+        return;
+    pthread_mutex_lock(&call->channel->exchange.lock); /* who closes an inbox looks at all calls */
+    call->inbox = inbox;
+    pthread_mutex_unlock(&call->channel->exchange.lock);
 }
 
 void
 rbr_pending_nest(rbr_pending *pending, uint64_t call)
 {
-    ((rbr_pending_call *)pending)->nested = call;
+    rbr_pending_call *waiting = (rbr_pending_call *)pending;
+
+    if (waiting->id == 0)
+        return;
+    pthread_mutex_lock(&waiting->channel->exchange.lock); /* who delivers looks at it */
+    waiting->nested = call;
+    pthread_mutex_unlock(&waiting->channel->exchange.lock);
 }
 
 void
