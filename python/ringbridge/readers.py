@@ -186,7 +186,7 @@ class Background:
         self._idle = False
         self._work = threading.Condition(threading.Lock())
         self._pid = os.getpid()
-        self._thread: threading.Thread | None = None
+        self.thread = 0  # that reads, or was the last one to
 
     def expect(self) -> None:
         if self._started and not self._idle:
@@ -194,7 +194,7 @@ class Background:
         with self._work:
             if not self._started:
                 ours = self.inbox, weakref.ref(self)
-                self._thread = threads.start(_read, "ringbridge reader", *ours)
+                threads.start(_read, "ringbridge reader", *ours)
                 self._started = True
             elif self._idle:
                 self._idle = False
@@ -220,11 +220,15 @@ class Background:
                 "this task belongs to the process that this one was forked from: its result goes "
                 "there"
             )
-        if self._thread is threading.current_thread():  # a callback of another task
+        if self.thread == threading.get_ident():  # a callback of another task
             _read_until(self.inbox, self.inbox.take, waiter, timeout)
 
 
 def _read(inbox: Inbox, background: weakref.ref[Background]) -> None:
+    owner = background()
+    if owner is not None:
+        owner.thread = threading.get_ident()
+    del owner
     while True:
         if not inbox.calls:
             owner = background()
