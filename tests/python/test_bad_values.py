@@ -69,10 +69,14 @@ def test_a_flood_of_progress_outlasts_neither_a_deadline_nor_ctrl_c(
         own_worker.flood(frame, id_at=wire.id_at(frame), timeout=0.3)
     own_worker.close()
     interrupt = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
-    interrupt.start()  # and no other thread had a turn
-    with pytest.raises(KeyboardInterrupt):
-        own_worker.flood(frame, id_at=wire.id_at(frame))
-    interrupt.join()
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.start()  # and no other thread had a turn
+            own_worker.flood(frame, id_at=wire.id_at(frame))
+    finally:
+        interrupt.join()
+        signal.signal(signal.SIGINT, handler)
 
 
 # ------------------------------------------------------------------------------------ the bad ones
