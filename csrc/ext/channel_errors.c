@@ -8,25 +8,35 @@
 #include <errno.h>
 #include <string.h>
 
+/* What its end was for, where it was ours: those whose calls end with it did nothing wrong. */
+static PyObject *
+reason_to_end(const ChannelObject *self)
+{
+    if (self->retired == NULL || PyUnicode_GetLength(self->retired) == 0)
+        return PyUnicode_FromString("");
+    return PyUnicode_FromFormat("; ringbridge ended it: %U", self->retired);
+}
+
 static void *
 raise_died(ChannelObject *self, const char *text, const char *doing)
 {
     char tail[2048];
     size_t size = 0;
     rbr_exit result = {.known = false};
-    PyObject *message, *error = NULL, *lines;
+    PyObject *message = NULL, *error = NULL, *lines, *reason;
 
     if (self->channel != NULL) {
         size = rbr_channel_error_tail(self->channel, tail, sizeof tail);
         rbr_channel_wait_end(self->channel, &result, 0);
     }
     lines = PyUnicode_DecodeUTF8(tail, (Py_ssize_t)size, "backslashreplace");
-    if (lines == NULL)
-        return NULL;
-    message = PyUnicode_FromFormat("%s%s%s%s%U", text, doing != NULL ? "; the call was " : "",
-                                   doing != NULL ? doing : "",
-                                   size > 0 ? "; its last output on stderr:\n" : "", lines);
-    Py_DECREF(lines);
+    reason = reason_to_end(self);
+    if (lines != NULL && reason != NULL)
+        message = PyUnicode_FromFormat(
+            "%s%U%s%s%s%U", text, reason, doing != NULL ? "; the call was " : "",
+            doing != NULL ? doing : "", size > 0 ? "; its last output on stderr:\n" : "", lines);
+    Py_XDECREF(lines);
+    Py_XDECREF(reason);
     if (message == NULL)
         return NULL;
     if (!result.known)
@@ -77,7 +87,7 @@ raise_system(const rbr_error *err)
 void *
 channel_raise_closed(ChannelObject *self)
 {
-    if (self->retired)
+    if (self->retired != NULL)
         PyErr_Format(self->state->worker_died, "this process of worker %U has been replaced",
                      self->name);
     else
@@ -102,7 +112,7 @@ channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err, cons
     case RBR_DEAD:
         return raise_died(self, err != NULL ? err->text : "the worker has ended", doing);
     case RBR_CLOSED:
-        if (self->retired)
+        if (self->retired != NULL)
             return channel_raise_closed(self);
         PyErr_Format(state->ringbridge_error, "worker %U is closed; the call was %s", self->name,
                      what);

@@ -34,7 +34,7 @@ channel_enter_alive(ChannelObject *self)
     if (channel == NULL)
         return NULL;
     status = rbr_channel_state(channel, &error);
-    if (status == RBR_OK && !self->retired)
+    if (status == RBR_OK && self->retired == NULL)
         return channel;
     if (status == RBR_OK)
         channel_raise_closed(self);
@@ -77,7 +77,7 @@ channel_new_empty(core_state *state, const char *name)
     self->closing = false;
     self->host = false;
     self->coroutines = false;
-    self->retired = false;
+    self->retired = NULL;
     self->pickle = false;
     self->scratch = NULL;
     self->scratch_bytes = 0;
@@ -206,6 +206,7 @@ channel_dealloc(PyObject *object)
         let_go(self);
     value_scratch_free(self);
     Py_XDECREF(self->name);
+    Py_XDECREF(self->retired);
     Py_XDECREF(self->owner);
     Py_XDECREF(self->readers);
     PyObject_GC_Del(object);
@@ -289,7 +290,7 @@ static PyObject *
 channel_alive(ChannelObject *self, void *unused)
 {
     (void)unused;
-    return PyBool_FromLong(self->channel != NULL && !self->closing && !self->retired &&
+    return PyBool_FromLong(self->channel != NULL && !self->closing && self->retired == NULL &&
                            rbr_channel_state(self->channel, NULL) == RBR_OK);
 }
 
@@ -351,10 +352,14 @@ channel_say_goodbye(ChannelObject *self, PyObject *unused)
 }
 
 static PyObject *
-channel_retire(ChannelObject *self, PyObject *unused)
+channel_retire(ChannelObject *self, PyObject *why)
 {
-    (void)unused;
-    self->retired = true;
+    if (!PyUnicode_Check(why)) {
+        PyErr_SetString(PyExc_TypeError, "retire() takes a str");
+        return NULL;
+    }
+    if (self->retired == NULL)
+        self->retired = Py_NewRef(why);
     Py_RETURN_NONE;
 }
 
@@ -384,8 +389,8 @@ static PyMethodDef channel_methods[] = {
                "interrupt it.")},
     {"say_goodbye", (PyCFunction)channel_say_goodbye, METH_NOARGS,
      PyDoc_STR("say_goodbye($self)\n--\n\nAsks the peer to end after the call that it is in.")},
-    {"retire", (PyCFunction)channel_retire, METH_NOARGS,
-     PyDoc_STR("retire($self)\n--\n\nNo call begins here any more; those under way go on.")},
+    {"retire", (PyCFunction)channel_retire, METH_O,
+     PyDoc_STR("retire($self, why)\n--\n\nNo call begins here any more; those under way go on.")},
     {"kill", (PyCFunction)channel_kill, METH_VARARGS,
      PyDoc_STR("kill($self, signal, group)\n--\n\nSignals the peer, or its session.")},
     {"wait_end", (PyCFunction)channel_wait_end, METH_O,

@@ -108,10 +108,10 @@ typedef struct ChannelObject {
     int users;            /* threads inside channel_enter ... channel_leave */
     bool closing;
     bool pickle;          /* both sides have agreed to pickled values */
-    bool retired;         /* no call begins here any more; those under way go on */
     bool host;            /* not the worker's end */
     bool coroutines; /* answer its callbacks: Python knows which of them runs, see context.c */
     PyObject *name;       /* str, for messages */
+    PyObject *retired;    /* str: why no call begins here any more; NULL: they do */
     PyObject *owner;      /* () -> who sees to the process, or None; or None: nobody */
     PyObject *readers;    /* who takes from its inboxes: of readers.py; until close() */
     PyObject *weakrefs;

@@ -319,6 +319,16 @@ extended_builtin(PyTypeObject *type)
     return NULL;
 }
 
+/* Whether it is, or is in, what a function gives to the host: that could stay here. */
+static bool
+is_given(const value_encoder *self, const value_path *path)
+{
+    while (path->parent != NULL)
+        path = path->parent;
+    return !self->channel->host &&
+           (strcmp(path->root, "result") == 0 || strcmp(path->root, "item") == 0);
+}
+
 int
 value_refuse_type(value_encoder *self, const value_path *path, PyObject *value)
 {
@@ -326,6 +336,7 @@ value_refuse_type(value_encoder *self, const value_path *path, PyObject *value)
     const numpy_bridge *numpy = self->channel->state->numpy;
     const char *builtin = extended_builtin(type);
     const char *advice = "send its parts as plain values: numbers, str, list, dict, arrays";
+    const bool given = is_given(self, path);
     PyObject *name = type_text(type);
 
     if (name == NULL)
@@ -336,15 +347,18 @@ value_refuse_type(value_encoder *self, const value_path *path, PyObject *value)
         advice = "convert it with .to_numpy()";
     else if (PyCallable_Check(value))
         advice = "functions and classes stay where they are; send what they return";
-    else if (PyIter_Check(value))
-        advice =
-            "send what it yields, as list(...); of a result: call the function with .stream(...)";
+    else if (PyIter_Check(value) || PyObject_HasAttrString((PyObject *)type, "__aiter__"))
+        advice = given ? "call the function with .stream(...)"
+                       : "send what it yields, as list(...)";
+    else if (PyObject_HasAttrString((PyObject *)type, "__await__"))
+        advice = "await it, and send what that gives";
     if (builtin != NULL)
         value_refuse(self, path,
                      "a value of type %U, a subclass of %s, cannot cross; convert it with %s(...)",
                      name, builtin, builtin);
     else
-        value_refuse(self, path, "a value of type %U cannot cross; %s", name, advice);
+        value_refuse(self, path, "a value of type %U cannot cross; %s%s", name, advice,
+                     given ? "; a Worker's function can keep it there: .options(keep=True)" : "");
     Py_DECREF(name);
     return -1;
 }

@@ -80,8 +80,9 @@ class Channel:
     def say_goodbye(self) -> None:
         """Asks the peer to end after the call that it is in."""
 
-    def retire(self) -> None:
-        """No call and no load begins here any more; those under way go on."""
+    def retire(self, why: str) -> None:
+        """No call and no load begins here any more; those under way go on. why: for those that
+        end with the process, where it is made to; "" where it has ended by itself."""
 
     def kill(self, signal: int, group: bool) -> bool:
         """Signals the peer (or its whole session); False when it has ended already."""

@@ -120,7 +120,8 @@ def _import(name: str, reload: bool) -> ModuleType:
             raise
         raise ModuleNotFoundError(
             f"No module named {error.name!r} for {sys.executable}. Folders of your own modules go "
-            "into Worker(paths=[...]); packages must be installed in that environment",
+            "into Worker(paths=[...]), or --path DIR of `ringbridge run`; packages must be "
+            "installed in that environment",
             name=error.name,
         ) from None
 

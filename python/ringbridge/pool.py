@@ -48,26 +48,32 @@ class PoolFuture(Future[Any]):
 
         The future is cancelled at once. What has begun over there is interrupted (`Cancelled` is
         raised in it); when it still runs `grace` seconds later, its worker is killed and replaced.
-        0: at once; None: never.
+        0: at once; None: never. Calling it again takes these steps again: with a shorter grace,
+        sooner.
         """
-        return self._cancel((_PENDING, _RUNNING), checked_grace(grace))
+        grace_s = checked_grace(grace)
+        cancelled = self._become_cancelled((_PENDING, _RUNNING))
+        seat = self._seat
+        if seat is not None and self.cancelled():
+            seat.stop(self, grace_s)
+        if cancelled:
+            self._invoke_callbacks()  # type: ignore[attr-defined]
+        return self.cancelled()
 
     def abandon(self) -> None:
         """Cancels it only if it has not begun."""
-        self._cancel((_PENDING,), None)
+        if self._become_cancelled((_PENDING,)):
+            self._invoke_callbacks()  # type: ignore[attr-defined]
 
-    def _cancel(self, states: tuple[str, ...], grace_s: float | None) -> bool:
+    def _become_cancelled(self, states: tuple[str, ...]) -> bool:
+        """False: it was in another state."""
         with self._condition:
             if self._state not in states:
-                return self.cancelled()
+                return False
             self._state = _CANCELLED
             self.set_running_or_notify_cancel()  # tells wait() and as_completed()
             self._condition.notify_all()
-            seat = self._seat
-        if seat is not None:
-            seat.stop(self, grace_s)
-        self._invoke_callbacks()  # type: ignore[attr-defined]
-        return True
+            return True
 
     def begins(self, seat: Seat | None) -> bool:
         """Called by the seat that has it now; False when it was cancelled."""

@@ -194,7 +194,7 @@ def _refusal(value: Any, name: tuple[str, str] | None, where: str) -> str:
     if callable(value):
         return (
             f"{where} is a {shown}, and only functions made by `def` or `lambda` are sent as "
-            f"source: {_MODULE}, or give its name as 'module:name'"
+            f"source: {_MODULE}, or give its name as 'module:name'; Pool(pickle=True) pickles it"
         )
     return f"{where} is a {shown}, which does not go with a function: make it an argument"
 
@@ -316,7 +316,7 @@ def _is_alone(cut: str, shift: int, text: str, node: Any) -> bool:
 def _nodes(text: str, code: CodeType, file: str) -> list[tuple[ast.AST, ast.AST]]:
     """(function, what it stands in): those of a file that may be what the code was made from.
 
-    None when the text, compiled, does not give that very code.
+    None of them when the text, compiled, does not give that very code.
     """
     try:
         tree, known = _compiled(text, file, code.co_flags & _FUTURES)

@@ -233,7 +233,8 @@ class Task(Future[Any]):
     def on_progress(self, function: Callable[[Progress], object]) -> Callable[[Progress], object]:
         """Calls it with each new Progress, on the thread that reads for this task.
 
-        Gives the function back, so that it can be used as a decorator. What it raises is logged.
+        Where there is one already, it is called with that at once, on this thread. Gives the
+        function back, so that it can be used as a decorator. What it raises is logged.
         """
         with self._condition:
             self._listeners = (*self._listeners, function)

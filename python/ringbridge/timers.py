@@ -59,15 +59,6 @@ class _Timers:
                 self._changed.notify()
         return timer
 
-    def _new_thread(self) -> threading.Thread:
-        name = "ringbridge timers"
-        try:
-            thread = threading.Thread(target=self._run, name=name, daemon=True)
-        except RuntimeError:  # an isolated subinterpreter has no daemon threads
-            thread = threading.Thread(target=self._run, name=name)
-        thread.start()
-        return thread
-
     def _run(self) -> None:
         while True:
             with self._changed:
@@ -114,7 +105,11 @@ def after(seconds: float, function: Callable[[], object]) -> Timer:
 
 def checked_grace(grace: float | None) -> float | None:
     """What a user gave as a grace."""
-    if grace is not None and not grace >= 0:
+    try:
+        fits = grace is None or grace >= 0
+    except TypeError:
+        fits = False
+    if not fits:
         raise ValueError(f"grace must be seconds, 0 or more, or None, not {grace!r}")
     return grace
 

@@ -227,7 +227,7 @@ class Process:
                 return
             self._check_open()
             self._unwanted, self._reason = child, "restart() was called"
-            child.channel.retire()
+            child.channel.retire(self._reason)
             child.end()
             self._put_in_place_of(child)
 
@@ -239,7 +239,7 @@ class Process:
             return
         self._check_owner()
         self._unwanted, self._reason = child, reason
-        child.channel.retire()
+        child.channel.retire(reason)
         with contextlib.suppress(RingbridgeError):  # closed, or replaced meanwhile
             child.channel.kill(signal.SIGKILL, True)
         self._begin(child, here=False)
@@ -310,7 +310,7 @@ class Process:
         with self._lock:
             if self.child is not old or self.closed:
                 return  # by restart() meanwhile
-            old.channel.retire()
+            old.channel.retire("")
             why = self._ending_of(old)
             if self._crashes.given_up:
                 raise self._crashes.error(self.plan.name)

@@ -147,6 +147,35 @@ def test_run_shows_a_bar_from_the_first_progress_on(
     assert ended == [7] and " 2/2 [" in terminal.last
 
 
+def test_run_shows_one_bar_though_two_threads_tell_of_progress_at_once(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the first word comes while somebody begins to watch."""
+    monkeypatch.setattr(sys, "stderr", terminal)
+    task, made, both = Task(), [], threading.Event()
+    real = ringbridge.progress_bar
+
+    def slowly(*args: Any, **options: Any) -> ringbridge.bars.ProgressBar:
+        made.append(real(*args, **options))
+        if len(made) == 2:
+            both.set()
+        both.wait(0.2)
+        return made[-1]
+
+    monkeypatch.setattr(ringbridge, "progress_bar", slowly)
+    watching = threading.Thread(target=run.watched, args=(task,))
+    watching.start()
+    assert task.is_watched.wait(30)
+    telling = [threading.Thread(target=task.tell, args=(0.5, 1, 2)) for _ in range(2)]
+    for thread in telling:
+        thread.start()
+    for thread in telling:
+        thread.join(30)
+    task.set_result(7)
+    watching.join(30)
+    assert len(made) == 1
+
+
 def test_what_the_worker_prints_stands_above_the_bar(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -268,6 +268,16 @@ def test_where_no_timer_can_be_had_what_runs_is_killed_at_once(
     assert pools.ended(pid)
 
 
+def test_a_second_cancel_with_less_grace_is_sooner(make_pool: MakePool, fifo: Path) -> None:
+    pool = make_pool(1)
+    running = pool.submit(pools.sleep_in_peace, str(fifo))
+    pid = int(fifo.read_text())
+    assert running.cancel(grace=3600)
+    assert running.cancel(grace=0)
+    until(lambda: pools.ended(pid), "the worker's end")
+    assert pool.submit(pools.add, 1).result(TIMEOUT_S) == 1
+
+
 def test_a_bad_grace_is_refused(make_pool: MakePool) -> None:
     future = make_pool(1).submit(pools.add, 1)
     with pytest.raises(ValueError, match="grace must be seconds"):

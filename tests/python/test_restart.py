@@ -292,6 +292,7 @@ def test_one_that_is_killed_on_purpose_is_replaced_whatever_the_policy(
     assert basics.pid() == worker.pid
     caller.join(40)
     assert isinstance(raised[0], ringbridge.WorkerDied) and raised[0].signal == signal.SIGKILL
+    assert "; ringbridge ended it: its call was cancelled; the call was" in str(raised[0])
     until(lambda: "was ended (its call was cancelled)" in caplog.text, "the reason in the log")
     assert worker.restarts == 1
     worker._process.replace("too late", channel)

@@ -267,8 +267,9 @@ def test_an_interrupt_of_a_call_that_waits_comes_after_what_runs_on_top_of_it(
 
 def test_a_bad_grace_is_refused(tasks: ringbridge.RemoteModule) -> None:
     task = tasks.pause.submit(0.0)
-    with pytest.raises(ValueError, match="grace must be seconds"):
-        task.cancel(grace=-1)
+    for grace in (-1, float("nan"), "x"):
+        with pytest.raises(ValueError, match="grace must be seconds"):
+            task.cancel(grace=grace)  # type: ignore[arg-type]
     assert task.result(LONG_S) is None
 
 

@@ -11,6 +11,7 @@ import enum
 import math
 import pathlib
 import random
+import re
 import uuid
 import zoneinfo
 from typing import Any
@@ -207,6 +208,22 @@ def test_result_that_cannot_cross_is_refused_at_the_caller(worker_module: Any, w
     with pytest.raises(rb.CannotCross, match="result"):
         worker_module.give(what)
     assert worker_module.describe(1)["type"] == "int"
+
+
+@pytest.mark.parametrize(
+    ("what", "advice"),
+    [
+        ("object", "arrays; a Worker's function can keep it there: .options(keep=True)"),
+        ("generator", "call the function with .stream(...); a Worker's function can keep it"),
+        ("async generator", "call the function with .stream(...)"),
+        ("awaitable", "await it, and send what that gives"),
+    ],
+)
+def test_the_refusal_of_a_result_says_what_to_do(
+    worker_module: Any, what: str, advice: str
+) -> None:
+    with pytest.raises(rb.CannotCross, match=re.escape(advice)):
+        worker_module.give(what)
 
 
 # --------------------------------------------------------------------------------------- buffers

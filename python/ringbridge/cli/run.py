@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import sys
+import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -172,11 +173,13 @@ def _wants_bar(asked: bool | None) -> bool:
 def watched(task: Any) -> Any:
     """The task's result; its progress is shown on stderr from the first that it tells on."""
     bars: list[ringbridge.bars.ProgressBar] = []
+    lock = threading.Lock()  # on_progress tells the first word here, who reads tells the next
 
     def show(progress: Any) -> None:
-        if not bars:
-            bars.append(ringbridge.progress_bar(task, file=sys.stderr))
-            bars[0].show(progress)
+        with lock:
+            if not bars:
+                bars.append(ringbridge.progress_bar(task, file=sys.stderr))
+                bars[0].show(progress)
 
     task.on_progress(show)
     try:
@@ -196,7 +199,8 @@ def _as_json(value: Any) -> Any:
         return list(value)
     if isinstance(value, (os.PathLike, decimal.Decimal, uuid.UUID)):
         return str(value)
-    raise TypeError(f"the result has a {type(value).__name__} in it, which JSON does not have")
+    shown = repr(value) if isinstance(value, ringbridge.RemoteObject) else type(value).__name__
+    raise TypeError(f"the result has a {shown} in it, which JSON does not have")
 
 
 def _value(text: str) -> Any:

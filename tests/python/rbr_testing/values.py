@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 _kept: dict[str, Any] = {}
@@ -42,10 +43,25 @@ def drop(name: str) -> None:
     del _kept[name]
 
 
+async def _ticks() -> AsyncIterator[int]:
+    yield 1
+
+
+class _Ready:
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+
 def give(what: str) -> Any:
     """Values that cannot cross, made over there."""
     if what == "object":
         return {"deep": [object()]}
+    if what == "generator":
+        return (number for number in range(3))
+    if what == "async generator":
+        return _ticks()
+    if what == "awaitable":
+        return _Ready()
     if what == "recursive":
         endless: list[Any] = []
         endless.append(endless)
