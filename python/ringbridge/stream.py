@@ -24,8 +24,6 @@ from ringbridge.task import Progress, progress_of, start
 from ringbridge.timers import GRACE_S
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from ringbridge import _core
 
 #: Items that may be under way.
@@ -236,23 +234,13 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
     def __enter__(self) -> Stream:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Stream:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:

@@ -22,7 +22,6 @@ from ringbridge.remote import Contents, RemoteModule
 from ringbridge.worker_process import Process
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import SupportsIndex
 
 _RESTART = ("never", "on-crash")
@@ -183,10 +182,5 @@ class Worker:
     def __enter__(self) -> Worker:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from rbr_testing.eventually import LONG_S
 from rbr_testing.fixtures import MakeWorker
+from rbr_testing.loops import amid_a_callback
 
 import ringbridge
 
@@ -356,17 +357,7 @@ def test_a_coroutine_callback_that_fails_or_is_cancelled_is_told_there(
 def test_a_loop_that_ends_amid_a_coroutine_callback_frees_the_worker(
     tasks: ringbridge.RemoteModule,
 ) -> None:
-    async def main() -> None:
-        begun = asyncio.Event()
-
-        async def never() -> None:
-            begun.set()
-            await asyncio.sleep(3600)
-
-        tasks.call.submit(never)
-        await asyncio.wait_for(begun.wait(), LONG_S)
-
-    asyncio.run(main())
+    asyncio.run(amid_a_callback(tasks.call))
     assert tasks.number.options(timeout=LONG_S)(1) == 1
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from rbr_testing.eventually import LONG_S, Gate, collected, until
 from rbr_testing.fixtures import MakeWorker
+from rbr_testing.loops import amid_a_callback
 
 import ringbridge
 
@@ -151,19 +152,8 @@ def test_no_callback_is_kept_after_its_call(tasks: ringbridge.RemoteModule) -> N
 
 def test_a_coroutine_callback_goes_with_its_closed_loop(tasks: ringbridge.RemoteModule) -> None:
     """It was kept for ever, and the loop with it, and the code over there waited for its answer."""
-
-    async def main() -> None:
-        begun = asyncio.Event()
-
-        async def never() -> None:
-            begun.set()
-            await asyncio.sleep(3600)
-
-        tasks.call.submit(never)
-        await asyncio.wait_for(begun.wait(), LONG_S)
-
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(main())
+    loop.run_until_complete(amid_a_callback(tasks.call))
     loop.close()
     reference = weakref.ref(loop)
     del loop

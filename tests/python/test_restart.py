@@ -9,6 +9,7 @@ import os
 import signal
 import textwrap
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -203,20 +204,11 @@ def test_a_restart_by_hand_works_under_every_policy(
 def test_a_restart_ends_the_call_that_is_under_way(make_worker: MakeWorker, fifo: Path) -> None:
     worker = make_worker()
     basics = worker.load(BASICS)
-    raised: list[BaseException] = []
-
-    def call() -> None:
-        try:
-            basics.block_for_ever(str(fifo))
-        except ringbridge.RingbridgeError as error:
-            raised.append(error)
-
-    caller = threading.Thread(target=call)
-    caller.start()
-    fifo.read_text()
-    worker.restart()
-    caller.join(40)
-    assert len(raised) == 1 and isinstance(raised[0], ringbridge.WorkerDied)
+    with ThreadPoolExecutor(1) as caller:
+        call = caller.submit(basics.block_for_ever, str(fifo))
+        fifo.read_text()
+        worker.restart()
+        assert isinstance(call.exception(40), ringbridge.WorkerDied)
     assert basics.echo(1) == 1
 
 
@@ -277,22 +269,14 @@ def test_one_that_is_killed_on_purpose_is_replaced_whatever_the_policy(
     worker = make_worker()
     basics = worker.load(BASICS)
     channel = worker._process.channel()
-    raised: list[BaseException] = []
-
-    def call() -> None:
-        try:
-            basics.ignore_signals_for_ever(str(fifo))
-        except ringbridge.WorkerDied as error:
-            raised.append(error)
-
-    caller = threading.Thread(target=call)
-    caller.start()
-    fifo.read_text()
-    worker._process.replace("its call was cancelled", channel)
-    assert basics.pid() == worker.pid
-    caller.join(40)
-    assert isinstance(raised[0], ringbridge.WorkerDied) and raised[0].signal == signal.SIGKILL
-    assert "; ringbridge ended it: its call was cancelled; the call was" in str(raised[0])
+    with ThreadPoolExecutor(1) as caller:
+        call = caller.submit(basics.ignore_signals_for_ever, str(fifo))
+        fifo.read_text()
+        worker._process.replace("its call was cancelled", channel)
+        assert basics.pid() == worker.pid
+        error = call.exception(40)
+    assert isinstance(error, ringbridge.WorkerDied) and error.signal == signal.SIGKILL
+    assert "; ringbridge ended it: its call was cancelled; the call was" in str(error)
     until(lambda: "was ended (its call was cancelled)" in caplog.text, "the reason in the log")
     assert worker.restarts == 1
     worker._process.replace("too late", channel)

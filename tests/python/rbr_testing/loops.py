@@ -21,6 +21,18 @@ async def awaited(task: Awaitable[Any]) -> Any:
     return await task
 
 
+async def amid_a_callback(call: Any) -> None:
+    """Submits a coroutine callback that never ends to `call`, which calls it; returns amid it."""
+    begun = asyncio.Event()
+
+    async def never() -> None:
+        begun.set()
+        await asyncio.sleep(3600)
+
+    call.submit(never)
+    await asyncio.wait_for(begun.wait(), LONG_S)
+
+
 async def entered(fifo: Path) -> None:
     """Waits, as the loop goes on, until a function over there has opened the other end."""
     await asyncio.get_running_loop().run_in_executor(None, lambda: open(fifo).close())
