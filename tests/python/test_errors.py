@@ -184,6 +184,15 @@ def test_what_cannot_be_rebuilt_comes_back_as_remote_error(error: BaseException,
     assert back.traceback == str(back.__cause__)
 
 
+def test_a_remote_error_that_crosses_again_is_still_what_it_was() -> None:
+    """Of a callback's own class, through the worker: it became a RemoteError of a RemoteError."""
+    once = crossed(OwnError("mine"))
+    twice = crossed(once)
+    assert isinstance(once, errors.RemoteError) and isinstance(twice, errors.RemoteError)
+    assert (twice.type, twice.message) == (once.type, once.message) == (twice.type, "mine")
+    assert twice.type.endswith("OwnError") and once.traceback.strip() in twice.traceback
+
+
 def test_our_own_errors_come_back_by_their_code() -> None:
     for error in (errors.CannotCross("c"), errors.ArenaFull("a"), errors.Cancelled("x")):
         back = crossed(error)
