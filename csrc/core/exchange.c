@@ -171,6 +171,7 @@ sleep_as_reader(rbr_channel *channel, const rbr_want *want, uint64_t deadline_ns
     rbr_exchange *exchange = &channel->exchange;
     const bool room = want->kind == RBR_WANT_ROOM || rbr_room_is_wanted(exchange);
     rbr_status status;
+    bool found;
 
     rbr_wake_announce(&channel->wake, RBR_WAKE_DATA | (room ? RBR_WAKE_ROOM : 0));
     if (rbr_consumer_has_data(&exchange->consumer) || is_over(channel, want) != RBR_OK ||
@@ -183,8 +184,10 @@ sleep_as_reader(rbr_channel *channel, const rbr_want *want, uint64_t deadline_ns
     status = rbr_wake_sleep(&channel->wake, deadline_ns);
     if (status != RBR_TIMED_OUT)
         return status;
-    if (rbr_consumer_has_data(&exchange->consumer) ||
-        (want->kind == RBR_WANT_ROOM && rbr_producer_has_room(&exchange->producer, want->bytes)))
+    found = rbr_consumer_has_data(&exchange->consumer) ||
+            (want->kind == RBR_WANT_ROOM &&
+             rbr_producer_has_room(&exchange->producer, want->bytes));
+    if (rbr_wake_was_forgotten(&channel->wake, found))
         atomic_fetch_add_explicit(&channel->wake.late_looks, 1, memory_order_relaxed);
     return RBR_OK; /* the caller looks, then compares the clock with its deadline */
 }
@@ -255,6 +258,20 @@ came_unheard(const rbr_exchange *exchange, const rbr_want *want)
     return rbr_producer_has_room(&exchange->producer, want->bytes);
 }
 
+/* A sleep has timed out: whether that is so, and nobody was about to wake him. */
+static bool
+was_forgotten(rbr_exchange *exchange, rbr_sleeper *sleeper)
+{
+    if (!sleeper->queued || !came_unheard(exchange, sleeper->want))
+        return false;
+    if (sleeper->want->kind == RBR_WANT_ROOM) { /* the peer makes it, and needs no lock of ours */
+        pthread_mutex_unlock(&exchange->lock);
+        rbr_os_sem_wait(&sleeper->wake, rbr_now_ns() + RBR_POST_NS);
+        pthread_mutex_lock(&exchange->lock);
+    }
+    return sleeper->queued;
+}
+
 /* Sleeps until a reader delivers or offers the role. Called and returns with the lock held. */
 static rbr_status
 sleep_as_follower(rbr_channel *channel, const rbr_want *want, uint64_t deadline_ns)
@@ -280,7 +297,7 @@ sleep_as_follower(rbr_channel *channel, const rbr_want *want, uint64_t deadline_
     pthread_mutex_lock(&exchange->lock);
     if (want->call != NULL)
         want->call->sleeper = NULL;
-    if (status == RBR_TIMED_OUT && sleeper.queued && came_unheard(exchange, want))
+    if (status == RBR_TIMED_OUT && was_forgotten(exchange, &sleeper))
         atomic_fetch_add_explicit(&channel->wake.late_looks, 1, memory_order_relaxed);
     rbr_sleeper_remove(exchange, &sleeper);
     sem_destroy(&sleeper.wake);

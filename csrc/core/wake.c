@@ -56,11 +56,22 @@ rbr_wake_sleep(rbr_wake *wake, uint64_t deadline_ns)
 
     atomic_fetch_add_explicit(&wake->sleeps, 1, memory_order_relaxed);
     status = rbr_os_hint_wait(&wake->mine->hint, deadline_ns < look_ns ? deadline_ns : look_ns);
-    /* Whoever cleared it is about to post: we were not forgotten, only faster. */
-    if (atomic_exchange_explicit(&wake->mine->waiting, 0, memory_order_relaxed) == 0 &&
-        status == RBR_TIMED_OUT)
-        return RBR_OK;
+    if (status != RBR_TIMED_OUT)
+        rbr_wake_cancel(wake);
     return status;
+}
+
+bool
+rbr_wake_was_forgotten(rbr_wake *wake, bool found)
+{
+    rbr_status status = RBR_OK;
+
+    /* Who published it has not come to his fence yet, or has cleared `waiting` and is about to post:
+     * then we were not forgotten, only faster. */
+    if (found)
+        status = rbr_os_hint_wait(&wake->mine->hint, rbr_now_ns() + RBR_POST_NS);
+    return atomic_exchange_explicit(&wake->mine->waiting, 0, memory_order_relaxed) != 0 &&
+           status == RBR_TIMED_OUT;
 }
 
 void

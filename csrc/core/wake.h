@@ -14,6 +14,9 @@
 #ifndef RBR_LOOK_NS
 #define RBR_LOOK_NS (100 * RBR_MS)
 #endif
+/* How long who has published something may take until he wakes us for it, where he is stopped between
+ * the two, before it counts as a lost wake-up. */
+#define RBR_POST_NS (50 * RBR_MS)
 /* No spin is longer than this, whatever a wake-up costs; nor shorter: the calibration may have met
  * a wake-up on one CPU, which is cheap, and when two spinners give up early both sleep each time. */
 #define RBR_SPIN_MAX_NS (UINT64_C(60000))
@@ -34,8 +37,11 @@ void rbr_wake_init(rbr_wake *wake, struct rbr_segment_shared *segment, int role,
 void rbr_wake_announce(rbr_wake *wake, uint32_t reasons);
 void rbr_wake_cancel(rbr_wake *wake);
 /* RBR_OK: posted, or about to be; look again. RBR_TIMED_OUT (also every RBR_LOOK_NS): look all the
- * same. RBR_INTERRUPTED: a signal. */
+ * same, then call rbr_wake_was_forgotten. RBR_INTERRUPTED: a signal. */
 rbr_status rbr_wake_sleep(rbr_wake *wake, uint64_t deadline_ns);
+/* Ends a sleep that timed out; `found`: the look that followed has found something. True: and nobody
+ * was about to wake us for it, which is a lost wake-up. */
+bool rbr_wake_was_forgotten(rbr_wake *wake, bool found);
 /* Any thread of ours adds a reason to a sleep that another thread, or an event loop, may be in. */
 void rbr_wake_add_reason(rbr_wake *wake, uint32_t reason);
 

@@ -355,7 +355,8 @@ typedef struct rbr_stats {
     uint64_t bytes_sent, bytes_received;   /* of frames, payloads in arenas not counted */
     uint64_t wakes_sent;                   /* of the peer, when it slept */
     uint64_t sleeps;                       /* times this side went to sleep */
-    uint64_t late_looks;      /* a sleep's 100 ms look found work: a lost wake-up; must stay 0 */
+    uint64_t late_looks;      /* a sleep's 100 ms look found work that nobody announced within
+                               * another 50 ms: a lost wake-up; must stay 0 */
     uint64_t dropped_answers; /* answers whose call had been given up, or had one already */
     uint64_t dropped_asides;  /* log records mostly: too many of running calls waited */
     uint64_t arena_bytes;     /* of our arena's segments, mapped */

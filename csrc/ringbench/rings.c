@@ -104,7 +104,8 @@ announce_and_sleep(bench_end *end, enum rbr_wake_for reason,
     bench_trace(BENCH_EVENT_SLEEP, 0);
     status = rbr_wake_sleep(&end->wake, deadline_ns);
     bench_trace(BENCH_EVENT_WOKE, (uint64_t)status);
-    if (status == RBR_TIMED_OUT && there(end, bytes) && rbr_now_ns() < deadline_ns)
+    if (status == RBR_TIMED_OUT &&
+        rbr_wake_was_forgotten(&end->wake, there(end, bytes) && rbr_now_ns() < deadline_ns))
         atomic_fetch_add_explicit(&end->wake.late_looks, 1, memory_order_relaxed);
 }
 

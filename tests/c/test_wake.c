@@ -145,6 +145,31 @@ TEST(a_look_that_is_faster_than_the_post_is_no_late_one)
     pair_close(&pair);
 }
 
+/* A peer that was stopped between what it published and its look for sleepers counted as one that wakes
+ * nobody: the announcement was taken back before it came to that. */
+TEST(who_is_still_on_his_way_to_wake_a_sleeper_has_not_forgotten_it)
+{
+    static struct rbr_segment_shared shared;
+    rbr_wake sleeper = {.peers_event = -1}, waker = {.peers_event = -1};
+    const uint64_t now = rbr_now_ns();
+
+    rbr_wake_init(&sleeper, &shared, RBR_ROLE_HOST, 0);
+    rbr_wake_init(&waker, &shared, RBR_ROLE_WORKER, 0);
+    rbr_wake_announce(&sleeper, RBR_WAKE_DATA);
+    CHECK(rbr_wake_sleep(&sleeper, now) == RBR_TIMED_OUT);
+    rbr_wake_peer(&waker, RBR_WAKE_DATA);
+    CHECK(waker.wakes_sent == 1);
+    CHECK(!rbr_wake_was_forgotten(&sleeper, true));
+    rbr_wake_announce(&sleeper, RBR_WAKE_DATA);
+    CHECK(rbr_wake_sleep(&sleeper, now) == RBR_TIMED_OUT);
+    CHECK(rbr_wake_was_forgotten(&sleeper, true)); /* nobody comes */
+    rbr_wake_announce(&sleeper, RBR_WAKE_DATA);
+    CHECK(rbr_wake_sleep(&sleeper, now) == RBR_TIMED_OUT);
+    CHECK(!rbr_wake_was_forgotten(&sleeper, false));
+    rbr_wake_peer(&waker, RBR_WAKE_DATA);
+    CHECK(waker.wakes_sent == 1); /* nobody sleeps any more */
+}
+
 /* ------------------------------------------------------------------------------------ the reader role */
 
 typedef struct waiting_call {

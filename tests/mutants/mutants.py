@@ -194,9 +194,24 @@ MUTANTS = [
     Mutant(
         "wake: a look that is faster than the post counts as late",
         "csrc/core/wake.c",
-        "        status == RBR_TIMED_OUT)\n        return RBR_OK;\n",
-        "        status == RBR_TIMED_OUT)\n        return status;\n",
+        "    return atomic_exchange_explicit(&wake->mine->waiting, 0, memory_order_relaxed) != 0 &&\n"
+        "           status",
+        "    return status",
         ("test_wake", "a_look_that_is_faster_than_the_post_is_no_late_one"),
+    ),
+    Mutant(
+        "wake: a sleep that timed out takes its announcement back before the look",
+        "csrc/core/wake.c",
+        "    if (status != RBR_TIMED_OUT)\n        rbr_wake_cancel(wake);",
+        "    rbr_wake_cancel(wake);",
+        ("test_wake", "who_is_still_on_his_way_to_wake_a_sleeper_has_not_forgotten_it"),
+    ),
+    Mutant(
+        "wake: a sleeper that nobody wakes counts nothing",
+        "csrc/core/wake.c",
+        "    if (found)\n        status = rbr_os_hint_wait",
+        "    if (!found)\n        status = rbr_os_hint_wait",
+        ("test_wake", "who_is_still_on_his_way_to_wake_a_sleeper_has_not_forgotten_it"),
     ),
     Mutant(
         "wake: no post at death",
