@@ -253,9 +253,13 @@ TEST(every_armed_inbox_becomes_readable_when_the_channel_is_closed)
     int i;
 
     pair_open(&pair, &loop_never_spin, pair_serve_none);
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < 2; i++)
         inboxes[i] = loop_open(pair.host);
+    loop_await_event(pair.host); /* its arrival wakes all loops once */
+    for (i = 0; i < 2; i++) {
+        rbr_inbox_clear(inboxes[i]);
         rbr_inbox_arm(inboxes[i]);
+        CHECK(!loop_is_readable(inboxes[i], 20));
     }
     rbr_channel_close(pair.host);
     for (i = 0; i < 2; i++) {

@@ -194,9 +194,8 @@ MUTANTS = [
     Mutant(
         "wake: a look that is faster than the post counts as late",
         "csrc/core/wake.c",
-        "    return atomic_exchange_explicit(&wake->mine->waiting, 0, memory_order_relaxed) != 0 &&\n"
-        "           status",
-        "    return status",
+        "memory_order_relaxed) != 0 &&\n           status == RBR_TIMED_OUT;",
+        "memory_order_relaxed) != 0 ||\n           status == RBR_TIMED_OUT;",
         ("test_wake", "a_look_that_is_faster_than_the_post_is_no_late_one"),
     ),
     Mutant(
