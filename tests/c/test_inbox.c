@@ -233,12 +233,15 @@ TEST(every_armed_inbox_becomes_readable_at_the_peers_death)
         rbr_inbox_arm(inboxes[i]);
     }
     later = loop_open(pair.host);
+    loop_await_event(pair.host); /* its arrival wakes all loops once */
     CHECK(rbr_channel_kill(pair.host, SIGKILL, false, NULL) == RBR_OK);
     for (i = 0; i < 2; i++) {
         CHECK(loop_is_readable(inboxes[i], 15000));
         CHECK(await_end(inboxes[i]) == RBR_DEAD);
         rbr_inbox_close(inboxes[i]);
     }
+    rbr_inbox_clear(later);
+    CHECK(!loop_is_readable(later, 0));
     rbr_inbox_arm(later);
     CHECK(loop_is_readable(later, 0));
     rbr_inbox_close(later);
