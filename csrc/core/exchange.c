@@ -258,7 +258,8 @@ came_unheard(const rbr_exchange *exchange, const rbr_want *want)
     return rbr_producer_has_room(&exchange->producer, want->bytes);
 }
 
-/* A sleep has timed out: whether that is so, and nobody was about to wake him. */
+/* Of a sleep that timed out: whether what is wanted is there, and nobody was about to wake who wants
+ * it. Under the lock, which it may let go of meanwhile. */
 static bool
 was_forgotten(rbr_exchange *exchange, rbr_sleeper *sleeper)
 {

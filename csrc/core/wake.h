@@ -36,8 +36,8 @@ void rbr_wake_init(rbr_wake *wake, struct rbr_segment_shared *segment, int role,
 /* The sleeper: announce, look again, then cancel or sleep. One thread of a process at a time. */
 void rbr_wake_announce(rbr_wake *wake, uint32_t reasons);
 void rbr_wake_cancel(rbr_wake *wake);
-/* RBR_OK: posted, or about to be; look again. RBR_TIMED_OUT (also every RBR_LOOK_NS): look all the
- * same, then call rbr_wake_was_forgotten. RBR_INTERRUPTED: a signal. */
+/* RBR_OK: posted; look again. RBR_TIMED_OUT (also every RBR_LOOK_NS): look all the same, then call
+ * rbr_wake_was_forgotten. RBR_INTERRUPTED: a signal. */
 rbr_status rbr_wake_sleep(rbr_wake *wake, uint64_t deadline_ns);
 /* Ends a sleep that timed out; `found`: the look that followed has found something. True: and nobody
  * was about to wake us for it, which is a lost wake-up. */

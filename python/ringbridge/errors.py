@@ -165,11 +165,11 @@ def to_wire(exception: BaseException) -> _Wire:
 
 
 def _flat(exception: BaseException, depth: int) -> tuple[int, str, str, tuple[Any, ...] | None]:
-    kind = type(exception)
-    name = _clean(f"{_module_of(kind)}.{kind.__qualname__}", 1024)
     if type(exception) is RemoteError:  # of a callback, or from a third process: what it was there
         name = _clean(exception.type, 1024)
         return _RAISED, name, _clean(exception.message, _MESSAGE_BYTES_MAX), None
+    kind = type(exception)
+    name = _clean(f"{_module_of(kind)}.{kind.__qualname__}", 1024)
     return _code_of(exception), name, _message(exception), _arguments(exception, depth)
 
 
