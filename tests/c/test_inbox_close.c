@@ -55,6 +55,7 @@ TEST(a_workers_goodbye_does_not_end_the_hosts_own_inbox)
     pair_open(&pair, &loop_never_spin, say_goodbye_and_serve);
     CHECK(pair_call(pair.host, 7, 0, &answer, in_ms(15000)) == RBR_OK && answer == 7);
     loop_await_event(pair.host); /* the socket's answer to something: the goodbye came before it */
+    CHECK(rbr_inbox_take(rbr_channel_inbox(pair.host), &message, 0, in_ms(20)) == RBR_TIMED_OUT);
     id = loop_start_call(pair.host, rbr_channel_inbox(pair.host), &pending);
     CHECK(rbr_inbox_take(rbr_channel_inbox(pair.host), &message, 0, in_ms(15000)) == RBR_OK);
     CHECK(pair_take_id(message) == id);
