@@ -119,7 +119,7 @@ WAITING = [
         "    if ((waiting & RBR_WAKE_EVENT) != 0)\n",
         "    if (false)\n",
         "inbox",
-        "a_directed_call_is_answered_in_the_inbox",
+        "the_descriptor_is_readable_when_armed_and_something_came_and_not_before",
     ),
     waiting(
         "an event that comes late is not set",
