@@ -11,7 +11,8 @@
 extern const rbr_channel_options loop_never_spin;
 
 rbr_inbox *loop_open(rbr_channel *host);
-/* Until the peer has the event of our loops, and has set it once; it answers what comes after. */
+/* Until the peer has the event of our loops, and has set it once, which wakes all that are armed; it
+ * answers what comes after. */
 void loop_await_event(rbr_channel *host);
 /* Polls the descriptor. */
 bool loop_is_readable(rbr_inbox *inbox, int ms);

@@ -233,7 +233,7 @@ TEST(every_armed_inbox_becomes_readable_at_the_peers_death)
         rbr_inbox_arm(inboxes[i]);
     }
     later = loop_open(pair.host);
-    loop_await_event(pair.host); /* its arrival wakes all loops once */
+    loop_await_event(pair.host);
     CHECK(rbr_channel_kill(pair.host, SIGKILL, false, NULL) == RBR_OK);
     for (i = 0; i < 2; i++) {
         CHECK(loop_is_readable(inboxes[i], 15000));
@@ -258,7 +258,7 @@ TEST(every_armed_inbox_becomes_readable_when_the_channel_is_closed)
     pair_open(&pair, &loop_never_spin, pair_serve_none);
     for (i = 0; i < 2; i++)
         inboxes[i] = loop_open(pair.host);
-    loop_await_event(pair.host); /* its arrival wakes all loops once */
+    loop_await_event(pair.host);
     for (i = 0; i < 2; i++) {
         rbr_inbox_clear(inboxes[i]);
         rbr_inbox_arm(inboxes[i]);
@@ -286,7 +286,7 @@ TEST(a_thread_that_leaves_hands_over_to_armed_loops)
 
     pair_open(&pair, &loop_never_spin, pair_serve);
     inbox = loop_open(pair.host);
-    loop_await_event(pair.host); /* its arrival wakes all loops once */
+    loop_await_event(pair.host);
     rbr_pending_begin(&other, pair.host);
     role_set_reading(&pair.host->exchange, true);
     rbr_inbox_arm(inbox);
@@ -316,7 +316,7 @@ TEST(a_loop_that_stands_still_takes_no_wake_up_from_another_one)
     pair_open(&pair, &loop_never_spin, pair_serve);
     ours = loop_open(pair.host);
     still = loop_open(pair.host);
-    loop_await_event(pair.host); /* its arrival wakes all loops once */
+    loop_await_event(pair.host);
     loop_start_call(pair.host, still, &first);
     loop_await_data(pair.host); /* from here on nobody has asked to be woken */
     rbr_inbox_arm(still);
@@ -349,7 +349,7 @@ TEST(a_loop_that_clears_the_peers_event_looks_at_the_ring_for_the_others)
     pair_open(&pair, &loop_never_spin, pair_serve);
     busy = loop_open(pair.host);
     other = loop_open(pair.host);
-    loop_await_event(pair.host); /* its arrival wakes all loops once */
+    loop_await_event(pair.host);
     loop_start_call(pair.host, busy, &first);
     loop_await_data(pair.host);
     CHECK(loop_take_now(other) == 0); /* read for `busy`, which is not armed */
