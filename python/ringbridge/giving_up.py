@@ -42,9 +42,7 @@ def _interrupt_later(channel: _core.Channel, call: int, seconds: float) -> None:
             with contextlib.suppress(RingbridgeError):  # it was closed
                 there.cancel(call, True)
 
-    if seconds > 0:
-        timers.after(seconds, interrupt)
-    else:
+    if seconds <= 0 or timers.after_unless_ending(seconds, interrupt) is None:
         interrupt()
 
 
@@ -58,4 +56,4 @@ def kill_later(channel: _core.Channel, call: int, grace: float) -> None:
         if there is not None and owner is not None and there.runs(call):
             owner.replace("a call that was given up did not end", there)
 
-    timers.after(grace, kill)
+    timers.after_unless_ending(grace, kill)  # else the worker ends with us

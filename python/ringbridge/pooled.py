@@ -7,6 +7,7 @@ handles. Used by the worker's main thread only; heavy modules are imported when 
 
     define(key, description)      keep(number, value)      (forget takes both away)
     call(key, ...)   call_with(key, places, args, kwargs)   chunk(key, places, fixed, rows, kwargs)
+    run_of(key, ...)                   (of a class: what run() of an object of it gives)
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     Place = tuple[Union[int, str], int]  # position or keyword, and the number of the kept value
 
-__all__ = ["call", "call_with", "chunk", "define", "forget", "keep"]
+__all__ = ["call", "call_with", "chunk", "define", "forget", "keep", "run_of"]
 
 _functions: dict[int, Callable[..., Any]] = {}
 _kept: dict[int, Any] = {}
@@ -31,6 +32,11 @@ _kept: dict[int, Any] = {}
 def call(key: int, /, *args: Any, **kwargs: Any) -> Any:
     """Runs a function."""
     return _functions[key](*args, **kwargs)
+
+
+def run_of(key: int, /, *args: Any, **kwargs: Any) -> Any:
+    """Makes an object of a class, and runs it."""
+    return _functions[key](*args, **kwargs).run()
 
 
 def call_with(key: int, places: list[Place], args: list[Any], kwargs: dict[str, Any]) -> Any:

@@ -199,7 +199,7 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
             raise TypeError("a stream of an event loop is closed with `await stream.aclose()`")
         if self._over:
             return
-        with _Closing(self._call), self._lock:
+        with Closing(self._call), self._lock:
             while not self._over:
                 try:
                     kind, payload = self._call.take(None)
@@ -215,7 +215,7 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
             raise TypeError("this stream is closed with close()")
         if self._over:
             return
-        with _Closing(self._call):
+        with Closing(self._call):
             while not self._over:
                 event = await self._fed(feed, None)
                 if event is None:
@@ -280,15 +280,16 @@ def _wake(waiter: Any) -> None:
         waiter.set_result(None)
 
 
-class _Closing:
+class Closing:
     """Closes a generator over there, and while somebody waits for that, ends what lasts too long.
 
     The steps of a cancel begin when its code runs: a parked one may wait in line behind other
     calls, and its `finally` has all of the grace then.
     """
 
-    def __init__(self, call: _core.Call) -> None:
+    def __init__(self, call: _core.Call, grace: float | None = GRACE_S) -> None:
         self._call = call
+        self._grace = grace
         self._timer: timers.Timer | None = None
         self._left = False
 
@@ -305,9 +306,9 @@ class _Closing:
         if self._left:
             return
         if self._call.running:
-            give_up(self._call, GRACE_S)
+            give_up(self._call, self._grace)
         else:
-            self._timer = timers.after(_LOOK_S, self._look)
+            self._timer = timers.after_unless_ending(_LOOK_S, self._look)
 
 
 def _close_quietly(call: _core.Call) -> None:

@@ -55,7 +55,7 @@ def progress_of(payload: tuple[float, int, int, str | None]) -> Progress:
 def submit(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Task:
     """What `function.submit(*args, **kwargs)` does."""
     task = Task(function)
-    task._start(args, kwargs)
+    task._start(args, kwargs, running_loop())
     return task
 
 
@@ -124,9 +124,10 @@ class Task(Future[Any]):
         super().__init__()
         self._function = function
 
-    def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any], loop: Any) -> None:
+        """loop: what reads for it; of asyncio, or what stands in for one. None: a thread."""
         function = self._function
-        self._loop = loop = running_loop()
+        self._loop = loop
         if function._timeout is not None:
             self._due = time.monotonic() + function._timeout
         self._reader, self._call = start(function, args, kwargs, loop, self)

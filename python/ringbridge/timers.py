@@ -103,6 +103,15 @@ def after(seconds: float, function: Callable[[], object]) -> Timer:
     return _timers.after(seconds, function)
 
 
+def after_unless_ending(seconds: float, function: Callable[[], object]) -> Timer | None:
+    """after(), for what is of no use at the interpreter's end, where no thread can be started any
+    more (from 3.12 on): None then."""
+    try:
+        return after(seconds, function)
+    except RuntimeError:
+        return None
+
+
 def checked_grace(grace: float | None) -> float | None:
     """What a user gave as a grace."""
     try:

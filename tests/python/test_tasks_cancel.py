@@ -62,6 +62,25 @@ def test_a_running_task_is_interrupted_and_its_worker_stays(make_worker: MakeWor
         assert module.pid() == pid
 
 
+def test_a_cancel_when_no_thread_can_be_started_any_more_interrupts_at_once(
+    make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As at the end of an interpreter from 3.12 on."""
+
+    def refuse(_seconds: float, _function: object) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr("ringbridge.timers.after", refuse)
+    module = make_worker().load("rbr_testing.duties")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    task = module.sleep_long.submit(str(fifo))
+    fifo.read_bytes()  # it runs
+    assert task.cancel(grace=60)
+    with pytest.raises(ringbridge.Cancelled):
+        task.result(LONG_S / 2)
+
+
 def test_without_a_grace_a_task_is_interrupted_and_nobody_is_killed(
     tasks: ringbridge.RemoteModule, fifo: Path
 ) -> None:
