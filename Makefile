@@ -65,7 +65,7 @@ $(VENV)/.tools: $(VENV)/.made
 $(VENV)/.installed: $(VENV)/.tools $(SOURCES)
 	@echo '== build and install ringbridge'
 	@rm -rf build/lib.* $(if $(filter $(VENV)/.tools,$?),build/temp.*)
-	@$(WITH) $(VENV)/bin/python $(PIP) --no-build-isolation '.[test]'
+	@$(WITH) $(VENV)/bin/python $(PIP) --no-build-isolation '.[test,test-qt]'
 	@touch $@
 
 $(VENV)/.checkers: pyproject.toml $(VENV)/.made | $(VENV)/.installed
@@ -138,6 +138,7 @@ test: $(VENV)/.installed $(OTHER)/.installed $(CONDA)/.made
 	    RBR_RINGBENCH_BROKEN=$(CURDIR)/build/c-plain/tests/c/ringbench_broken \
 	    RBR_CONDA=$(CURDIR)/$(CONDA) \
 	    RBR_TEST_PYTHONS=$(wildcard $(CURDIR)/$(OTHER)/bin/python) $(VENV)/bin/pytest tests/python
+	@.ci/test_qt $(VENV)/bin/python PyQt5 PyQt6 PySide6
 
 # All of them, whatever the first ones say; each has its own name too.
 check: $(VENV)/.checkers

@@ -307,7 +307,8 @@ def test_heavy_modules_are_imported_only_where_they_are_used() -> None:
         for node in top_level(ast.parse(file.read_text()).body):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 names = {name.partition(".")[0] for name in imported(node)}
-                wrong += [f"{file.name} imports {name} at its top" for name in names & LATE]
+                late = LATE - {"asyncio"} if place(file) == "qt" else LATE  # which is all about it
+                wrong += [f"{file.name} imports {name} at its top" for name in names & late]
     assert not wrong
 
 
