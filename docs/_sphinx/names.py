@@ -10,11 +10,13 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Union
 
 from prose import directive, markdown
 
 _Function = (ast.FunctionDef, ast.AsyncFunctionDef)
-_Definition = (ast.ClassDef, ast.FunctionDef)
+_Definition = (ast.ClassDef, *_Function)
+_Node = Union[ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Assign]
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,18 @@ class Name:
 
 
 def read(package: Path) -> list[Name]:
-    """Each name of the package's `__all__`."""
+    """Each name of the package's `__all__`, from the module that `__init__` has it from."""
     tree = ast.parse((package / "__init__.py").read_text())
-    homes = _constant(tree, "_HOMES")
+    homes = {
+        alias.name: str(node.module).rpartition(".")[2]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
     found = []
     for name in _constant(tree, "__all__"):
-        home = package / f"{homes.get(name, 'errors')}.py"
-        found.append(_described(_definition(ast.parse(home.read_text()), name)))
+        home = ast.parse((package / f"{homes[name]}.py").read_text())
+        found.append(_described(_definition(home, name)))
     return found
 
 
@@ -68,15 +75,20 @@ def _constant(tree: ast.Module, name: str) -> dict[str, str]:
     raise LookupError(name)
 
 
-def _definition(tree: ast.Module, name: str) -> ast.ClassDef | ast.FunctionDef:
+def _definition(tree: ast.Module, name: str) -> _Node:
     for node in ast.walk(tree):
         if isinstance(node, _Definition) and node.name == name:
+            return node
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == name:
             return node
     raise LookupError(name)
 
 
-def _described(node: ast.ClassDef | ast.FunctionDef) -> Name:
-    if isinstance(node, ast.FunctionDef):
+def _described(node: _Node) -> Name:
+    if isinstance(node, ast.Assign):
+        name = ast.unparse(node.targets[0])
+        return Name("data", name, "", f"Another name of `{ast.unparse(node.value)}`.")
+    if isinstance(node, _Function):
         return Name("function", node.name, _signature(node, 0), _doc(node))
     bases = [ast.unparse(base) for base in node.bases]
     members = tuple(_member(each) for each in node.body if _is_public_member(each))

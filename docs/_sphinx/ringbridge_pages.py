@@ -5,6 +5,7 @@ A page holds an empty block, which is replaced by Markdown before Sphinx reads t
 
     ```{c-header} ringbridge.h      the public header, with its comments
     ```{python-names}               every name of `ringbridge.__all__`, with its docstring
+    ```{python-names} ringbridge.qt the same, of that package
     ```{help} ringbridge run        what `ringbridge run --help` prints
     ```{counts}                     the table of counts.json
     ```{promises}                   a table of the page's own sections `### F1: ...`, with the word
@@ -53,7 +54,10 @@ def c_header(name: str, _: str) -> str:
     return headers.render(headers.read((ROOT / "csrc/include" / name).read_text()))
 
 
-def python_names(_: str, __: str) -> str:
+def python_names(package_name: str, _: str) -> str:
+    if package_name:
+        folder = PACKAGE / package_name.partition(".")[2]
+        return names.render(names.read(folder), package_name)
     function = names.read_class(PACKAGE / "_core.pyi", "Function")
     package = names.render(names.read(PACKAGE), "ringbridge")
     return f"{package}\n## A remote function\n\n{names.render([function], 'ringbridge._core')}"
