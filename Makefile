@@ -25,7 +25,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
 CHECKS := check-format check-lint check-types check-stubs check-generated check-layers check-tidy
 
-.PHONY: help demo test test-hosts check verify bench wheel docs soak clean FORCE $(CHECKS)
+.PHONY: help demo test test-hosts test-qt check verify bench wheel docs soak clean FORCE $(CHECKS)
 .DELETE_ON_ERROR:
 
 help:
@@ -35,6 +35,8 @@ help:
 	@echo '  make test     builds, then the C tests (plain and under sanitizers), then the Python tests'
 	@echo '  make test-hosts'
 	@echo '                workers made by the real QGIS and Blender, where they are installed'
+	@echo '  make test-qt  ringbridge.qt in more Pythons and with all Qt bindings, in windows under Xvfb;'
+	@echo "                CPython's own asyncio tests on its loops"
 	@echo '  make check    format, lint, types, stubs, generated code, layers, exported symbols'
 	@echo '  make bench    what a call and an array cost here, in C and in Python, beside the'
 	@echo '                machine and other ways to cross; a page of it in build/bench'
@@ -195,6 +197,10 @@ test-hosts: $(HOSTS)/.made $(CONDA)/.made $(VENV)/.installed
 	@echo '== inside of QGIS and Blender'
 	@RBR_CONDA=$(CURDIR)/$(CONDA) RBR_HOST_COPY=$(CURDIR)/$(HOSTS)/copy \
 	    $(VENV)/bin/pytest tests/hosts
+
+# A Python or a screen that is not here is skipped, and said.
+test-qt: $(WHEEL)/.made
+	@$(WITH) python .ci/test_qt_pythons build/qt $(WHEEL)
 
 docs: $(DOCS)/.tools
 	@$(DOCS)/bin/sphinx-build -q -W --keep-going -n -b html -d build/docs/.doctrees docs build/docs/html

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Runs in QGIS's window, by `qgis --code`: a worker that starts in the background, and is asked in
-a thread; what it says is shown in the message bar. Always ends QGIS: an exception would not.
+"""Runs in QGIS's window, by `qgis --code`: a worker that starts in the background, asked by a
+Job and by a coroutine, on QGIS's own loop; what it says is shown in the message bar. Always ends
+QGIS: an exception would not.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import time
 import traceback
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from qgis.core import Qgis, QgsApplication
@@ -31,25 +32,42 @@ class Shown:
     def __init__(self) -> None:
         self.wanted = host_checks.settings()
         self.told: dict[str, Any] = {"looks": 0, "looks_before_answer": 0}
+        self.answer: dict[str, Any] | None = None
         sys.path.insert(0, self.wanted["copy"])
         os.environ.update(self.wanted["inside"])
         began = time.perf_counter()
         self.worker = host_checks.worker(self.wanted, wait=False)
         self.told["made_ms"] = (time.perf_counter() - began) * 1e3
         self.told["environ"] = dict(os.environ)
-        self.pool = ThreadPoolExecutor(1)
-        self.answer = self.pool.submit(self.ask)
+        self.asyncio = contextlib.ExitStack()
+        self.begin()
         self.timer = QTimer()
         self.timer.timeout.connect(self.look)
         self.timer.start(LOOK_MS)
 
-    def ask(self) -> dict[str, Any]:
-        work = self.worker.load("gis_work")
-        return {"versions": work.versions(), "geodata": work.geodata()}
+    def begin(self) -> None:
+        from ringbridge import qt
+        from ringbridge.qt import binding
+
+        self.told["binding"] = binding.NAME
+        self.asyncio.enter_context(qt.using_asyncio_from_qt())
+        load = qt.Job(self.worker.load, "gis_work")
+        load.failed.connect(lambda error: self.end(repr(error)))
+        load.finished.connect(qt.asyncslot(self.ask))
+
+    async def ask(self, work: Any) -> None:
+        from ringbridge import qt
+
+        versions = await work.versions.submit()
+        job = qt.Job(work.geodata)
+        job.failed.connect(lambda error: self.end(repr(error)))
+        job.finished.connect(
+            lambda geodata: setattr(self, "answer", {"versions": versions, "geodata": geodata})
+        )
 
     def look(self) -> None:
         try:
-            if self.answer.done():
+            if self.answer is not None:
                 self.show()
             else:
                 self.told["looks_before_answer"] += 1
@@ -59,7 +77,7 @@ class Shown:
     def show(self) -> None:
         bar = iface.messageBar()
         if not self.told["looks"]:
-            self.told["worker"] = self.answer.result()
+            self.told["worker"] = self.answer
             versions, geodata = (self.told["worker"][name] for name in ("versions", "geodata"))
             python = ".".join(map(str, versions["python"]))
             name = geodata["wkt"].split('"')[1]
@@ -75,8 +93,8 @@ class Shown:
 
     def end(self, failure: str | None) -> None:
         self.timer.stop()
+        self.asyncio.close()
         self.worker.close()
-        self.pool.shutdown()
         finish({**self.told, "failure": failure})
 
 

@@ -59,6 +59,7 @@ def report(qgis: Host) -> Report:
 def test_the_window_goes_on_while_a_worker_starts_and_computes(
     report: Report, figure: Callable[[str], None]
 ) -> None:
+    assert report["binding"] == "PyQt5"  # qgis.PyQt's
     looks = report["looks_before_answer"]
     figure(f"QGIS's window: Worker(wait=False) made in {report['made_ms']:.1f} ms; {looks} looks")
     assert looks >= LOOKS_MIN
