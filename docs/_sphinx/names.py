@@ -128,7 +128,8 @@ def _made_by(node: ast.ClassDef) -> str:
 
 def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef, skipped: int) -> str:
     arguments = node.args
-    arguments.args = arguments.args[skipped:]
+    for _ in range(skipped):
+        (arguments.posonlyargs or arguments.args).pop(0)
     returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
     return f"({ast.unparse(arguments)}){returns}"
 

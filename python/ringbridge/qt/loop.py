@@ -45,7 +45,9 @@ os.register_at_fork(after_in_child=_note_fork)
 
 
 class QiLoopMode(enum.Enum):
-    """Who runs whom; see the module's text."""
+    """Who runs whom. OWNER: asyncio runs Qt, as a program's asyncio.run() does. GUEST: Qt runs
+    asyncio, from start() to stop(). NATIVE: asyncio runs alone, without Qt.
+    """
 
     OWNER = "owner"
     GUEST = "guest"

@@ -199,6 +199,7 @@ class ProgressDialog(_Widgets.QDialog):
             self.progress.cancel()
 
     def closeEvent(self, event: Any) -> None:
+        """Qt's; it stays open until the Job has ended."""
         if self._is_over:
             super().closeEvent(event)
         else:
