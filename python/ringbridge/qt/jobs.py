@@ -34,7 +34,7 @@ class Job(QtCore.QObject):
               its items), sent by its name or its source text; or a class that has run(): an object
               of it is made over there, with the arguments, and run. Or a Worker's `load`: the
               module comes when the worker has started and imported it
-    args, kwargs  of the function
+    args, kwargs  of the function. They leave now; an ordinary function's when its process is ready
     parent    a QObject; when it is deleted, or the Job is, the call is cancelled
     worker    for ordinary functions and classes: a Worker, or an environment as Worker() takes it;
               default: an interpreter as this process has, where modules are found as here. Jobs of
