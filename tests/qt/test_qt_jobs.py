@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import functools
-import gc
 import logging
 import os
 import signal
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -311,68 +309,3 @@ def test_what_cannot_be_sent_fails(told: Ends) -> None:
     assert (name, type(error)) == ("failed", rb.CannotCross)
     with pytest.raises(rb.EnvironmentNotFound):
         Job(double, 1, worker="no-such-environment")
-
-
-# ------------------------------------------------------------------------------------------ slots
-
-
-def test_what_a_slot_raises_is_logged_and_the_application_lives(
-    work: Any, told: Ends, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)  # as in most programs
-
-    def fails(*_args: object) -> None:
-        raise ValueError("a slot")
-
-    job = Job(work.counts.stream, 3)
-    for signal_ in (job.started, job.item, job.finished):
-        signal_.connect(fails)
-    assert told(job).end == ("finished", None)
-    assert [record.message for record in caplog.records] == ["a slot failed"] * 5
-    assert "ValueError: a slot" in caplog.text
-
-
-def test_nothing_of_a_job_is_kept(work: Any, told: Ends, spin: Callable[..., None]) -> None:
-    job = Job(work.counts.stream, 2)
-    told(job)
-    known = weakref.ref(job), weakref.ref(job._run)
-    del job
-
-    def gone() -> bool:  # the look whether it has begun may still be due
-        gc.collect()
-        return [each() for each in known] == [None, None]
-
-    spin(gone)
-
-
-def test_a_thousand_jobs_leave_nothing(work: Any, spin: Callable[..., None], app: Any) -> None:
-    def some(count: int) -> None:
-        jobs = [Told(Job(work.add, number)) for number in range(count)]
-        spin(lambda: all(seen.end for seen in jobs))
-
-    some(10)
-    gc.collect()
-    before = len(os.listdir("/proc/self/fd")), threading.active_count(), len(app.children())
-    for _ in range(10):
-        some(100)
-    gc.collect()
-    assert len(os.listdir("/proc/self/fd")) == before[0]
-    assert threading.active_count() <= before[1]
-    assert len(app.children()) == before[2]
-
-
-def test_a_job_may_belong_to_another_thread(work: Any) -> None:
-    heard: list[Any] = []
-
-    class Thread(QtCore.QThread):
-        def run(self) -> None:
-            job = Job(work.add, 1, 1)
-            seen = Told(job)
-            job.finished.connect(lambda _: self.quit())
-            self.exec() if hasattr(self, "exec") else self.exec_()
-            heard.append((seen.end, seen.threads == {threading.get_ident()}))
-
-    thread = Thread()
-    thread.start()
-    assert thread.wait(20_000)
-    assert heard == [(("finished", 2.0), True)]

@@ -80,6 +80,34 @@ def test_guest_mode_can_be_entered_within_a_running_qt_loop(app: Any) -> None:
     assert seen == [7]
 
 
+@pytest.mark.parametrize("when", ["in its first step", "later"])
+def test_guest_mode_is_not_left_by_a_task_of_its_own(app: Any, when: str) -> None:
+    # It waited for its tasks, and so for itself.
+    within = using_asyncio_from_qt()
+    loop = within.__enter__()
+    raised: list[str] = []
+
+    async def leave() -> None:
+        if when == "later":
+            await asyncio.sleep(0)
+        try:
+            within.__exit__(None, None, None)
+        except RuntimeError as error:
+            raised.append(str(error))
+        app.quit()
+
+    QtCore.QTimer.singleShot(0, lambda: loop.run_task(leave()))
+    binding.run(app)
+    loop.leave()
+    loop.close()
+    assert "was left by a task of its own loop" in raised[0]
+
+
+def test_a_second_guest_on_a_thread_is_told_of_the_first() -> None:
+    with using_asyncio_from_qt(), pytest.raises(RuntimeError, match="another plugin's perhaps"):
+        using_asyncio_from_qt().__enter__()
+
+
 def test_a_mode_cannot_be_changed_while_it_runs() -> None:
     with using_asyncio_from_qt() as loop, pytest.raises(RuntimeError, match="stop it first"):
         loop.set_mode(QiLoopMode.OWNER)

@@ -52,7 +52,7 @@ run()
     )
     assert done.returncode == 0
     assert "ended with 0" in done.stdout
-    assert "RuntimeError: no event loop runs" in done.stderr
+    assert "RuntimeError: slot: no event loop runs" in done.stderr
 
 
 @pytest.mark.parametrize("first_step", [True, False])

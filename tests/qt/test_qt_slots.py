@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import sys
 import threading
 import types
 import weakref
@@ -136,6 +137,17 @@ def test_a_click_reaches_slots_with_and_without_an_argument(loop: QiBaseEventLoo
         button.clicked.connect(make(seen, how))
     button.click()
     assert seen == list(hows.values())
+
+
+def test_what_is_no_coroutine_function_is_told(
+    loop: QiBaseEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(TypeError, match="write `@asyncslot`, without"):
+        asyncslot(int)  # as qasync has it
+    told: list[BaseException] = []
+    monkeypatch.setattr(sys, "excepthook", lambda _kind, error, _traceback: told.append(error))
+    assert asyncslot(print)("a plain function") is None
+    assert "<built-in function print>, of an asyncslot, gave None" in str(told[0])
 
 
 def test_what_a_signal_cannot_give_is_refused_at_once() -> None:

@@ -99,6 +99,16 @@ def run(loop: Any) -> int:
     return int((getattr(loop, "exec", None) or loop.exec_)())
 
 
+def is_connected(thing: Any, signal: str) -> bool:
+    """Whether anything is connected to the signal of that name, of a class of ours."""
+    meta = thing.metaObject()
+    for index in range(meta.methodCount()):
+        method = meta.method(index)
+        if bytes(method.name()) == signal.encode():
+            return bool(thing.isSignalConnected(method))
+    return False
+
+
 def connect_bare(signal: Any, function: Callable[[], object]) -> None:
     """Connects a function that takes none of the signal's arguments, in the quickest way."""
     if _is_pyqt:  # tries with all of them first, and would catch a TypeError each time

@@ -9,6 +9,7 @@ import types
 from typing import Any, NamedTuple
 
 from ringbridge._core import Function
+from ringbridge.qt.binding import QtCore
 from ringbridge.worker import Worker
 
 
@@ -45,6 +46,12 @@ def wanted(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], where: 
     if Wanted(function, args, kwargs, False, where).is_load:
         return Wanted(function, args, kwargs, False, where)
     if isinstance(function, type):
+        if issubclass(function, QtCore.QObject):
+            raise TypeError(
+                f"Job() runs a class in another process, where the signals of {function.__name__}, "
+                "a QObject, would reach nobody: give it a function or a plain class, and connect "
+                "to the Job's signals"
+            )
         run = getattr(function, "run", None)
         if not callable(run):
             raise TypeError(

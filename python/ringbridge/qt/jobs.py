@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import importlib
 import itertools
+import logging
 import os
 import sys
 import threading
+from collections.abc import Callable, Generator
 from typing import Any
 
 from ringbridge import threads
-from ringbridge.qt import slot_errors, thread_loop
+from ringbridge.errors import Cancelled
+from ringbridge.qt import binding, slot_errors, thread_loop
 from ringbridge.qt.binding import QtCore, Signal, is_alive
 from ringbridge.qt.job_calls import wanted
 from ringbridge.qt.job_runs import Run
@@ -34,7 +38,8 @@ class Job(QtCore.QObject):
               its items), sent by its name or its source text; or a class that has run(): an object
               of it is made over there, with the arguments, and run. Or a Worker's `load`: the
               module comes when the worker has started and imported it
-    args, kwargs  of the function. They leave now; an ordinary function's when its process is ready
+    args, kwargs  of the function (one that is called `parent` or `worker`: in a
+              functools.partial). They leave now; an ordinary function's when its process is ready
     parent    a QObject; when it is deleted, or the Job is, the call is cancelled
     worker    for ordinary functions and classes: a Worker, or an environment as Worker() takes it;
               default: an interpreter as this process has, where modules are found as here. Jobs of
@@ -51,9 +56,13 @@ class Job(QtCore.QObject):
         failed(object)            the exception
         cancelled()               after cancel()
 
-    One of the last three comes, once, as the last. A Job that runs is kept alive. What a slot of
-    these signals raises is logged (logger `ringbridge.qt`) where PyQt would end the process.
-    TypeError: nothing that can be called. RuntimeError: there is no application object.
+    One of the last three comes, once, as the last; then the Job leaves its parent. While it runs it
+    is kept alive; its Worker is not. A failure is logged where nothing is connected to `failed`,
+    and so is what a slot raises, for which PyQt would end the process (logger `ringbridge.qt`).
+
+    `await job` works, too. TypeError: nothing that can be called. EnvironmentNotFound: `worker`
+    names none. RuntimeError: there is no application object, no Qt event loop for this thread, or
+    it is not the parent's.
     """
 
     started = Signal()
@@ -69,6 +78,8 @@ class Job(QtCore.QObject):
     ) -> None:
         call = wanted(function, args, kwargs, worker)
         loop = thread_loop.here()
+        if parent is not None and parent.thread() != QtCore.QThread.currentThread():
+            raise RuntimeError("a Job is made on the thread of its parent, which this is not")
         super().__init__(parent)
         _import_numpy_soon()
         number = next(_numbers)
@@ -84,6 +95,28 @@ class Job(QtCore.QObject):
         checked_grace(grace)
         if not self._run.is_over:
             self._run.cancel(grace)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """`await job` in an asyncio loop gives the result, or raises what failed, or Cancelled.
+        Cancelling who awaits cancels the Job. RuntimeError: it is over."""
+        if self._run.is_over:
+            raise RuntimeError("this Job is over: await it, or connect to it, before that")
+        future = asyncio.get_running_loop().create_future()
+
+        def settle(set_it: Callable[[Any], object], value: Any) -> None:
+            if not future.done():
+                set_it(value)
+
+        self.finished.connect(lambda result: settle(future.set_result, result))
+        self.failed.connect(lambda error: settle(future.set_exception, error))
+        cancelled = Cancelled("the Job was cancelled")
+        self.cancelled.connect(lambda: settle(future.set_exception, cancelled))
+        try:
+            yield from future
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        return future.result()
 
     def is_over(self) -> bool:
         """Whether its last signal has been emitted."""
@@ -125,6 +158,9 @@ class _Signals:
         self._end("finished", result)
 
     def on_error(self, error: BaseException) -> None:
+        if is_alive(self._job) and not binding.is_connected(self._job, "failed"):
+            text = "a Job failed, and nothing is connected to its signal `failed`"
+            logging.getLogger("ringbridge.qt").error("%s", text, exc_info=error)
         self._end("failed", error)
 
     def on_cancelled(self) -> None:
@@ -133,6 +169,8 @@ class _Signals:
     def _end(self, name: str, *args: Any) -> None:
         _running.pop(self._number, None)
         self._emit(name, *args)
+        if is_alive(self._job):
+            self._job.setParent(None)  # which may live for long: it goes when nobody holds it
 
 
 _has_numpy = False

@@ -23,22 +23,39 @@ def using_asyncio_from_qt(
 
     debug         of the loop; None: as the interpreter has it
     loop_factory  makes the loop; default: new_event_loop
+
+    RuntimeError: there is no application object; a loop runs on this thread already; or it is left
+    by a task of its own, which it would have to wait for.
     """
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError(
+            "an asyncio loop runs on this thread already, another plugin's perhaps: use that one, "
+            "with asyncslot or asyncio.get_running_loop().create_task()"
+        )
     loop = (loop_factory or new_event_loop)()
     try:
         if debug is not None:
             loop.set_debug(debug)
         loop.set_mode(QiLoopMode.GUEST)
         loop.start()
+    except BaseException:
+        loop.close()
+        raise
+    try:
+        yield loop
+    finally:
+        if asyncio.current_task(loop) is not None:
+            raise RuntimeError(
+                "using_asyncio_from_qt() was left by a task of its own loop, which goes on: leave "
+                "it from a plain slot, by QTimer.singleShot(0, ...) for example"
+            )
         try:
-            yield loop
-        finally:
             loop.leave()
             loop.set_mode(QiLoopMode.NATIVE)
             _clean_up(loop)
-        loop.raise_broken_off()
-    finally:
-        loop.close()
+        finally:
+            loop.close()
+    loop.raise_broken_off()
 
 
 def _clean_up(loop: QiBaseEventLoop) -> None:

@@ -155,7 +155,8 @@ class ProgressDialog(_Widgets.QDialog):
     minimum_duration  seconds until it is seen
     modal             whether the parent's window takes no input meanwhile
 
-    Its Cancel button, Escape and closing it cancel the Job.
+    Its Cancel button, Escape and closing it cancel the Job. RuntimeError: that is over. Keep it, or
+    give it a parent.
     """
 
     def __init__(
@@ -172,7 +173,7 @@ class ProgressDialog(_Widgets.QDialog):
         if modal:
             self.setWindowModality(enum(QtCore.Qt, "WindowModality", "WindowModal"))
         self.setMinimumWidth(420)
-        self._is_over = False
+        self._is_over = self._is_closed = False
         self.progress = ProgressWidget(job, self)
         self.details = _Widgets.QPlainTextEdit(self)
         self.details.setReadOnly(True)
@@ -199,12 +200,12 @@ class ProgressDialog(_Widgets.QDialog):
             self.progress.cancel()
 
     def closeEvent(self, event: Any) -> None:
-        """Qt's; it stays open until the Job has ended."""
-        if self._is_over:
-            super().closeEvent(event)
-        else:
-            event.ignore()
-            self.reject()
+        """Qt's. It closes: who would not lets no application quit."""
+        if not self._is_over:
+            self._is_closed = True
+            self._delay.stop()
+            self.progress.cancel()
+        event.accept()
 
     def _on_end(self, *_result: object) -> None:
         self._is_over = True
@@ -218,7 +219,8 @@ class ProgressDialog(_Widgets.QDialog):
         self.details.show()
         self.progress.button.hide()
         self.buttons.show()
-        self.show()
+        if not self._is_closed:
+            self.show()
 
 
 def _told(error: BaseException) -> str:

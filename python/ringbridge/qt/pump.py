@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ringbridge.qt.binding import QtCore, connect_bare, enum
+from ringbridge.qt.binding import NAME, QtCore, connect_bare, enum
 
 _READ = enum(QtCore.QSocketNotifier, "Type", "Read")
 _PRECISE = enum(QtCore.Qt, "TimerType", "PreciseTimer")
@@ -26,7 +26,8 @@ class Pump:
     def __init__(self, fd: int, readable: Callable[[], None], in_time: Callable[[], None]) -> None:
         if QtCore.QCoreApplication.instance() is None:
             raise RuntimeError(
-                "there is no Qt application yet: make a QApplication (or a QCoreApplication) first"
+                f"there is no {NAME} application yet: make a QApplication (or a QCoreApplication) "
+                "first"
             )
         # A thread that Qt did not begin cannot have notifiers before its first QEventLoop.
         QtCore.QEventLoop()

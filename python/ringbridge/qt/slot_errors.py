@@ -30,10 +30,17 @@ def logged() -> Iterator[None]:
             sys.excepthook = sys.__excepthook__
 
 
-def _log(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+def _log(
+    _kind: type[BaseException], error: BaseException, _traceback: TracebackType | None
+) -> None:
+    end_or_log(error, "a slot failed")
+
+
+def end_or_log(error: BaseException, what: str) -> None:
+    """sys.exit() and Ctrl-C end Qt's loop, with their exit code; all else is logged."""
     if isinstance(error, SystemExit):
         QtCore.QCoreApplication.exit(error.code if isinstance(error.code, int) else 1)
-    elif issubclass(kind, KeyboardInterrupt):
+    elif isinstance(error, KeyboardInterrupt):
         QtCore.QCoreApplication.exit(130)
     else:
-        logging.getLogger("ringbridge.qt").error("a slot failed", exc_info=(kind, error, traceback))
+        logging.getLogger("ringbridge.qt").error("%s", what, exc_info=error)

@@ -29,17 +29,20 @@ def _loop_here(coro: Coroutine[Any, Any, Any]) -> QiBaseEventLoop:
         return loop
     if inspect.iscoroutine(coro):
         coro.close()
+    title = getattr(coro, "__qualname__", "a coroutine")
     if loop is not None:
         raise RuntimeError(
-            f"the event loop that runs here, a {type(loop).__name__}, is not compatible: make it "
-            "with ringbridge.qt.new_event_loop"
+            f"{title}: the event loop that runs here, a {type(loop).__name__}, is not compatible: "
+            "make it with ringbridge.qt.new_event_loop"
         )
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError(
-            f"no event loop runs on this thread, {threading.current_thread().name}. To be called "
-            "on another one's, a slot has to be a method of a QObject that lives there"
+            f"{title}: no event loop runs on this thread, {threading.current_thread().name}. To be "
+            "called on another one's, a slot has to be a method of a QObject that lives there"
         )
-    raise RuntimeError("no event loop runs: enclose app.exec() in `with using_asyncio_from_qt():`")
+    raise RuntimeError(
+        f"{title}: no event loop runs: enclose app.exec() in `with using_asyncio_from_qt():`"
+    )
 
 
 def asyncslot(
@@ -70,15 +73,21 @@ def asyncslot(
 
 def _function(fn: Callable[..., Any], task_runner: Any, is_method: bool) -> Callable[..., Any]:
     """is_method: of a receiver, which Qt may have deleted: PySide calls it then as before."""
-    if not callable(fn):
-        raise TypeError(f"asyncslot() takes a coroutine function, not {fn!r}")
+    if isinstance(fn, type) or not callable(fn):
+        raise TypeError(
+            f"asyncslot() takes a coroutine function, not {fn!r}: write `@asyncslot`, without the "
+            "types of arguments"
+        )
     most = _arguments_most(fn)
 
     def run(*args: Any) -> asyncio.Task[Any] | None:
         if is_method and not binding.is_alive(args[0]):
             return None
         try:
-            task: asyncio.Task[Any] = task_runner(fn(*binding.copied(args[:most])))
+            coro = fn(*binding.copied(args[:most]))
+            if not inspect.isawaitable(coro):
+                raise TypeError(f"{fn!r}, of an asyncslot, gave {coro!r}: is it no `async def`?")
+            task: asyncio.Task[Any] = task_runner(coro)
         except BaseException as error:
             _report_at_once(error)
             return None

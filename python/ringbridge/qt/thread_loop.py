@@ -7,15 +7,18 @@ It never runs or stops: whenever Qt runs on its thread, it works.
 
 from __future__ import annotations
 
-import logging
+import functools
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
 
+from ringbridge.qt import binding, slot_errors
 from ringbridge.qt.binding import QtCore, Signal, Slot, enum, is_alive
 
 _READ = enum(QtCore.QSocketNotifier, "Type", "Read")
 _LONGEST_MS = 2**31 - 1  # of a QTimer
+_DIRECT = enum(QtCore.Qt, "ConnectionType", "DirectConnection")
 _QUEUED = enum(QtCore.Qt, "ConnectionType", "QueuedConnection")
 
 
@@ -36,11 +39,11 @@ class _Post(QtCore.QObject):
 
 
 def _run(function: Callable[..., object], args: tuple[Any, ...] = ()) -> None:
-    """Raises nothing: PyQt ends the process for what a slot raises."""
+    """Raises nothing: PyQt ends the process for what a slot raises, also for a Ctrl-C."""
     try:
         function(*args)
-    except Exception:
-        logging.getLogger("ringbridge.qt").exception("a callback failed")
+    except BaseException as error:
+        slot_errors.end_or_log(error, "a callback failed")
 
 
 class ThreadLoop:
@@ -49,11 +52,18 @@ class ThreadLoop:
     def __init__(self) -> None:
         self.application = QtCore.QCoreApplication.instance()
         if self.application is None:
-            raise RuntimeError("there is no Qt application yet: make a QApplication first")
+            raise RuntimeError(
+                f"there is no {binding.NAME} application yet: make a QApplication first"
+            )
+        if QtCore.QAbstractEventDispatcher.instance() is None:
+            raise RuntimeError(
+                f"Qt runs no event loop on this thread, {threading.current_thread().name}, which "
+                "could carry a Job's signals: make it on the window's thread, or on a QThread"
+            )
         self._thread = threading.get_ident()
         # The application's children end with it, before its event dispatcher does.
-        is_its_thread = self.application.thread() == QtCore.QThread.currentThread()
-        self._parent = self.application if is_its_thread else None
+        self.is_main = self.application.thread() == QtCore.QThread.currentThread()
+        self._parent = self.application if self.is_main else None
         self._post = _Post(self._parent)
         self._notifiers: dict[int, Any] = {}
 
@@ -98,12 +108,23 @@ class ThreadLoop:
         return False
 
 
-_local = threading.local()
+_local = threading.local()  # the thread's number in _loops
+#: Not in _local itself: what that holds goes while the thread's state is taken apart, when the end
+#: of a QObject would end the process.
+_loops: dict[int, ThreadLoop] = {}
+_numbers = itertools.count()
 
 
 def here() -> ThreadLoop:
-    """The one of this thread. RuntimeError: there is no application object."""
-    loop: ThreadLoop | None = getattr(_local, "loop", None)
+    """The one of this thread. RuntimeError: no application object, or no event loop of Qt's."""
+    loop = _loops.get(getattr(_local, "number", -1))
     if loop is None or loop.is_closed():
-        loop = _local.loop = ThreadLoop()
+        loop = ThreadLoop()
+        number = _local.number = next(_numbers)
+        _loops[number] = loop
+        if not loop.is_main:
+            # Emitted by the thread itself, as its last act.
+            QtCore.QThread.currentThread().finished.connect(
+                functools.partial(_loops.pop, number, None), _DIRECT
+            )
     return loop
