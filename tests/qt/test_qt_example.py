@@ -129,7 +129,7 @@ def test_the_window_closes_cleanly_at_any_moment() -> None:
             timeout=60,
         )
         said = [line for line in done.stderr.splitlines() if "propagateSizeHints" not in line]
-        assert done.returncode == 0, (seed, done)
+        assert done.returncode == 0, f"seed {seed}: {done.returncode}\n{done.stderr}"
         assert not [line for line in said if "QStandardPaths" not in line], (seed, said)
         assert not processes_with(mark), (seed, done)
         seen += done.stdout

@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -82,6 +83,23 @@ def test_a_job_may_belong_to_another_thread(work: Any) -> None:
     thread.start()
     assert thread.wait(20_000)
     assert heard == [(("finished", 2.0), True)]
+
+
+def test_a_slot_that_runs_a_dialog_holds_no_other_job_up(
+    work: Any, spin: Callable[..., None]
+) -> None:
+    ends: list[str] = []
+    first, second = Job(work.add, 1), Job(work.add, 2)
+
+    def dialog(_result: float) -> None:
+        spin(lambda: "second" in ends)
+        ends.append("first")
+
+    first.finished.connect(dialog)
+    second.finished.connect(lambda _result: ends.append("second"))
+    time.sleep(0.05)  # both results are there, and come in one go
+    spin(lambda: "first" in ends)
+    assert ends == ["second", "first"]
 
 
 def test_a_failure_that_nobody_hears_of_is_logged(

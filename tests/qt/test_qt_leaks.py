@@ -62,7 +62,7 @@ def test_a_thousand_loops_leave_nothing_behind(mode: str) -> None:
     before = held()
     for _ in range(CYCLES):
         BOTH[mode](work)
-    assert held() == before
+    assert not held() - before  # what other tests have left may go meanwhile
 
 
 @pytest.mark.parametrize("mode", sorted(BOTH))
@@ -77,7 +77,7 @@ def test_a_hundred_threads_with_loops_leave_nothing_behind(mode: str) -> None:
     before = held()
     for _ in range(100):
         in_thread()
-    assert held() == before
+    assert not held() - before
 
 
 def test_a_loop_that_nobody_closed_is_collected_on_another_thread(

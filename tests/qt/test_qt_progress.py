@@ -117,9 +117,8 @@ def test_closing_a_dialog_cancels_and_lets_the_application_quit(
     spin(lambda: dialog.isVisible() and seen.all("progress"))
     QtCore.QTimer.singleShot(0, app.quit)
     binding.run(app)  # ends
+    dialog.close()  # Qt 5 quits without
     spin(lambda: seen.end)
-    dialog.close()
-    assert not dialog.isVisible()
 
     job = Job(work.steps, 100_000, 0.01)
     seen = Told(job)

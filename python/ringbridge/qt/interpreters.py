@@ -11,6 +11,7 @@ What is sent of a function, sources.py says.
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import sys
 import threading
@@ -79,7 +80,8 @@ class Interpreter:
     def close(self) -> None:
         """Ends the worker, in a thread: that may take a second."""
         if self._worker is not None:
-            threads.start(self._worker.close, "ringbridge close")
+            with contextlib.suppress(RuntimeError):  # the interpreter ends, and with it the worker
+                threads.start(self._worker.close, "ringbridge close")
 
 
 class Interpreters(Protocol):

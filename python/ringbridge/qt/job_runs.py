@@ -130,7 +130,10 @@ class Run:
             else:
                 self._post(lambda: then(result))
 
-        threads.start(run, "ringbridge job")
+        try:
+            threads.start(run, "ringbridge job")
+        except RuntimeError as error:  # the interpreter ends
+            self._post(functools.partial(self._fail, error))
 
     def _fail(self, error: BaseException) -> None:
         """Of what was prepared."""

@@ -7,35 +7,23 @@ It never runs or stops: whenever Qt runs on its thread, it works.
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import functools
+import io
 import itertools
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from ringbridge.qt import binding, slot_errors
-from ringbridge.qt.binding import QtCore, Signal, Slot, enum, is_alive
+from ringbridge.qt.binding import QtCore, enum, is_alive
 
 _READ = enum(QtCore.QSocketNotifier, "Type", "Read")
+_PIPE_BYTES = 65536
 _LONGEST_MS = 2**31 - 1  # of a QTimer
 _DIRECT = enum(QtCore.Qt, "ConnectionType", "DirectConnection")
-_QUEUED = enum(QtCore.Qt, "ConnectionType", "QueuedConnection")
-
-
-class _Post(QtCore.QObject):
-    """Lets Qt carry calls from any thread to the one that made it."""
-
-    came = Signal(object)
-
-    def __init__(self, parent: Any) -> None:
-        super().__init__(parent)
-        self.came.connect(self.run, _QUEUED)
-
-    # A slot of its own: PySide2 has one receiver for all connections to a plain function, and that
-    # lives on the thread of the first.
-    @Slot(object)  # type: ignore[untyped-decorator]
-    def run(self, call: tuple[Callable[..., object], tuple[Any, ...]]) -> None:
-        _run(*call)
 
 
 def _run(function: Callable[..., object], args: tuple[Any, ...] = ()) -> None:
@@ -64,8 +52,31 @@ class ThreadLoop:
         # The application's children end with it, before its event dispatcher does.
         self.is_main = self.application.thread() == QtCore.QThread.currentThread()
         self._parent = self.application if self.is_main else None
-        self._post = _Post(self._parent)
         self._notifiers: dict[int, Any] = {}
+        self._posted: collections.deque[tuple[Callable[..., object], tuple[Any, ...]]] = (
+            collections.deque()
+        )
+        # No signal of Qt's: the interpreter's end stops threads of ours wherever they are, and must
+        # not find them in C++. Files, not numbers: a thread may write when they have been closed.
+        reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._reading, self._writing = io.FileIO(reading, "rb"), io.FileIO(writing, "wb")
+        self.add_reader(reading, self._run_posted)
+        self._woken = self._notifiers[reading]
+
+    def close(self) -> None:
+        """On its thread."""
+        for fd in list(self._notifiers):
+            self.remove_reader(fd)
+        self._reading.close()
+        self._writing.close()
+
+    def _run_posted(self) -> None:
+        self._reading.read(_PIPE_BYTES)  # before the look at what has come
+        if self._posted:
+            function, args = self._posted.popleft()
+            if self._posted:  # the others also come where this one runs a dialog
+                self._writing.write(b"x")
+            _run(function, args)
 
     def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
         """Calls it whenever the descriptor is readable."""
@@ -88,7 +99,9 @@ class ThreadLoop:
         """From any thread. RuntimeError: the application has ended."""
         if self.is_closed():
             raise RuntimeError("the Qt application has ended")
-        self._post.came.emit((function, args))
+        self._posted.append((function, args))
+        with contextlib.suppress(ValueError):  # closed meanwhile
+            self._writing.write(b"x")  # where a pipe is full, it is readable
 
     def call_later(self, seconds: float, function: Callable[[], object]) -> None:
         """Calls it once, on this thread; too early where that is more than 24 days."""
@@ -101,7 +114,7 @@ class ThreadLoop:
 
     def is_closed(self) -> bool:
         """Whether the application has ended."""
-        return not (is_alive(self._post) and is_alive(self.application))
+        return self._writing.closed or not (is_alive(self._woken) and is_alive(self.application))
 
     def is_running(self) -> bool:
         """False: no coroutine runs on it."""
@@ -125,6 +138,12 @@ def here() -> ThreadLoop:
         if not loop.is_main:
             # Emitted by the thread itself, as its last act.
             QtCore.QThread.currentThread().finished.connect(
-                functools.partial(_loops.pop, number, None), _DIRECT
+                functools.partial(_leave, number), _DIRECT
             )
     return loop
+
+
+def _leave(number: int) -> None:
+    loop = _loops.pop(number, None)
+    if loop is not None:
+        loop.close()
