@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+PIP = ("-m", "pip", "install", "-qq", "--disable-pip-version-check")
 MINORS = [f"3.{minor}" for minor in range(9, 14)]
 PROBE = """
 import os, sys, sysconfig
@@ -44,3 +46,13 @@ def find_pythons(given: list[str]) -> dict[str, str]:
                 "has no Python.h"
             )
     return dict(sorted(found.items(), key=lambda item: MINORS.index(item[0])))
+
+
+def make_environment(place: Path, base: str, packages: Iterable[str], wheel: Path) -> Path:
+    """An environment on that interpreter, with these packages and the wheel; its interpreter."""
+    environ = {**os.environ, "PYTHON": base}
+    subprocess.run([Path(__file__).with_name("make_venv"), place], check=True, env=environ)
+    python = place / "bin" / "python"
+    subprocess.run([python, *PIP, *packages], check=True)
+    subprocess.run([python, *PIP, "--no-deps", "--force-reinstall", wheel], check=True)
+    return python

@@ -9,30 +9,27 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import QtCore
+from conftest import THERE, QtCore
 
 import ringbridge
 from ringbridge.qt import asyncslot, binding, new_event_loop, using_asyncio_from_qt
-
-HERE = Path(__file__).resolve().parent
 
 InSlot = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
 
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[ringbridge.Worker]:
-    with ringbridge.Worker(sys.executable, name="qt", paths=[HERE]) as started:
+    with ringbridge.Worker(sys.executable, name="qt", paths=[THERE]) as started:
         yield started
         assert started.stats()["late_looks"] == 0, "a wake-up was lost in one of the tests"
 
 
 @pytest.fixture(scope="module")
 def far(worker: ringbridge.Worker) -> ringbridge.RemoteModule:
-    return worker.load("qt_far_side")
+    return worker.load("qt_work")
 
 
 @pytest.fixture(params=["guest", "owner"])
@@ -80,7 +77,7 @@ def test_a_call_is_awaited(in_slot: InSlot, far: ringbridge.RemoteModule) -> Non
 
 def test_what_it_raises_is_raised_there(in_slot: InSlot, far: ringbridge.RemoteModule) -> None:
     async def slot() -> None:
-        await far.fail.submit()
+        await far.raises.submit("over there")
 
     with pytest.raises(ValueError, match="over there"):
         in_slot(slot)
@@ -92,7 +89,7 @@ def test_progress_is_told_on_the_loop_s_thread(
     seen: list[tuple[str, int]] = []
 
     async def slot() -> int:
-        task = far.tell.submit(5)
+        task = far.steps.submit(5, 0.04)  # the newest is sent every 30 ms
         task.on_progress(lambda progress: seen.append((progress.text, threading.get_ident())))
         return await task  # type: ignore[no-any-return]
 
@@ -129,7 +126,7 @@ def test_a_cancel_of_who_awaits_reaches_the_code_over_there(
 
 def test_a_stream_is_iterated_over(in_slot: InSlot, far: ringbridge.RemoteModule) -> None:
     async def slot() -> list[int]:
-        return [item async for item in far.count_to.stream(1000)]
+        return [item async for item in far.counts.stream(1000)]
 
     assert in_slot(slot) == list(range(1000))
 
@@ -190,8 +187,8 @@ def test_leaving_with_calls_in_flight_cancels_them(
 
 
 def test_a_worker_s_death_is_raised_in_the_coroutines(in_slot: InSlot) -> None:
-    with ringbridge.Worker(sys.executable, name="dies", paths=[HERE]) as own:
-        far = own.load("qt_far_side")
+    with ringbridge.Worker(sys.executable, name="dies", paths=[THERE]) as own:
+        far = own.load("qt_work")
 
         async def slot() -> list[Any]:
             first = far.until_cancelled.submit()

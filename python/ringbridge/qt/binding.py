@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import os
 import sys
 import warnings
@@ -92,6 +93,22 @@ def module(name: str) -> Any:
 def enum(owner: Any, name: str, member: str) -> Any:
     """A member of an enum: of the class that Qt 6 has for it, or of the one it is in."""
     return getattr(getattr(owner, name, owner), member)
+
+
+def application() -> Any:
+    """The QCoreApplication. RuntimeError: there is none yet."""
+    found = QtCore.QCoreApplication.instance()
+    if found is None:
+        raise RuntimeError(
+            f"there is no {NAME} application yet: make a QApplication (or a QCoreApplication) first"
+        )
+    return found
+
+
+def timer_ms(seconds: float) -> int:
+    """For a QTimer. Rounded up, as asyncio's own selectors do: who is woken too early turns for
+    nothing. It takes no more than 24 days; who is woken then looks again."""
+    return min(math.ceil(seconds * 1000), 2**31 - 1)
 
 
 def run(loop: Any) -> int:

@@ -41,10 +41,9 @@ def wanted(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], where: 
     owner = getattr(function, "__self__", None)
     if isinstance(owner, Function) and method in ("submit", "stream"):
         return Wanted(owner, args, kwargs, method == "stream", where)
-    if isinstance(function, Function):
-        return Wanted(function, args, kwargs, False, where)
-    if Wanted(function, args, kwargs, False, where).is_load:
-        return Wanted(function, args, kwargs, False, where)
+    call = Wanted(function, args, kwargs, False, where)
+    if call.is_remote or call.is_load:
+        return call
     if isinstance(function, type):
         if issubclass(function, QtCore.QObject):
             raise TypeError(

@@ -29,9 +29,7 @@ from ringbridge.stream import CREDIT, Closing
 from ringbridge.task import Progress, Task, progress_of, start
 from ringbridge.timers import GRACE_S
 
-_AGAIN_S = (
-    0.02  # until the next try, where a worker has no room; and the next look whether it began
-)
+_AGAIN_S = 0.02  # until the next try, or the next look whether it has begun
 
 
 class Listener(Protocol):

@@ -193,7 +193,7 @@ class ProgressDialog(_Widgets.QDialog):
         job.failed.connect(self._on_failed)
 
     def reject(self) -> None:
-        """Escape, or its window's close button."""
+        """Escape: cancels the Job; closes where that is over."""
         if self._is_over:
             super().reject()
         else:

@@ -7,14 +7,12 @@ an application object.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-from ringbridge.qt.binding import NAME, QtCore, connect_bare, enum
+from ringbridge.qt.binding import QtCore, application, connect_bare, enum, timer_ms
 
 _READ = enum(QtCore.QSocketNotifier, "Type", "Read")
 _PRECISE = enum(QtCore.Qt, "TimerType", "PreciseTimer")
-_LONGEST_MS = 2**31 - 1  # of a QTimer; who is woken too early looks again
 
 
 class Pump:
@@ -24,11 +22,7 @@ class Pump:
     """
 
     def __init__(self, fd: int, readable: Callable[[], None], in_time: Callable[[], None]) -> None:
-        if QtCore.QCoreApplication.instance() is None:
-            raise RuntimeError(
-                f"there is no {NAME} application yet: make a QApplication (or a QCoreApplication) "
-                "first"
-            )
+        application()
         # A thread that Qt did not begin cannot have notifiers before its first QEventLoop.
         QtCore.QEventLoop()
         self._notifier = QtCore.QSocketNotifier(fd, _READ)
@@ -40,8 +34,7 @@ class Pump:
 
     def wake_in(self, seconds: float) -> None:
         """The time that counts from now on, in place of what was set before."""
-        # Rounded up, as asyncio's own selectors do: who is woken too early turns for nothing.
-        self._timer.start(min(math.ceil(seconds * 1000), _LONGEST_MS))
+        self._timer.start(timer_ms(seconds))
 
     def listen(self, on: bool) -> None:
         """Whether the descriptor counts."""

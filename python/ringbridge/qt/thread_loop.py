@@ -17,12 +17,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ringbridge.qt import binding, slot_errors
-from ringbridge.qt.binding import QtCore, enum, is_alive
+from ringbridge.qt import slot_errors
+from ringbridge.qt.binding import QtCore, application, enum, is_alive, timer_ms
 
 _READ = enum(QtCore.QSocketNotifier, "Type", "Read")
 _PIPE_BYTES = 65536
-_LONGEST_MS = 2**31 - 1  # of a QTimer
 _DIRECT = enum(QtCore.Qt, "ConnectionType", "DirectConnection")
 
 
@@ -38,17 +37,12 @@ class ThreadLoop:
     """Of one thread, as long as the application object lives. `here()` gives it."""
 
     def __init__(self) -> None:
-        self.application = QtCore.QCoreApplication.instance()
-        if self.application is None:
-            raise RuntimeError(
-                f"there is no {binding.NAME} application yet: make a QApplication first"
-            )
+        self.application = application()
         if QtCore.QAbstractEventDispatcher.instance() is None:
             raise RuntimeError(
                 f"Qt runs no event loop on this thread, {threading.current_thread().name}, which "
                 "could carry a Job's signals: make it on the window's thread, or on a QThread"
             )
-        self._thread = threading.get_ident()
         # The application's children end with it, before its event dispatcher does.
         self.is_main = self.application.thread() == QtCore.QThread.currentThread()
         self._parent = self.application if self.is_main else None
@@ -105,12 +99,7 @@ class ThreadLoop:
 
     def call_later(self, seconds: float, function: Callable[[], object]) -> None:
         """Calls it once, on this thread; too early where that is more than 24 days."""
-        ms = min(round(seconds * 1000), _LONGEST_MS)
-        QtCore.QTimer.singleShot(ms, lambda: _run(function))
-
-    def is_here(self) -> bool:
-        """Whether the caller is on its thread."""
-        return threading.get_ident() == self._thread
+        QtCore.QTimer.singleShot(timer_ms(seconds), lambda: _run(function))
 
     def is_closed(self) -> bool:
         """Whether the application has ended."""

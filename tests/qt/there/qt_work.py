@@ -78,6 +78,30 @@ def deaf(seconds: float) -> None:
             continue
 
 
+_cancelled = 0
+
+
+def until_cancelled() -> None:
+    """Says so once it has begun."""
+    global _cancelled
+    task = rb.current_task()
+    task.progress(text="begun")
+    try:
+        while True:
+            task.check_cancelled()
+            time.sleep(0.001)
+    except rb.Cancelled:
+        _cancelled += 1
+        raise
+
+
+def take_cancelled() -> int:
+    """How many calls have been cancelled since it was asked."""
+    global _cancelled
+    count, _cancelled = _cancelled, 0
+    return count
+
+
 def asks(function: Callable[[int], int], count: int) -> list[int]:
     return [function(number) for number in range(count)]
 
