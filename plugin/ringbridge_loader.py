@@ -34,13 +34,16 @@ _PYTHON = f"{platform.python_implementation()} {_VERSION} {platform.machine()}"
 _lock = threading.RLock()
 
 
-def load(*environments: str | os.PathLike[str], minimum: str = "0.1.0") -> ModuleType:
+def load(
+    *environments: str | os.PathLike[str], minimum: str = "0.1.0", core: bool = True
+) -> ModuleType:
     """The module `ringbridge`: the one loaded already, else the host's own, else the newest found.
 
     `environments` are prefixes (conda, venv, pixi, plain), interpreters, or names of conda's or
     mamba's: a word without a slash. Without any it looks in $RINGBRIDGE_ENV,
-    ~/.conda/environments.txt and where conda and mamba keep theirs. Raises ImportError, which says
-    what was looked at and what to do.
+    ~/.conda/environments.txt and where conda and mamba keep theirs. core=False leaves the compiled
+    part for its first use: for a host's start. Raises ImportError, which says what was looked at
+    and what to do.
     """
     with _lock:
         if sys.modules.get("ringbridge"):
@@ -66,7 +69,7 @@ def load(*environments: str | os.PathLike[str], minimum: str = "0.1.0") -> Modul
                     report.append(f"{place}: {error}")
         for _, _, place, file in sorted(usable, key=lambda each: each[:2], reverse=True):
             try:
-                module = _import(os.path.dirname(file))
+                module = _import(os.path.dirname(file), core)
             except Exception as error:
                 report.append(f"{place}: cannot be loaded: {' '.join(str(error).split())}")
             else:
@@ -97,13 +100,14 @@ class _Finder:
 _finder = _Finder()
 
 
-def _import(folder: str) -> ModuleType:
+def _import(folder: str, core: bool) -> ModuleType:
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
     _finder.folder = folder
     try:
         module = importlib.import_module("ringbridge")
-        importlib.import_module("ringbridge._core")  # its name fits; now whether it does
+        if core:
+            importlib.import_module("ringbridge._core")  # its name fits; now whether it does
     except BaseException:
         for name in [each for each in list(sys.modules) if each.split(".")[0] == "ringbridge"]:
             sys.modules.pop(name, None)

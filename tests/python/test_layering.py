@@ -162,7 +162,7 @@ def test_operating_systems_are_told_apart_only_in_os_files() -> None:
 #: From the bottom to the top: a module imports from its own line and those above it.
 PYTHON_LAYERS = (
     {"_core", "errors", "interrupts", "values", "signatures", "frames", "tables", "pickles"},
-    {"threads", "event_loop"},
+    {"threads", "event_loop", "compute"},
     {"sources", "shares", "timers"},
     {"giving_up"},
     {"environment", "discovery", "plan", "activation", "diagnosis", "running", "builds"},
@@ -177,6 +177,7 @@ PYTHON_LAYERS = (
     {"crew"},
     {"pool"},
     {"_bootstrap", "host", "qt", "plot", "bench", "versions"},
+    {"qgis", "new_plugin"},
     {"cli", "__main__"},
 )
 HOST_SIDE = {
@@ -200,16 +201,19 @@ WORKER_SIDE = {
     *("serve", "current", "exports", "callbacks", "coroutines", "pooled", "tqdm_bars"),
     "_bootstrap",
 }
-LEAVES = {"cli", "host", "qt", "plot", "bench", "versions", "__main__"}
+LEAVES = {"cli", "host", "qt", "qgis", "plot", "bench", "versions", "new_plugin", "__main__"}
 #: What users import. It fetches the others when they are asked for.
 FACADE = "__init__"
 
 #: Heavy or only there in one host: imported where they are used, never at the top of a module.
 LATE = {
-    *("numpy", "pyarrow", "pandas", "geopandas", "asyncio", "qgis", "bpy", "tqdm"),
+    *("numpy", "pyarrow", "pandas", "geopandas", "shapely", "asyncio", "bpy", "tqdm"),
+    *("qgis", "osgeo"),
     *("PyQt5", "PyQt6", "PySide2", "PySide6", "qtpy"),
     *("appose", "execnet", "iceoryx2", "loky", "Pyro5", "rpyc", "shm_rpc_bridge", "zmq"),
 }
+#: place -> what it is all about, and imports at once.
+ABOUT = {"qt": {"asyncio"}, "qgis": {"qgis", "osgeo", "numpy"}}
 
 
 def python_files() -> list[Path]:
@@ -307,7 +311,7 @@ def test_heavy_modules_are_imported_only_where_they_are_used() -> None:
         for node in top_level(ast.parse(file.read_text()).body):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 names = {name.partition(".")[0] for name in imported(node)}
-                late = LATE - {"asyncio"} if place(file) == "qt" else LATE  # which is all about it
+                late = LATE - ABOUT.get(place(file), set())
                 wrong += [f"{file.name} imports {name} at its top" for name in names & late]
     assert not wrong
 

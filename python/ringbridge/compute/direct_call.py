@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""Algorithms called directly: plain arrays and frames go in, and plain ones come back.
+
+A function always works with what its kinds say (a Raster, a GeoDataFrame). Whoever calls it with an
+array where a Raster is wanted gets arrays where Rasters are given.
+"""
+
+from __future__ import annotations
+
+import inspect
+import operator
+import typing
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ringbridge.compute import kinds
+from ringbridge.compute.raster import Raster
+from ringbridge.compute.vector import Vector
+
+if TYPE_CHECKING:
+    from ringbridge.compute.declaration import Declaration
+
+
+def call(
+    function: Callable[..., Any],
+    declaration: Declaration,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> Any:
+    """The function's result, rasters and vectors in the form in which the first of them came."""
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    given: dict[type, str] = {}
+    grid = None
+    for each in declaration.parameters:
+        if each.name not in bound.arguments:
+            continue
+        value = bound.arguments[each.name]
+        taken = taken_as(each.kind, value)
+        bound.arguments[each.name] = in_form(each.kind, taken)
+        if isinstance(taken, (Raster, Vector)):
+            given.setdefault(type(taken), form_of(value))
+            grid = grid or (taken if isinstance(taken, Raster) else None)
+    results = results_of(declaration, function(*bound.args, **bound.kwargs), grid)
+    back = [_given_back(value, given) for value in results]
+    if declaration.outputs[0].name == "output":
+        return back[0]
+    return typing.get_type_hints(function)["return"](*back)  # its NamedTuple
+
+
+def taken_as(kind: kinds.Kind, value: Any) -> Any:
+    """An argument as a Raster or a Vector, where its kind is one of those."""
+    if value is None:
+        return None
+    if isinstance(kind, kinds.RasterLayer):
+        return value if isinstance(value, Raster) else Raster(value)
+    if isinstance(kind, kinds.VectorLayer):
+        return as_vector(value)
+    if isinstance(kind, kinds.Layers):
+        return [in_form(kind.of, taken_as(kind.of, each)) for each in value]
+    return value
+
+
+def in_form(kind: kinds.Kind, value: Any) -> Any:
+    """A Raster or a Vector as the function wants it."""
+    form = getattr(kind, "form", "")
+    if value is None or form in ("", "raster", "vector"):
+        return value
+    made = {
+        "array": lambda: value.values,
+        "geopandas": lambda: value.to_geopandas(),
+        "arrow": lambda: value.to_arrow(),
+    }
+    return made[form]()
+
+
+def form_of(value: Any) -> str:
+    """What a caller's value is: "ours", or the form to give back."""
+    if isinstance(value, (Raster, Vector)):
+        return "ours"
+    module = type(value).__module__.partition(".")[0]
+    return {"geopandas": "geopandas", "pandas": "geopandas", "pyarrow": "arrow"}.get(
+        module, "array"
+    )
+
+
+def as_vector(value: Any) -> Vector:
+    """A Vector from one, from a GeoDataFrame, a DataFrame, an Arrow table or a dict of columns."""
+    from ringbridge.compute import geo_frames
+
+    if isinstance(value, Vector):
+        return value
+    if isinstance(value, Mapping):
+        return Vector(value)
+    return geo_frames.vector_of(value)
+
+
+def results_of(declaration: Declaration, result: Any, grid: Raster | None) -> list[Any]:
+    """What a function gave, one for each output, as a Raster, a Vector, or a plain value.
+
+    Raises TypeError or ValueError for what the declaration does not say.
+    """
+    outputs = declaration.outputs
+    alone = len(outputs) == 1 and not isinstance(result, tuple)
+    results = [result] if alone else list(result)
+    if len(results) != len(outputs):
+        raise ValueError(
+            f"{declaration.name} gave {len(results)} results, and declares {len(outputs)}"
+        )
+    return [_result(declaration.name, o.kind, value, grid) for o, value in zip(outputs, results)]
+
+
+def _result(name: str, kind: kinds.Kind, value: Any, grid: Raster | None) -> Any:
+    if value is None and kind.optional:
+        return None
+    if isinstance(kind, kinds.RasterOutput) and not isinstance(value, Raster):
+        if grid is None or value is None:
+            raise TypeError(f"{name} gave {_what(value)} where {kind.label!r} is a Raster")
+        return grid.like(value)
+    if isinstance(kind, (kinds.VectorOutput, kinds.TableOutput)):
+        return as_vector(value)
+    if isinstance(kind, kinds.NumberOutput):
+        try:
+            return operator.index(value) if hasattr(value, "__index__") else float(value)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"{name} gave {_what(value)} where {kind.label!r} is a number"
+            ) from None
+    return str(value) if isinstance(kind, (kinds.TextOutput, kinds.FileOutput)) else value
+
+
+def _what(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _given_back(value: Any, given: Mapping[type, str]) -> Any:
+    form = given.get(type(value), "ours")
+    if form == "array" and isinstance(value, Raster):
+        return value.values
+    if form in ("geopandas", "arrow") and isinstance(value, Vector):
+        return value.to_geopandas() if form == "geopandas" else value.to_arrow()
+    return value

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""A folder of compute modules as a package of its own, in the worker.
+
+Plugins share workers, and two of them may have a module `terrain`. So no folder goes on sys.path:
+each becomes a package `ringbridge_modules.<name>_<number>`, in which `from . import helpers` works.
+What is loaded is loaded anew when one of its files has changed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import re
+import sys
+import zlib
+from types import ModuleType
+
+_PARENT = "ringbridge_modules"
+#: package -> {file: (when it was changed, its size)} as they were when they were loaded.
+_stamps: dict[str, dict[str, tuple[int, int]]] = {}
+
+
+def module_names(folder: str) -> list[str]:
+    """The files in it that declare algorithms, as far as their text tells."""
+    found = []
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".py") and not name.startswith("_"):
+            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+                if re.search(r"^\s*@\s*[\w.]*algorithm\b", file.read(), re.MULTILINE):
+                    found.append(name[:-3])
+    return found
+
+
+def load(folder: str, name: str) -> ModuleType:
+    """The module of this name in the folder; raises what its import raises."""
+    package = _package(os.path.realpath(folder))
+    if _changed(package):
+        _forget(package)
+        _package(os.path.realpath(folder))
+    module = importlib.import_module(f"{package}.{name}")
+    _remember(package)
+    return module
+
+
+def forget(folder: str) -> None:
+    """All of its modules are loaded anew when they are next asked for."""
+    _forget(_name(os.path.realpath(folder)))
+
+
+def _name(folder: str) -> str:
+    word = re.sub(r"\W", "_", os.path.basename(folder)) or "folder"
+    return f"{_PARENT}.{word}_{zlib.crc32(os.fsencode(folder)):08x}"
+
+
+def _package(folder: str) -> str:
+    """Puts the package into sys.modules, where it is not yet."""
+    parent = sys.modules.setdefault(_PARENT, ModuleType(_PARENT))
+    parent.__path__ = []  # a package, in which nothing is found by looking
+    name = _name(folder)
+    if name in sys.modules:
+        return name
+    file = os.path.join(folder, "__init__.py")
+    if os.path.isfile(file):
+        spec = importlib.util.spec_from_file_location(
+            name, file, submodule_search_locations=[folder]
+        )
+    else:
+        spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = [folder]
+    assert spec is not None
+    importlib.invalidate_caches()  # a file may have been written a moment ago
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    if spec.loader is not None and os.path.isfile(file):
+        spec.loader.exec_module(module)
+    return name
+
+
+def _loaded(package: str) -> list[str]:
+    return [each for each in sys.modules if each == package or each.startswith(f"{package}.")]
+
+
+def _remember(package: str) -> None:
+    files = [getattr(sys.modules[each], "__file__", None) for each in _loaded(package)]
+    _stamps[package] = {file: _stamp(file) for file in files if file}
+
+
+def _changed(package: str) -> bool:
+    return any(_stamp(file) != stamp for file, stamp in _stamps.get(package, {}).items())
+
+
+def _forget(package: str) -> None:
+    _stamps.pop(package, None)
+    for each in _loaded(package):
+        del sys.modules[each]
+
+
+def _stamp(file: str) -> tuple[int, int]:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_size)
