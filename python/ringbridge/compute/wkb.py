@@ -101,4 +101,5 @@ def _bytes_at(values: Array, starts: Array, count: int) -> Array:
 
     if not len(starts):
         return np.zeros((0, count), "uint8")
-    return sliding_window_view(values, count)[starts]
+    gathered: Array = sliding_window_view(values, count)[starts]
+    return gathered
