@@ -29,7 +29,8 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from . import environments, verdicts
+from . import ringbridge_loader as loader
+from . import verdicts
 from .background import START_TIMEOUT_S, Background, Trial, Tried, survey
 from .environments import Environment, State
 from .guide import CommandRow, Guide
@@ -146,7 +147,7 @@ class EnvironmentPanel(QWidget):
 
     def add(self, prefix: str) -> None:
         """Looks at this folder too, and selects it."""
-        self._added.insert(0, environments.loader.prefix_of(prefix))
+        self._added.insert(0, loader.prefix_of(prefix))
         self.look_again()
 
     def _ask_for_folder(self, *_clicked: Any) -> None:
