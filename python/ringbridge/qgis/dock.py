@@ -54,13 +54,16 @@ _PIP_NAMES = {"sklearn": "scikit-learn", "osgeo": "gdal", "cv2": "opencv-python"
 
 
 class Dock(QDockWidget):
-    """Shows all workers of the process, and the modules and the log of one bridge. Main thread."""
+    """Shows all workers of the process, and the modules and the log of one bridge. Main thread.
+
+    `states` is what is shown of the workers.
+    """
 
     def __init__(self, bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(tr("{name}: workers").format(name=bridge.name), parent)
         self.setObjectName(f"{bridge.id}Dock")
         self._bridge = bridge
-        self._states: list[WorkerState] = []
+        self.states: list[WorkerState] = []
         self._build()
         self._timer = QTimer(self)
         self._timer.setInterval(_LOOK_MS)
@@ -144,6 +147,14 @@ class Dock(QDockWidget):
 
     # ------------------------------------------------------------------------------------ workers
 
+    def rows(self) -> list[list[str]]:
+        """The table's texts."""
+        columns = range(self._table.columnCount())
+        return [
+            [str(self._table.item(row, column).text()) for column in columns]
+            for row in range(self._table.rowCount())
+        ]
+
     def _seen(self, seen: bool) -> None:
         if seen:
             self.refresh()
@@ -153,10 +164,10 @@ class Dock(QDockWidget):
 
     def refresh(self) -> None:
         """Shows how the workers are now. Asks none of them."""
-        self._states = workers().states()
-        self._pages.setCurrentWidget(self._table if self._states else self._nothing)
-        self._table.setRowCount(len(self._states))
-        for row, state in enumerate(self._states):
+        self.states = workers().states()
+        self._pages.setCurrentWidget(self._table if self.states else self._nothing)
+        self._table.setRowCount(len(self.states))
+        for row, state in enumerate(self.states):
             for column, text in enumerate(_cells(state)):
                 self._set(row, column, text)
             self._table.item(row, 0).setToolTip(state.environment)
@@ -172,8 +183,8 @@ class Dock(QDockWidget):
 
     def _selected(self) -> WorkerState | None:
         """The only one needs no click."""
-        row = 0 if len(self._states) == 1 else self._table.currentRow()
-        return self._states[row] if 0 <= row < len(self._states) else None
+        row = 0 if len(self.states) == 1 else self._table.currentRow()
+        return self.states[row] if 0 <= row < len(self.states) else None
 
     def _show_buttons(self) -> None:
         found = self._selected()
@@ -207,6 +218,11 @@ class Dock(QDockWidget):
         self._problems.resizeColumnToContents(0)
         self._problems.setVisible(self._problems.topLevelItemCount() > 0)
         self._show_buttons()
+
+    def commands(self) -> list[str]:
+        """What would install what is missing, for each module with a problem; or ""."""
+        items = map(self._problems.topLevelItem, range(self._problems.topLevelItemCount()))
+        return [str(each.data(0, Qt.ItemDataRole.UserRole) or "") for each in items]
 
     def _command(self) -> str:
         item = self._problems.currentItem() or self._problems.topLevelItem(0)
