@@ -18,10 +18,10 @@ def add_to(verbs: _Verbs) -> None:
     parser = verbs.add_parser(
         "new-plugin",
         help="write a QGIS plugin of your own, which computes in an environment",
-        description="Writes the folder NAME with a complete QGIS plugin: a Processing provider with "
-        "one raster and one vector algorithm, which are computed in an environment of the user's "
-        "choice, a dock, tests for both sides, a Makefile and a README that says how to go on. It "
-        "works in QGIS at once. Nothing is ever overwritten.",
+        description="Writes the folder NAME with a complete QGIS plugin: a Processing provider "
+        "with one raster and one vector algorithm, which are computed in an environment of the "
+        "user's choice, a dock, tests for both sides, a Makefile and a README that says how to go "
+        "on. It works in QGIS at once. Nothing is ever overwritten.",
     )
     parser.add_argument(
         "name",

@@ -21,8 +21,8 @@ def add_to(verbs: _Verbs) -> None:
         "package-plugin",
         help="make the zip of a QGIS plugin, and check the plugin repository's rules",
         description="Packs the folder of a QGIS plugin into NAME-VERSION.zip: the same bytes for "
-        "the same files, links followed, .ts files compiled where Qt's lrelease is found. Left out: "
-        "at its top tests, test, build, dist, Makefile, pyproject.toml, setup.cfg and zips; "
+        "the same files, links followed, .ts files compiled where Qt's lrelease is found. Left "
+        "out: at its top tests, test, build, dist, Makefile, pyproject.toml, setup.cfg and zips; "
         "everywhere caches, hidden files and leftovers of editors. The zip is checked by the "
         "rules of QGIS's plugin repository, with Bandit too where this interpreter has it; "
         "each violation is a line with file and line. Exit code 1: there are violations, and "

@@ -46,7 +46,7 @@ def findings(source: bytes) -> list[Finding]:
     names = _imported_names(tree)
     return sorted(
         {
-            (node.lineno, text)
+            (getattr(node, "lineno", 0), text)
             for node in ast.walk(tree)
             for text in _of_node(node, names)
             if not _waived(lines, node)
@@ -104,9 +104,8 @@ def _of_node(node: ast.AST, names: dict[str, str]) -> Iterator[str]:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         if isinstance(node.value, ast.Constant) and any(map(_is_secret, targets)):
             yield from _of_secret(node.value.value)
-    elif isinstance(node, ast.Constant):
-        if isinstance(node.value, str) and _SECRET_VALUE.search(node.value):
-            yield "a key or a password in the code: ask for it, or keep it in QGIS's settings"
+    elif isinstance(node, ast.Constant) and _SECRET_VALUE.search(str(node.value)):
+        yield "a key or a password in the code: ask for it, or keep it in QGIS's settings"
 
 
 def _of_import(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
@@ -132,9 +131,9 @@ def _of_call(node: ast.Call, name: str, names: dict[str, str]) -> Iterator[str]:
             value = _mode(mode)
             if value is not None and value & _TOO_OPEN:
                 yield f"chmod {value:#o} lets others run or change the file: 0o644 or 0o700"
-    if method == "extractall" and any(each.startswith("tarfile") for each in names.values()):
-        if not _is_text(keywords.get("filter"), "data"):
-            yield "tarfile's extractall() can write anywhere: give filter='data'"
+    is_of_tar = method == "extractall" and any(n.startswith("tarfile") for n in names.values())
+    if is_of_tar and not _is_text(keywords.get("filter"), "data"):
+        yield "tarfile's extractall() can write anywhere: give filter='data'"
     for keyword in node.keywords:
         if keyword.arg and _SECRET_NAME.search(keyword.arg):
             yield from _of_secret(getattr(keyword.value, "value", None))
@@ -146,7 +145,7 @@ def _of_secret(value: Any) -> Iterator[str]:
 
 
 def _is_secret(target: ast.expr) -> bool:
-    name = getattr(target, "id", None) or getattr(target, "attr", "")
+    name = getattr(target, "id", "") or getattr(target, "attr", "")
     return bool(_SECRET_NAME.search(name))
 
 

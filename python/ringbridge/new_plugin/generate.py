@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
 from importlib.machinery import PathFinder
+from keyword import iskeyword
 from pathlib import Path
 
 from ringbridge import __version__
@@ -33,14 +34,8 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 #: Packages that QGIS's Python has beside its own library: a plugin of their name would hide them.
 _HOSTS = (
     *("ringbridge", "ringbridge_qgis", "ringbridge_loader", "qgis", "processing", "osgeo", "numpy"),
-    *(
-        "console",
-        "db_manager",
-        "grassprovider",
-        "otbprovider",
-        "sagaprovider",
-        "pyplugin_installer",
-    ),
+    *("console", "db_manager", "pyplugin_installer"),
+    *("grassprovider", "otbprovider", "sagaprovider"),
 )
 
 
@@ -83,9 +78,8 @@ def _values(plugin: Plugin) -> dict[str, str]:
     title = words.capitalize() if plugin.title is None else plugin.title
     for what, text in (("title", title), ("author", plugin.author)):
         if not text.strip() or not text.isprintable() or len(text) > _TEXT_MAX:
-            raise PluginError(
-                f"the {what} is one line of 1 to {_TEXT_MAX} characters, not {text!r}"
-            )
+            wanted = f"one line of 1 to {_TEXT_MAX} characters"
+            raise PluginError(f"the {what} is {wanted}, not {text!r}")
     if "/" in plugin.author:
         raise PluginError(f"the author's name may have no slash: {plugin.author!r}")
     if not _EMAIL.fullmatch(plugin.email) or not plugin.email.isprintable():
@@ -101,10 +95,10 @@ def _values(plugin: Plugin) -> dict[str, str]:
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or len(name) > _NAME_MAX or not name.isidentifier():
+    if not _NAME.fullmatch(name) or len(name) > _NAME_MAX or iskeyword(name):
         raise PluginError(
             f"{name!r} cannot be a plugin's name: 2 to {_NAME_MAX} lower case letters, digits and "
-            "underscores, a letter first, as in terrain_tools"
+            "underscores, a letter first, and no word of Python's own; as in terrain_tools"
         )
     if name in _HOSTS or name in sys.builtin_module_names or _in_library(name):
         raise PluginError(
@@ -114,11 +108,8 @@ def _check_name(name: str) -> None:
 
 
 def _in_library(name: str) -> bool:
-    folders = [
-        sysconfig.get_path("stdlib"),
-        os.path.join(sysconfig.get_path("stdlib"), "lib-dynload"),
-    ]
-    spec = PathFinder.find_spec(name, folders)
+    library = sysconfig.get_path("stdlib")
+    spec = PathFinder.find_spec(name, [library, os.path.join(library, "lib-dynload")])
     return spec is not None and spec.origin is not None
 
 
