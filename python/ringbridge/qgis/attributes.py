@@ -45,17 +45,20 @@ def _type(name: str) -> Any:
 
 
 def _days(dates: list[QDate]) -> Array:
-    days = np.fromiter(map(QDate.toJulianDay, dates), "int64", len(dates))
-    return (days - _DAY_0).view("M8[D]")
+    days: Array = np.fromiter(map(QDate.toJulianDay, dates), "int64", len(dates))
+    days -= _DAY_0
+    return days.view("M8[D]")
 
 
 def _milliseconds(times: list[QTime]) -> Array:
-    return np.fromiter(map(QTime.msecsSinceStartOfDay, times), "int64", len(times)).view("m8[ms]")
+    since: Array = np.fromiter(map(QTime.msecsSinceStartOfDay, times), "int64", len(times))
+    return since.view("m8[ms]")
 
 
 def _moments(moments: list[QDateTime]) -> Array:
-    days = _days(list(map(QDateTime.date, moments)))
-    return days.astype("M8[ms]") + _milliseconds(list(map(QDateTime.time, moments)))
+    moments_ms: Array = _days(list(map(QDateTime.date, moments))).astype("M8[ms]")
+    moments_ms += _milliseconds(list(map(QDateTime.time, moments)))
+    return moments_ms
 
 
 _NUMBERS = dict(zip(_NAMES, ("bool", "int32", "uint32", "int64", "uint64", "float64")))
@@ -80,7 +83,8 @@ def column_maker(field: QgsField) -> Callable[[Sequence[Any]], Column]:
 def _missing(values: Sequence[Any]) -> Array | None:
     if _NOTHING.isdisjoint(map(type, values)):
         return None
-    return np.fromiter(map(_NOTHING.__contains__, map(type, values)), bool, len(values))
+    missing: Array = np.fromiter(map(_NOTHING.__contains__, map(type, values)), bool, len(values))
+    return missing
 
 
 def _spread(present: Array, missing: Array | None) -> Column:
@@ -189,15 +193,15 @@ def values_of(name: str, column: Column) -> list[Any]:
         return made
     filled: Array = np.full(len(column), None, object)
     filled[valid] = object_array(made)
-    return filled.tolist()
+    return list(filled)
 
 
-def _for_qt(name: str, values: Array) -> list[Any]:
+def _for_qt(name: str, values: Array) -> Any:
     kind = values.dtype.kind
     if kind == "M":
         return _dates(values) if values.dtype == "M8[D]" else _datetimes(values)
     if kind == "m":
-        since = values.astype("m8[ms]").astype("int64")
+        since: Array = values.astype("m8[ms]").astype("int64")
         if ((since < 0) | (since >= _DAY_MS)).any():
             raise ValueError(
                 f"column {name!r} has durations that are no times of a day: make numbers of them"
@@ -216,6 +220,6 @@ def _dates(days: Array) -> list[Any]:
 
 
 def _datetimes(moments: Array) -> list[Any]:
-    days = moments.astype("M8[D]")
+    days: Array = moments.astype("M8[D]")
     since = (moments.astype("M8[ms]") - days).astype("int64")
     return list(map(QDateTime, _dates(days), map(QTime.fromMSecsSinceStartOfDay, since.tolist())))

@@ -17,11 +17,10 @@ from qgis.PyQt.QtCore import QByteArray
 from ringbridge.compute import Column, Vector, wkb
 from ringbridge.compute.column import pack
 
-_COLLECTION = 7
-_CURVES = range(8, 13)  # circular string, compound curve, curve polygon, multi curve, multi surface
+_COLLECTION = 7  # may have curves in it; types from 8 on are those
 _POLYGON = 3
 _NO_GEOMETRY = 100
-_WKB_TYPE: Any = getattr(Qgis, "WkbType", None) or QgsWkbTypes.Type  # 3.30 moved it
+_wkb_type: Any = getattr(Qgis, "WkbType", None) or QgsWkbTypes.Type  # 3.30 moved it
 _WANTED = {"point": 1, "line": 2, "polygon": 3}
 _KINDS = {1: "points", 2: "lines", 3: "polygons"}
 _AT_ONCE = 100_000
@@ -33,8 +32,8 @@ def column_of(features: list[QgsFeature]) -> Column:
     pieces = list(map(bytes, map(QgsGeometry.asWkb, geometries)))
     packed = pack("bytes", pieces)
     there = wkb.present(packed)
-    kinds = wkb.iso(wkb.codes(packed, there)[0]) % 1000
-    odd = there.nonzero()[0][kinds >= _COLLECTION]
+    codes = wkb.iso(wkb.codes(packed, there)[0])
+    odd = there.nonzero()[0][codes % 1000 >= _COLLECTION]
     for index in odd.tolist():
         pieces[index] = _linear(geometries[index])
     packed = pack("bytes", pieces) if len(odd) else packed
@@ -109,7 +108,3 @@ def _kind(flat: int) -> str:
 
 def _has(found: set[int], bit: int) -> bool:
     return any(code // 1000 & bit for code in found)
-
-
-def _wkb_type(code: int) -> Any:
-    return _WKB_TYPE(code)
