@@ -26,7 +26,7 @@ Array = np.ndarray[Any, Any]
 _DAY_0 = 2440588  # the Julian day of 1970-01-01
 _DAY_MS = 86_400_000
 _NOTHING = frozenset({type(None), type(NULL)})
-_INT64_MAX = 2**63 - 1
+_INT32_MIN, _INT64_MAX = -(2**31), 2**63 - 1
 #: From 3.38 on, fields are of QMetaType.Type, and of nothing else from Qt 6 on.
 _IS_NEW = Qgis.QGIS_VERSION_INT >= 33800
 _NAMES = ("Bool", "Int", "UInt", "LongLong", "ULongLong", "Double")
@@ -63,9 +63,9 @@ def _moments(moments: list[QDateTime]) -> Array:
 
 _NUMBERS = dict(zip(_NAMES, ("bool", "int32", "uint32", "int64", "uint64", "float64")))
 _TIMES: dict[str, tuple[str, Any, Any]] = {
-    "Date": ("M8[D]", QDate.isValid, _days),
-    "Time": ("m8[ms]", QTime.isValid, _milliseconds),
-    "DateTime": ("M8[ms]", QDateTime.isValid, _moments),
+    "Date": ("M8[D]", QDate.isNull, _days),
+    "Time": ("m8[ms]", QTime.isNull, _milliseconds),
+    "DateTime": ("M8[ms]", QDateTime.isNull, _moments),
 }
 _CONVERTERS: dict[Any, Callable[[Sequence[Any]], Column]] = {}
 
@@ -87,8 +87,18 @@ def _missing(values: Sequence[Any]) -> Array | None:
     return missing
 
 
+def _kept(values: Sequence[Any], is_null: Any) -> tuple[list[Any], Array]:
+    """What is there; and which are not, also where a field says that they are not null."""
+    found = _missing(values)
+    missing: Array = np.zeros(len(values), bool) if found is None else found
+    present = list(values if found is None else compress(values, ~found))
+    there = ~np.fromiter(map(is_null, present), bool, len(present))
+    missing[~missing] = ~there
+    return list(compress(present, there)), missing
+
+
 def _spread(present: Array, missing: Array | None) -> Column:
-    if missing is None:
+    if missing is None or not missing.any():
         return Column("plain", present)
     full: Array = np.zeros(len(missing), present.dtype)
     full[~missing] = present
@@ -104,15 +114,9 @@ def _number_maker(dtype: str) -> Callable[[Sequence[Any]], Column]:
     return make
 
 
-def _time_maker(dtype: str, is_valid: Any, convert: Any) -> Callable[[Sequence[Any]], Column]:
+def _time_maker(dtype: str, is_null: Any, convert: Any) -> Callable[[Sequence[Any]], Column]:
     def make(values: Sequence[Any]) -> Column:
-        missing = _missing(values)
-        present = list(values if missing is None else compress(values, ~missing))
-        valid = np.fromiter(map(is_valid, present), bool, len(present))
-        if not valid.all():  # QDate() is in a field that says it is not null
-            missing = np.zeros(len(values), bool) if missing is None else missing
-            missing[~missing] = ~valid
-            present = list(compress(present, valid))
+        present, missing = _kept(values, is_null)
         return _spread(convert(present).astype(dtype, copy=False), missing)
 
     return make
@@ -135,8 +139,11 @@ def _texts(values: Sequence[Any]) -> Column:
 
 
 def _blobs(values: Sequence[Any]) -> Column:
-    blobs, valid = _filled(values, b"")
-    return pack("bytes", list(map(bytes, blobs)), valid)
+    # Of NULL in a file QGIS may make QByteArray(), which is null, and not the one of no bytes.
+    present, missing = _kept(values, QByteArray.isNull)
+    filled: Array = np.full(len(values), b"", object)
+    filled[~missing] = object_array(map(bytes, present))
+    return pack("bytes", filled.tolist(), ~missing if missing.any() else None)
 
 
 def _described(values: Sequence[Any]) -> Column:
@@ -170,7 +177,9 @@ def _field_type(column: Column) -> str:
         return "String" if column.kind == "text" else "ByteArray"
     dtype = column.values.dtype
     if dtype.kind in "iu":
-        return "Int" if np.can_cast(dtype, "int32") else "LongLong"
+        # QGIS refuses the least number of 32 bits as too large for a field of 32 bits.
+        is_small = np.can_cast(dtype, "int32") and not (column.values == _INT32_MIN).any()
+        return "Int" if is_small else "LongLong"
     if dtype.kind == "M":
         return "Date" if dtype == "M8[D]" else "DateTime"
     return {"b": "Bool", "f": "Double", "m": "Time"}[dtype.kind]

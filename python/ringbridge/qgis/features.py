@@ -154,6 +154,9 @@ def write(
 ) -> None:
     """All features into a QgsFeatureSink that was made with fields_of and wkb_type_of.
 
+    Geometries become the type that the sink has: single ones multi, flat ones with z. A missing one
+    is an empty one in a file that QGIS writes.
+
     Ends early when the user cancels. Raises ValueError for values and geometries that no layer
     holds, QgsProcessingException for what the sink refuses.
     """
