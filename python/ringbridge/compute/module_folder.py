@@ -8,6 +8,7 @@ What is loaded is loaded anew when one of its files has changed.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.machinery
 import importlib.util
@@ -35,13 +36,16 @@ def module_names(folder: str) -> list[str]:
 
 def load(folder: str, name: str) -> ModuleType:
     """The module of this name in the folder; raises what its import raises."""
-    package = _package(os.path.realpath(folder))
-    if _changed(package):
-        _forget(package)
-        _package(os.path.realpath(folder))
-    module = importlib.import_module(f"{package}.{name}")
-    _remember(package)
-    return module
+    folder = os.path.realpath(folder)
+    if _changed(_name(folder)):
+        _forget(_name(folder))
+    package = _package(folder)
+    try:
+        if f"{package}.{name}" not in sys.modules:
+            importlib.invalidate_caches()  # a file may have been written a moment ago
+        return importlib.import_module(f"{package}.{name}")
+    finally:
+        _remember(package)  # also what a module has imported that then failed
 
 
 def forget(folder: str) -> None:
@@ -70,10 +74,13 @@ def _package(folder: str) -> str:
         spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
         spec.submodule_search_locations = [folder]
     assert spec is not None
-    importlib.invalidate_caches()  # a file may have been written a moment ago
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     if spec.loader is not None and os.path.isfile(file):
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            _forget(name)  # else the next one would find half of it
+            raise
     return name
 
 
@@ -91,9 +98,17 @@ def _changed(package: str) -> bool:
 
 
 def _forget(package: str) -> None:
-    _stamps.pop(package, None)
+    for file, stamp in _stamps.pop(package, {}).items():
+        if _stamp(file) != stamp:
+            _drop_compiled(file)
     for each in _loaded(package):
         del sys.modules[each]
+
+
+def _drop_compiled(file: str) -> None:
+    """Python takes it for fresh where the file was changed within a second and kept its size."""
+    with contextlib.suppress(OSError, NotImplementedError):
+        os.unlink(importlib.util.cache_from_source(file))
 
 
 def _stamp(file: str) -> tuple[int, int]:
