@@ -4,6 +4,9 @@
 Plugins share workers, and two of them may have a module `terrain`. So no folder goes on sys.path:
 each becomes a package `ringbridge_modules.<name>_<number>`, in which `from . import helpers` works.
 What is loaded is loaded anew when one of its files has changed.
+
+numba keeps compiled functions together with their module's name, so that those of a notebook, where
+the module is `terrain`, cannot be loaded here, nor ours there: ours are kept in a folder of ours.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import zlib
 from types import ModuleType
 
 _PARENT = "ringbridge_modules"
+_NUMBA_CACHE = "compiled-modules"
 #: package -> {file: (when it was changed, its size)} as they were when they were loaded.
 _stamps: dict[str, dict[str, tuple[int, int]]] = {}
 
@@ -37,6 +41,7 @@ def module_names(folder: str) -> list[str]:
 def load(folder: str, name: str) -> ModuleType:
     """The module of this name in the folder; raises what its import raises."""
     folder = os.path.realpath(folder)
+    _keep_compiled_apart()
     if _changed(_name(folder)):
         _forget(_name(folder))
     package = _package(folder)
@@ -51,6 +56,18 @@ def load(folder: str, name: str) -> ModuleType:
 def forget(folder: str) -> None:
     """All of its modules are loaded anew when they are next asked for."""
     _forget(_name(os.path.realpath(folder)))
+
+
+def _keep_compiled_apart() -> None:
+    """numba's cache=True in a folder for this environment and these modules' names."""
+    given = os.environ.get("NUMBA_CACHE_DIR", "")
+    if _NUMBA_CACHE in given:
+        return
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    here = f"{_NUMBA_CACHE}-{zlib.crc32(os.fsencode(sys.prefix)):08x}"
+    os.environ["NUMBA_CACHE_DIR"] = os.path.join(given or home, "ringbridge", here)
+    if "numba" in sys.modules:
+        sys.modules["numba.core.config"].reload_config()
 
 
 def _name(folder: str) -> str:
