@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What a compute module declares: kinds from annotations, nonsense refused, and the way to JSON."""
 
+# ruff: noqa: UP006, UP035, UP045 - what is tested is how people write it
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, List, Literal, NamedTuple, Optional, Union  # noqa: UP035
+from typing import Annotated, Any, List, Literal, NamedTuple, Optional, Union
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ LABEL = {"label": "Size"}
         (Literal["a", "b"], Choice(options=("a", "b"), **LABEL)),
         (list[Literal["a", "b"]], Choice(options=("a", "b"), many=True, **LABEL)),
         (list[Raster], Layers(**LABEL)),
-        (List[Vector], Layers(of=VectorLayer(), **LABEL)),  # noqa: UP006
+        (List[Vector], Layers(of=VectorLayer(), **LABEL)),
         (list[np.ndarray], Layers(of=RasterLayer(form="array"), **LABEL)),
         (
             list[Annotated[Raster, RasterLayer(bands="all")]],
@@ -163,7 +164,9 @@ def test_results_are_those_of_the_return_annotation() -> None:
 
 @pytest.mark.parametrize("hint", [None, Any, tuple[Raster, Raster], list[Raster], bool, Number()])
 def test_a_return_annotation_that_is_no_result_is_refused(hint: Any) -> None:
-    with pytest.raises(TypeError, match=r"example: the annotation of what it returns .* NamedTuple"):
+    with pytest.raises(
+        TypeError, match=r"example: the annotation of what it returns .* NamedTuple"
+    ):
         outputs_of(hint)
 
 
@@ -305,7 +308,7 @@ def every_kind(
     fields: Annotated[Optional[list[str]], Field(of="points", type="number")] = None,
     on: bool = True,
     text: Annotated[str, Text(multiline=True)] = "two\nlines",
-    file: Annotated[Path, File(extension="csv")] = Path("a/b.csv"),  # noqa: B008
+    file: Annotated[Path, File(extension="csv")] = Path("a/b.csv"),
 ) -> Annotated[
     Raster, RasterOutput(style=Classes(((0, "no", "#000000"), (1.5, "yes", "#ffffff"))))
 ]:
@@ -337,7 +340,7 @@ def test_every_kind_and_style_comes_back_from_json_as_it_was() -> None:
 
 @pytest.mark.parametrize("plain", [{"is": "Slider"}, {"is": "Number", "colour": 1}, {}])
 def test_what_another_version_wrote_is_a_value_error(plain: Any) -> None:
-    with pytest.raises(ValueError, match="no kind|Number"):
+    with pytest.raises(ValueError, match=r"no kind|Number"):
         all_kinds.from_plain(plain)
 
 
