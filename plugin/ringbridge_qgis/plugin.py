@@ -14,7 +14,7 @@ from typing import Any
 from qgis.core import QgsApplication
 from qgis.PyQt.QtCore import QLocale, Qt, QTimer, QTranslator
 from qgis.PyQt.QtGui import QIcon
-from qgis.PyQt.QtWidgets import QAction
+from qgis.PyQt.QtWidgets import QMenu
 
 from . import environments, settings
 from .environments import Environment
@@ -32,7 +32,7 @@ class Plugin:
         self._iface = iface
         self._translator = QTranslator()
         self._session = Session()
-        self._actions: list[Any] = []
+        self._menu: Any = None
         self._dock_action: Any = None
         self._messages: Any = None
         self._factory: Any = None
@@ -79,16 +79,19 @@ class Plugin:
             self._dialog.deleteLater()
         self._close_dock()
         self._messages.close()
-        for action in self._actions:
-            self._iface.removePluginMenu(NAME, action)
-            self._iface.removeToolBarIcon(action)
-            action.deleteLater()
+        self._iface.removeToolBarIcon(self._dock_action)
+        self._iface.pluginMenu().removeAction(self._menu.menuAction())
+        self._menu.deleteLater()  # with its actions
         self._iface.unregisterOptionsWidgetFactory(self._factory)
-        self._actions, self._factory, self._dialog, self._look = [], None, None, None
+        self._menu = self._factory = self._dialog = self._look = None
 
     # -------------------------------------------------------------------------------------- menu
 
     def _add_actions(self) -> None:
+        # Our own, since iface.removePluginMenu() leaves an empty one behind.
+        self._menu = QMenu(NAME, self._iface.mainWindow())
+        self._menu.setIcon(QIcon(ICON))
+        self._iface.pluginMenu().addMenu(self._menu)
         self._dock_action = self._add_action(tr("Workers"), self._toggle_dock)
         self._dock_action.setIcon(QIcon(ICON))
         self._dock_action.setCheckable(True)
@@ -100,10 +103,8 @@ class Plugin:
         self._add_action(tr("Help"), self._show_help)
 
     def _add_action(self, words: str, act: Callable[[], None]) -> Any:
-        action = QAction(words, self._iface.mainWindow())
+        action = self._menu.addAction(words)
         action.triggered.connect(lambda _checked=False: act())
-        self._iface.addPluginToMenu(NAME, action)
-        self._actions.append(action)
         return action
 
     def _add_options(self) -> None:

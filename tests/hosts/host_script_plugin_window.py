@@ -125,7 +125,7 @@ def traces() -> dict[str, Any]:
     ]
     return {
         "docks": [d.objectName() for d in window.findChildren(QDockWidget, "ringbridgeDock")],
-        "menu": [t.text() for t in iface.pluginMenu().actions() if "ringbridge" in t.text()],
+        "menu": [t.text() for t in iface.pluginMenu().actions() if t.text() == "ringbridge"],
         "toolbar": [
             a.toolTip() for a in iface.pluginToolBar().actions() if "ringbridge" in a.toolTip()
         ],
