@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Runs in QGIS's window, by `qgis --code`: a person at the first start, who sets the plugin up.
 
-Nothing is set up -> message bar -> setup dialog, with each thing that can be found -> Test -> Use
--> the options page -> the dock -> unload -> load again. Takes a picture of each, writes down what
-is seen, judges nothing. Always ends QGIS: an exception would not.
+story "by hand": nothing is set up -> message bar -> setup dialog, with each thing that can be found
+-> Test -> Use -> the options page -> the dock -> unload -> load again. Story "by itself": one
+environment is there, and is taken. Takes a picture of each, writes down what is seen, judges
+nothing. Always ends QGIS: an exception would not.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 import time
 import traceback
@@ -142,7 +144,7 @@ def traces() -> dict[str, Any]:
 # ------------------------------------------------------------------------------------- the steps
 
 
-def all_steps() -> Iterator[Step]:
+def by_hand() -> Iterator[Step]:
     """Each yields what has to become true before it goes on."""
     yield from first_start()
     yield from setup()
@@ -151,9 +153,34 @@ def all_steps() -> Iterator[Step]:
     yield from unload_and_load()
 
 
-def first_start() -> Iterator[Step]:
-    import sys
+def by_itself() -> Iterator[Step]:
+    """In another language, too."""
+    yield lambda: message() is not None
+    yield settled()
+    told["text"], told["buttons"] = message().text(), sorted(buttons(message()))
+    told["taken"] = plugin()._session.settings.environment
+    told["core_loaded"] = "ringbridge._core" in sys.modules
+    picture("plugin-taken")
+    next(button for name, button in buttons(message()).items() if name).click()
+    yield lambda: dialog() is not None and dialog().panel.found is not None
+    yield settled()
+    told["heading"], told["message_after"] = dialog().heading, message() is not None
+    picture("plugin-setup-translated")
+    dialog().panel.test_button.click()
+    dialog().close()  # in the middle of the test
+    plugin().open_setup()  # and once more, to be left open
+    QTimer.singleShot(0, plugin().open_settings)
+    yield lambda: options_page() is not None and options_page().panel.found is not None
+    yield settled()
+    picture("plugin-options-translated")
+    options_page().window().reject()
+    yield settled()
+    qgis.utils.unloadPlugin(PLUGIN)
+    yield settled()
+    told["after_unload"] = traces()
 
+
+def first_start() -> Iterator[Step]:
     told["start"] = {
         "seconds": qgis.utils.plugin_times.get(PLUGIN),
         "ringbridge_loaded": "ringbridge" in sys.modules,
@@ -169,42 +196,51 @@ def first_start() -> Iterator[Step]:
 
 def setup() -> Iterator[Step]:
     panel = dialog().panel
-    told["states"] = {}
     yield settled()
-    told["states"]["nothing"] = dialog().heading
+    told["headings"] = [dialog().heading]
     picture("plugin-setup-nothing")
     for names in (["bare"], ["bare", "empty", "ancient", "old", "foreign"]):
         list_environments(*names)
         done = looked(panel)
         buttons(dialog())["Look again"].click()
         yield done
-        name = names[-1]
-        panel.select(wanted["environments"][name])
-        told["states"]["|".join(names)] = dialog().heading
+        panel.select(wanted["environments"][names[-1]])
+        told["headings"].append(dialog().heading)
         yield settled()
-        picture(f"plugin-setup-{name}")
+        picture(f"plugin-setup-{names[-1]}")
+    told["states"] = {}
     for each in panel.found:
         panel.select(each.prefix)
         told["states"][each.name] = [each.state.name, panel.command.command]
     panel.command.copy()
     told["copied"] = QGuiApplication.clipboard().text()
-    list_environments("bare", "old", "good")
+    yield from try_and_use(panel)
+
+
+def try_and_use(panel: Any) -> Iterator[Step]:
+    list_environments("good", "broken")
     done = looked(panel)
     panel.look_again()
     yield done
-    told["states"]["good"] = dialog().heading
+    told["headings"].append(dialog().heading)
+    panel.select(wanted["environments"]["broken"])
+    panel.test_button.click()
+    yield lambda: panel.test_button.isEnabled()
+    told["broken_test"] = panel.result
+    yield settled()
+    picture("plugin-setup-broken")
     panel.select(wanted["environments"]["good"])
     panel.test_button.click()
-    told["test_at_once"] = panel.result
+    told["test"] = [panel.result]
     yield lambda: panel.test_button.isEnabled()
-    told["test"] = panel.result
+    told["test"].append(panel.result)
     yield settled()
     picture("plugin-setup-good")
     panel.use_button.click()
     yield lambda: plugin()._session.bridge is not None
     yield settled()
+    told["headings"].append(dialog().heading)
     told["taken"] = {
-        "heading": dialog().heading,
         "environment": plugin()._session.settings.environment,
         "messages": message() is not None,
     }
@@ -244,11 +280,11 @@ def dock() -> Iterator[Step]:
     (busy,) = [state for state in shown.states if state.state == "busy"]
     began = time.monotonic()
     yield lambda: time.monotonic() - began > 1.2  # the dock looks twice a second
-    told["dock"] = {"task": busy.task, "rows": shown.rows(), "problems": shown.commands()}
+    told["dock"] = {"rows": shown.rows(), "commands": shown.commands()}
     picture("plugin-dock")
     shown.stop_button.click()
     yield lambda: ended
-    told["dock"]["run_after_stop"] = ended[0]
+    told["dock"]["run_was_successful"] = ended[0]
     yield lambda: busy.pid not in worker_processes()
     yield settled()
     picture("plugin-dock-empty")
@@ -288,7 +324,7 @@ class Clock:
     """One look every 20 ms, on the main thread: may the next step begin."""
 
     def __init__(self) -> None:
-        self.steps = all_steps()
+        self.steps = by_itself() if wanted["story"] == "by itself" else by_hand()
         self.condition: Step = lambda: True
         self.until = time.monotonic() + STEP_S
         self.busy = False
