@@ -160,9 +160,9 @@ class Plugin:
         if only is not None:
             self._take(only, found)
             if not self._session.problem:
-                words = tr("Algorithms will run in the environment “{name}” ({prefix}).")
-                words = words.format(name=only.name, prefix=only.prefix)
-                self._messages.info(words, (tr("Change…"), self.open_setup))
+                words = tr("Algorithms will run in the environment “{name}”.")
+                button = (tr("Change…"), self.open_setup)
+                self._messages.info(words.format(name=only.name), button)
         elif self._session.settings.ask:
             self._tell_state()
 

@@ -164,8 +164,8 @@
             <translation>Module neu laden</translation>
         </message>
         <message>
-            <source>Algorithms will run in the environment “{name}” ({prefix}).</source>
-            <translation>Algorithmen laufen in der Umgebung „{name}“ ({prefix}).</translation>
+            <source>Algorithms will run in the environment “{name}”.</source>
+            <translation>Algorithmen laufen in der Umgebung „{name}“.</translation>
         </message>
         <message>
             <source>Change…</source>
@@ -196,12 +196,16 @@
             <translation>Es wurde keine Python-Umgebung gefunden</translation>
         </message>
         <message>
-            <source>ringbridge uses “{name}”</source>
-            <translation>ringbridge verwendet „{name}“</translation>
-        </message>
-        <message>
             <source>Its algorithms are in the Processing toolbox, under “ringbridge”.</source>
             <translation>Die Algorithmen stehen in der Verarbeitungswerkzeugkiste unter „ringbridge“.</translation>
+        </message>
+        <message>
+            <source>Now name a folder with your modules in Settings &gt; Options &gt; ringbridge.</source>
+            <translation>Nennen Sie nun unter Einstellungen &gt; Optionen &gt; ringbridge einen Ordner mit Ihren Modulen.</translation>
+        </message>
+        <message>
+            <source>ringbridge uses “{name}”</source>
+            <translation>ringbridge verwendet „{name}“</translation>
         </message>
         <message>
             <source>Choose an environment</source>
