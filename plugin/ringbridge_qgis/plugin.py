@@ -40,6 +40,7 @@ class Plugin:
         self._dock: Any = None
         self._look: Any = None
         self._timer: Any = None
+        self._told_problems: list[tuple[str, str, str]] = []
 
     # ----------------------------------------------------------------------------- start and end
 
@@ -209,9 +210,14 @@ class Plugin:
 
     def _on_changed(self) -> None:
         bridge = self._session.bridge
-        if bridge is not None and bridge.problems:
-            name, line, _ = bridge.problems[0]
-            self._messages.warning(f"{name}: {line}", (tr("Details"), self._open_dock))
+        problems = [] if bridge is None else bridge.problems
+        if problems and problems != self._told_problems:
+            words = "{}: {}".format(*problems[0])
+            if len(problems) > 1:
+                names = ", ".join(name for name, _, _ in problems)
+                words = tr("Modules that cannot be used: {names}").format(names=names)
+            self._messages.warning(words, (tr("Details"), self._open_dock))
+        self._told_problems = problems
 
     # ---------------------------------------------------------------------------------------- dock
 

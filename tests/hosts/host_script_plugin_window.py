@@ -9,13 +9,10 @@ nothing. Always ends QGIS: an exception would not.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
-import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import qgis.utils
@@ -30,28 +27,10 @@ from qgis.PyQt.QtGui import QGuiApplication
 from qgis.PyQt.QtWidgets import QAction, QDialog, QDockWidget, QPushButton, QWidget
 from qgis.utils import iface
 
+sys.path.insert(0, os.environ["RBR_HOSTS_FOLDER"])
+from window_steps import Step, after, picture, settled, told, walk, wanted
+
 PLUGIN = "ringbridge_qgis"
-LOOK_MS = 20
-STEP_S = 40
-SETTLED_LOOKS = 15  # what slides in has arrived, and is drawn
-EXIT_CODE = 7
-
-Step = Callable[[], Any]
-wanted: dict[str, Any] = {}
-told: dict[str, Any] = {"pictures": []}
-
-
-def settled() -> Step:
-    """True after some turns of the event loop."""
-    left = iter(range(SETTLED_LOOKS))
-    return lambda: next(left, None) is None
-
-
-def picture(name: str) -> None:
-    """Of the whole screen, under this name."""
-    path = os.path.join(wanted["pictures"], f"{name}.png")
-    if QgsApplication.primaryScreen().grabWindow(0).save(path):
-        told["pictures"].append(path)
 
 
 def list_environments(*names: str) -> None:
@@ -278,8 +257,7 @@ def dock() -> Iterator[Step]:
     QgsApplication.taskManager().addTask(task)
     yield lambda: [state for state in shown.states if state.state == "busy" and state.pid]
     (busy,) = [state for state in shown.states if state.state == "busy"]
-    began = time.monotonic()
-    yield lambda: time.monotonic() - began > 1.2  # the dock looks twice a second
+    yield after(1.2)  # the dock looks twice a second
     told["dock"] = {"rows": shown.rows(), "commands": shown.commands()}
     picture("plugin-dock")
     shown.stop_button.click()
@@ -317,52 +295,8 @@ def unload_and_load() -> Iterator[Step]:
     told["after_second_unload"] = traces()
 
 
-# ------------------------------------------------------------------------------------- the clock
+def story() -> Iterator[Step]:
+    return by_itself() if wanted["story"] == "by itself" else by_hand()
 
 
-class Clock:
-    """One look every 20 ms, on the main thread: may the next step begin."""
-
-    def __init__(self) -> None:
-        self.steps = by_itself() if wanted["story"] == "by itself" else by_hand()
-        self.condition: Step = lambda: True
-        self.until = time.monotonic() + STEP_S
-        self.busy = False
-        self.timer = QTimer()
-        self.timer.timeout.connect(self.look)
-        self.timer.start(LOOK_MS)
-
-    def look(self) -> None:
-        if self.busy:
-            return  # a step turns an event loop of its own
-        self.busy = True
-        try:
-            if self.condition():
-                self.condition = next(self.steps)
-                self.until = time.monotonic() + STEP_S
-            elif time.monotonic() > self.until:
-                picture("plugin-stuck")
-                frame = self.steps.gi_yieldfrom.gi_frame  # type: ignore[attr-defined]
-                self.end(f"{frame.f_code.co_name}, line {frame.f_lineno}: it never came")
-        except StopIteration:
-            self.end(None)
-        except Exception:
-            self.end(traceback.format_exc())
-        self.busy = False
-
-    def end(self, failure: str | None) -> None:
-        self.timer.stop()
-        with open(wanted["report"], "w", encoding="utf-8") as file:
-            json.dump({**told, "failure": failure}, file)
-        QgsApplication.instance().exit(EXIT_CODE)
-
-
-def begin() -> None:
-    global clock
-    with open(os.environ["RBR_HOSTS_SETTINGS"], encoding="utf-8") as file:
-        wanted.update(json.load(file))
-    clock = Clock()
-
-
-clock: Clock | None = None
-QTimer.singleShot(0, begin)
+walk(story)

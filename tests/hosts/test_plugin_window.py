@@ -25,7 +25,7 @@ ROOT = HERE.parents[1]
 PLUGIN = ROOT / "plugin" / "ringbridge_qgis"
 SCRIPT = HERE / "host_script_plugin_window.py"
 LRELEASE = Path(sys.executable).with_name("pyside6-lrelease")
-EXIT_CODE = 7  # host_script_plugin_window.py's
+EXIT_CODE = 7  # window_steps.py's
 PNG_BYTES_MIN = 20_000  # an empty screen has about 2,000
 
 SETTINGS = """\
@@ -57,6 +57,16 @@ def wait_a_moment(seconds: Annotated[float, Number()] = 1.0) -> Annotated[float,
     while time.monotonic() < until:
         time.sleep(0.01)
     return seconds
+""",
+    "failing.py": """
+from ringbridge.compute import algorithm
+
+raise ValueError("not today")
+
+
+@algorithm("Never seen either")
+def never_seen_either(x: float) -> float:
+    return x
 """,
     "lacking.py": """
 from nobody_has_it import cluster
@@ -95,6 +105,7 @@ class Story:
             "LIBGL_ALWAYS_SOFTWARE": "1",
             "XDG_RUNTIME_DIR": str(_new(self.folder / "runtime")),
             "XDG_CACHE_HOME": str(_new(self.folder / "cache")),
+            "RBR_HOSTS_FOLDER": str(HERE),
             "RBR_HOSTS_SETTINGS": str(settings),
         }
         screen = ("xvfb-run", "-a", "-s", "-screen 0 1400x900x24 -nolisten tcp")
@@ -230,9 +241,10 @@ def test_what_is_used_is_kept(report: Report, environments: dict[str, str]) -> N
 
 def test_options_add_a_folder_whose_algorithms_appear(report: Report) -> None:
     options = report["options"]
-    assert options["algorithms"] == ["wait_a_moment"]
+    assert "wait_a_moment" in options["algorithms"]
     assert "threads=2, arena_mib=512, workers_max=1, idle_minutes=10" in options["settings"]
-    assert options["message"].startswith("lacking: ModuleNotFoundError: No module named 'nobody")
+    assert options["message"].startswith("Modules that cannot be used: ")
+    assert "lacking" in options["message"]
 
 
 def test_the_dock_shows_what_a_worker_does_and_stops_it(
@@ -244,7 +256,7 @@ def test_the_dock_shows_what_a_worker_does_and_stops_it(
     assert int(pid) > 0
     assert memory.endswith(" MiB")
     assert (plugins, restarts) == ("ringbridge", "0")
-    assert dock["commands"] == [f"{environments['good']}/bin/python -m pip install nobody_has_it"]
+    assert f"{environments['good']}/bin/python -m pip install nobody_has_it" in dock["commands"]
     assert dock["run_was_successful"] is False
 
 
@@ -256,7 +268,7 @@ def test_nothing_is_left_of_it_after_unloading(report: Report) -> None:
 
 
 def test_loaded_again_it_has_its_algorithms_without_a_worker(report: Report) -> None:
-    assert report["second_start"]["algorithms"] == ["wait_a_moment"]
+    assert report["second_start"]["algorithms"] == report["options"]["algorithms"]
     assert _left(report["after_second_unload"]) == {}
 
 

@@ -180,6 +180,10 @@
             <translation>Nicht mehr fragen</translation>
         </message>
         <message>
+            <source>Modules that cannot be used: {names}</source>
+            <translation>Module, die nicht verwendet werden können: {names}</translation>
+        </message>
+        <message>
             <source>Details</source>
             <translation>Einzelheiten</translation>
         </message>
