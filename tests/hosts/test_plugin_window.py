@@ -77,7 +77,9 @@ def venv(folder: Path, *packages: Path) -> Path:
 def numpy_parts() -> list[Path]:
     """Folders of numpy, as pip has installed them."""
     site = Path(numpy.__file__).parents[1]
-    return [path for path in site.glob("numpy*") if path.name.split("-")[0].split(".")[0] == "numpy"]
+    return [
+        path for path in site.glob("numpy*") if path.name.split("-")[0].split(".")[0] == "numpy"
+    ]
 
 
 def fake_ringbridge(folder: Path, version: str, *builds: str) -> Path:
@@ -92,7 +94,9 @@ def fake_ringbridge(folder: Path, version: str, *builds: str) -> Path:
 def environments(folder: Path, copy: Path) -> dict[str, Path]:
     """One of each kind that a person may have."""
     old = fake_ringbridge(folder / "fakes" / "old", "0.0.9")
-    foreign = fake_ringbridge(folder / "fakes" / "foreign", "99.0", "_core.cpython-38-x86_64-linux-gnu.so")
+    foreign = fake_ringbridge(
+        folder / "fakes" / "foreign", "99.0", "_core.cpython-38-x86_64-linux-gnu.so"
+    )
     ancient = folder / "ancient"
     (ancient / "conda-meta").mkdir(parents=True)
     (ancient / "conda-meta" / "python-3.6.15-0_cpython.json").write_text("{}")
@@ -166,4 +170,5 @@ def report(prepared: dict[str, Any]) -> Report:
 
 def test_x(report: Report) -> None:
     import pprint
+
     pprint.pprint(report)
