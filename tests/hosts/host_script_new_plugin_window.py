@@ -17,7 +17,14 @@ from typing import Any
 import qgis.utils
 from qgis.core import QgsApplication
 from qgis.PyQt.QtCore import QTimer
-from qgis.PyQt.QtWidgets import QAction, QDockWidget, QInputDialog
+from qgis.PyQt.QtWidgets import (
+    QAbstractButton,
+    QAction,
+    QDialog,
+    QDockWidget,
+    QInputDialog,
+    QTextEdit,
+)
 from qgis.utils import iface
 
 PLUGIN, TITLE = "terrain_tools", "Terrain tools"
@@ -45,6 +52,17 @@ def action(text: str) -> Any:
 
 def messages() -> list[str]:
     return [each.text() for each in iface.messageBar().items() if each.title() == TITLE]
+
+
+def more_button() -> Any:
+    item = next(each for each in iface.messageBar().items() if each.title() == TITLE)
+    return item.findChild(QAbstractButton)
+
+
+def viewer() -> Any:
+    """The window with the rest of a message."""
+    found = (each for each in QgsApplication.topLevelWidgets() if each.isVisible())
+    return next((each for each in found if isinstance(each, QDialog)), None)
 
 
 def algorithms() -> list[str] | None:
@@ -108,6 +126,12 @@ def steps() -> Iterator[Callable[[], Any]]:
     yield settled()
     told["without"] = [messages(), algorithms(), "ringbridge" in sys.modules]
     picture("new-plugin-without-ringbridge")
+    QTimer.singleShot(0, more_button().click)  # its window has an event loop of its own
+    yield lambda: viewer() is not None
+    yield settled()
+    told["details"] = viewer().findChild(QTextEdit).toPlainText()
+    picture("new-plugin-details")
+    viewer().close()
     action("Show the workers").trigger()
     told["dock_without"] = plugin().dock is not None
     iface.messageBar().clearWidgets()
@@ -153,7 +177,8 @@ class Steps:
                 self.ready = next(self.steps)
                 self.until = time.monotonic() + STEP_S
             elif time.monotonic() > self.until:
-                self.end(f"waited {STEP_S} s for {self.ready}; so far {told}; {messages()}")
+                picture("new-plugin-stuck")
+                self.end(f"waited {STEP_S} s; so far {told}; messages {messages()}")
         except StopIteration:
             self.end(None)
         except Exception:

@@ -103,7 +103,10 @@ def report(wanted: dict[str, str], environ: Callable[[Path], dict[str, str]]) ->
 def test_without_ringbridge_it_says_what_to_do_and_does_no_harm(report: Report) -> None:
     messages, algorithms, loaded = report["without"]
     assert len(messages) == 1 and not loaded and algorithms is None
-    assert messages[0].startswith("ringbridge was not found. Install it, then: Plugins > Terrain")
+    assert messages[0] == "ringbridge is not installed yet"
+    details = report["details"]
+    assert "ringbridge is not installed yet" in details and "-m pip install ringbridge" in details
+    assert "Then: Plugins > Terrain tools > Choose the environment…" in details
     assert not report["dock_without"]
 
 
@@ -127,7 +130,7 @@ def test_an_environment_that_is_not_there_is_told(report: Report, wanted: dict[s
 
 def test_the_dock_is_shown(report: Report) -> None:
     assert report["dock"]
-    assert len(report["pictures"]) == 2
+    assert len(report["pictures"]) == 3
     assert all(Path(each).stat().st_size > PNG_BYTES_MIN for each in report["pictures"])
 
 
