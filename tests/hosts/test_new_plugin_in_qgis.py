@@ -168,6 +168,10 @@ def test_two_plugins_with_one_environment_share_a_worker(report: Report, conda: 
     assert told["in_the_end"]["workers"] == []
 
 
+def test_code_that_is_changed_is_what_runs_next(report: Report, conda: Facts) -> None:
+    assert report["edited"] == [place(conda.gis), f"edited: {place(conda.gis)}"]
+
+
 def test_a_plugin_that_wants_a_newer_ringbridge_is_told_so(report: Report) -> None:
     there, algorithms, said = report["too_old"]
     assert (there, algorithms) == (False, None)
