@@ -21,6 +21,7 @@ from qgis.PyQt.QtWidgets import (
     QHeaderView,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QStackedWidget,
     QStyle,
     QTreeWidget,
@@ -74,6 +75,7 @@ class EnvironmentPanel(QWidget):
         self._sentence = _label()
         self.command = CommandRow()
         self._result = _label(selectable=True)
+        self._result.hide()
         self._buttons()
         details = QWidget()
         lines = QVBoxLayout(details)
@@ -102,6 +104,8 @@ class EnvironmentPanel(QWidget):
         made = QTreeWidget()
         made.setRootIsDecorated(False)
         made.setMinimumHeight(_LIST_HEIGHT_MIN)
+        # The height that it would like to have is more than the options page has.
+        made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
         made.setHeaderLabels(
             [
                 tr("Environment"),
@@ -220,7 +224,7 @@ class EnvironmentPanel(QWidget):
 
     def _show_current(self, *_items: Any) -> None:
         environment = self.current
-        self._result.clear()
+        self._say("")
         self._enable()
         if environment is None:
             return
@@ -257,13 +261,17 @@ class EnvironmentPanel(QWidget):
         self._trial.failed.connect(self._show_failure)
         self.destroyed.connect(trial.stop)
         words = tr("Starting a worker… ({seconds} seconds at most)")
-        self._result.setText(words.format(seconds=int(START_TIMEOUT_S)))
+        self._say(words.format(seconds=int(START_TIMEOUT_S)))
         self._enable()
 
     @property
     def result(self) -> str:
         """What the last test has said; "" where there was none of this environment."""
         return str(self._result.text())
+
+    def _say(self, words: str) -> None:
+        self._result.setText(words)
+        self._result.setVisible(bool(words))
 
     def _show_tried(self, tried: Tried) -> None:
         self._enable()
@@ -272,7 +280,7 @@ class EnvironmentPanel(QWidget):
             "It works: Python {python}, {numpy}. The worker was ready after {start} s; a call "
             "takes {call} µs.",
         )
-        self._result.setText(
+        self._say(
             words.format(
                 python=tried.python,
                 numpy=numpy,
@@ -290,7 +298,7 @@ class EnvironmentPanel(QWidget):
             more = tr("… more in the log messages, under “ringbridge”")
             lines = [*lines[:_ERROR_LINES_MAX], more]
         words = tr("It does not work:")
-        self._result.setText("\n".join([words, *lines]))
+        self._say("\n".join([words, *lines]))
 
 
 def _label(selectable: bool = False) -> QLabel:

@@ -6,12 +6,21 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from qgis.PyQt.QtGui import QFontDatabase, QGuiApplication
-from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from qgis.PyQt.QtGui import QFontDatabase, QGuiApplication, QTextOption
+from qgis.PyQt.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from .environments import VENVS
 from .texts import tr
 
+_LINES = 2  # of a command that are seen; a longer one is scrolled
+_SLACK = 4  # pixels: no scroll bar for a fraction of one
 _INSTALL = "python -m pip install ringbridge"
 
 
@@ -20,26 +29,28 @@ class CommandRow(QWidget):
 
     def __init__(self, command: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._line = QLineEdit()
-        self._line.setReadOnly(True)
-        self._line.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self._text = QPlainTextEdit()
+        self._text.setReadOnly(True)
+        self._text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self._text.setWordWrapMode(QTextOption.WrapMode.WrapAnywhere)
+        margins = 2 * (self._text.frameWidth() + int(self._text.document().documentMargin()))
+        lines = _LINES * self._text.fontMetrics().lineSpacing()
+        self._text.setFixedHeight(lines + margins + _SLACK)
         self._copy = QPushButton(tr("Copy"))
         self._copy.clicked.connect(self.copy)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self._line, 1)
+        row.addWidget(self._text, 1)
         row.addWidget(self._copy)
         self.set_command(command)
 
     @property
     def command(self) -> str:
-        return str(self._line.text())
+        return str(self._text.toPlainText())
 
     def set_command(self, command: str) -> None:
-        """Its beginning is what is seen of a long one."""
-        self._line.setText(command)
-        self._line.setToolTip(command)
-        self._line.setCursorPosition(0)
+        """Replaces it."""
+        self._text.setPlainText(command)
 
     def copy(self, *_clicked: Any) -> None:
         """Puts it into the clipboard."""

@@ -14,7 +14,7 @@ from typing import Any
 from qgis.core import QgsApplication
 from qgis.PyQt.QtCore import QLocale, Qt, QTimer, QTranslator
 from qgis.PyQt.QtGui import QIcon
-from qgis.PyQt.QtWidgets import QAction
+from qgis.PyQt.QtWidgets import QMenu
 
 from . import environments, settings
 from .environments import Environment
@@ -32,7 +32,7 @@ class Plugin:
         self._iface = iface
         self._translator = QTranslator()
         self._session = Session()
-        self._actions: list[Any] = []
+        self._menu: Any = None
         self._dock_action: Any = None
         self._messages: Any = None
         self._factory: Any = None
@@ -40,6 +40,7 @@ class Plugin:
         self._dock: Any = None
         self._look: Any = None
         self._timer: Any = None
+        self._told_problems: list[tuple[str, str, str]] = []
 
     # ----------------------------------------------------------------------------- start and end
 
@@ -79,16 +80,19 @@ class Plugin:
             self._dialog.deleteLater()
         self._close_dock()
         self._messages.close()
-        for action in self._actions:
-            self._iface.removePluginMenu(NAME, action)
-            self._iface.removeToolBarIcon(action)
-            action.deleteLater()
+        self._iface.removeToolBarIcon(self._dock_action)
+        self._iface.pluginMenu().removeAction(self._menu.menuAction())
+        self._menu.deleteLater()  # with its actions
         self._iface.unregisterOptionsWidgetFactory(self._factory)
-        self._actions, self._factory, self._dialog, self._look = [], None, None, None
+        self._menu = self._factory = self._dialog = self._look = None
 
     # -------------------------------------------------------------------------------------- menu
 
     def _add_actions(self) -> None:
+        # Our own, since iface.removePluginMenu() leaves an empty one behind.
+        self._menu = QMenu(NAME, self._iface.mainWindow())
+        self._menu.setIcon(QIcon(ICON))
+        self._iface.pluginMenu().addMenu(self._menu)
         self._dock_action = self._add_action(tr("Workers"), self._toggle_dock)
         self._dock_action.setIcon(QIcon(ICON))
         self._dock_action.setCheckable(True)
@@ -100,10 +104,8 @@ class Plugin:
         self._add_action(tr("Help"), self._show_help)
 
     def _add_action(self, words: str, act: Callable[[], None]) -> Any:
-        action = QAction(words, self._iface.mainWindow())
+        action = self._menu.addAction(words)
         action.triggered.connect(lambda _checked=False: act())
-        self._iface.addPluginToMenu(NAME, action)
-        self._actions.append(action)
         return action
 
     def _add_options(self) -> None:
@@ -159,9 +161,9 @@ class Plugin:
         if only is not None:
             self._take(only, found)
             if not self._session.problem:
-                words = tr("Algorithms will run in the environment “{name}” ({prefix}).")
-                words = words.format(name=only.name, prefix=only.prefix)
-                self._messages.info(words, (tr("Change…"), self.open_setup))
+                words = tr("Algorithms will run in the environment “{name}”.")
+                button = (tr("Change…"), self.open_setup)
+                self._messages.info(words.format(name=only.name), button)
         elif self._session.settings.ask:
             self._tell_state()
 
@@ -208,9 +210,14 @@ class Plugin:
 
     def _on_changed(self) -> None:
         bridge = self._session.bridge
-        if bridge is not None and bridge.problems:
-            name, line, _ = bridge.problems[0]
-            self._messages.warning(f"{name}: {line}", (tr("Details"), self._open_dock))
+        problems = [] if bridge is None else bridge.problems
+        if problems and problems != self._told_problems:
+            words = "{}: {}".format(*problems[0])
+            if len(problems) > 1:
+                names = ", ".join(name for name, _, _ in problems)
+                words = tr("Modules that cannot be used: {names}").format(names=names)
+            self._messages.warning(words, (tr("Details"), self._open_dock))
+        self._told_problems = problems
 
     # ---------------------------------------------------------------------------------------- dock
 

@@ -11,6 +11,7 @@ from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QLabel, QVBoxLayout, 
 from .environment_panel import EnvironmentPanel
 from .environments import Environment
 from .help_page import show_help
+from .session import folders
 from .settings import Settings
 from .texts import tr
 
@@ -24,6 +25,7 @@ class SetupDialog(QDialog):
 
     def __init__(self, wanted: Settings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._has_modules = bool(folders(wanted))
         self.setWindowTitle(tr("Set up ringbridge"))
         self.setObjectName("ringbridgeSetup")
         self.resize(*_SIZE)
@@ -63,10 +65,10 @@ class SetupDialog(QDialog):
         if not found:
             self._say(tr("No Python environment was found"), "")
         elif in_use is not None and in_use.usable:
-            self._say(
-                tr("ringbridge uses “{name}”").format(name=in_use.name),
-                tr("Its algorithms are in the Processing toolbox, under “ringbridge”."),
-            )
+            there = tr("Its algorithms are in the Processing toolbox, under “ringbridge”.")
+            none = tr("Now name a folder with your modules in Settings > Options > ringbridge.")
+            words = tr("ringbridge uses “{name}”").format(name=in_use.name)
+            self._say(words, there if self._has_modules else none)
         elif any(each.usable for each in found):
             self._say(
                 tr("Choose an environment"),

@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Runs in QGIS's window, by `qgis --code`: a person at the first start, who sets the plugin up.
 
-Nothing is set up -> message bar -> setup dialog, with each thing that can be found -> Test -> Use
--> the options page -> the dock -> unload -> load again. Takes a picture of each, writes down what
-is seen, judges nothing. Always ends QGIS: an exception would not.
+story "by hand": nothing is set up -> message bar -> setup dialog, with each thing that can be found
+-> Test -> Use -> the options page -> the dock -> unload -> load again. Story "by itself": one
+environment is there, and is taken. Takes a picture of each, writes down what is seen, judges
+nothing. Always ends QGIS: an exception would not.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import sys
 import threading
-import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import qgis.utils
@@ -28,28 +27,10 @@ from qgis.PyQt.QtGui import QGuiApplication
 from qgis.PyQt.QtWidgets import QAction, QDialog, QDockWidget, QPushButton, QWidget
 from qgis.utils import iface
 
+sys.path.insert(0, os.environ["RBR_HOSTS_FOLDER"])
+from window_steps import Step, after, picture, settled, told, walk, wanted
+
 PLUGIN = "ringbridge_qgis"
-LOOK_MS = 20
-STEP_S = 40
-SETTLED_LOOKS = 15  # what slides in has arrived, and is drawn
-EXIT_CODE = 7
-
-Step = Callable[[], Any]
-wanted: dict[str, Any] = {}
-told: dict[str, Any] = {"pictures": []}
-
-
-def settled() -> Step:
-    """True after some turns of the event loop."""
-    left = iter(range(SETTLED_LOOKS))
-    return lambda: next(left, None) is None
-
-
-def picture(name: str) -> None:
-    """Of the whole screen, under this name."""
-    path = os.path.join(wanted["pictures"], f"{name}.png")
-    if QgsApplication.primaryScreen().grabWindow(0).save(path):
-        told["pictures"].append(path)
 
 
 def list_environments(*names: str) -> None:
@@ -125,7 +106,7 @@ def traces() -> dict[str, Any]:
     ]
     return {
         "docks": [d.objectName() for d in window.findChildren(QDockWidget, "ringbridgeDock")],
-        "menu": [t.text() for t in iface.pluginMenu().actions() if "ringbridge" in t.text()],
+        "menu": [t.text() for t in iface.pluginMenu().actions() if t.text() == "ringbridge"],
         "toolbar": [
             a.toolTip() for a in iface.pluginToolBar().actions() if "ringbridge" in a.toolTip()
         ],
@@ -142,7 +123,7 @@ def traces() -> dict[str, Any]:
 # ------------------------------------------------------------------------------------- the steps
 
 
-def all_steps() -> Iterator[Step]:
+def by_hand() -> Iterator[Step]:
     """Each yields what has to become true before it goes on."""
     yield from first_start()
     yield from setup()
@@ -151,9 +132,34 @@ def all_steps() -> Iterator[Step]:
     yield from unload_and_load()
 
 
-def first_start() -> Iterator[Step]:
-    import sys
+def by_itself() -> Iterator[Step]:
+    """In another language, too."""
+    yield lambda: message() is not None
+    yield settled()
+    told["text"], told["buttons"] = message().text(), sorted(buttons(message()))
+    told["taken"] = plugin()._session.settings.environment
+    told["core_loaded"] = "ringbridge._core" in sys.modules
+    picture("plugin-taken")
+    next(button for name, button in buttons(message()).items() if name).click()
+    yield lambda: dialog() is not None and dialog().panel.found is not None
+    yield settled()
+    told["heading"], told["message_after"] = dialog().heading, message() is not None
+    picture("plugin-setup-translated")
+    dialog().panel.test_button.click()
+    dialog().close()  # in the middle of the test
+    plugin().open_setup()  # and once more, to be left open
+    QTimer.singleShot(0, plugin().open_settings)
+    yield lambda: options_page() is not None and options_page().panel.found is not None
+    yield settled()
+    picture("plugin-options-translated")
+    options_page().window().reject()
+    yield settled()
+    qgis.utils.unloadPlugin(PLUGIN)
+    yield settled()
+    told["after_unload"] = traces()
 
+
+def first_start() -> Iterator[Step]:
     told["start"] = {
         "seconds": qgis.utils.plugin_times.get(PLUGIN),
         "ringbridge_loaded": "ringbridge" in sys.modules,
@@ -169,42 +175,51 @@ def first_start() -> Iterator[Step]:
 
 def setup() -> Iterator[Step]:
     panel = dialog().panel
-    told["states"] = {}
     yield settled()
-    told["states"]["nothing"] = dialog().heading
+    told["headings"] = [dialog().heading]
     picture("plugin-setup-nothing")
     for names in (["bare"], ["bare", "empty", "ancient", "old", "foreign"]):
         list_environments(*names)
         done = looked(panel)
         buttons(dialog())["Look again"].click()
         yield done
-        name = names[-1]
-        panel.select(wanted["environments"][name])
-        told["states"]["|".join(names)] = dialog().heading
+        panel.select(wanted["environments"][names[-1]])
+        told["headings"].append(dialog().heading)
         yield settled()
-        picture(f"plugin-setup-{name}")
+        picture(f"plugin-setup-{names[-1]}")
+    told["states"] = {}
     for each in panel.found:
         panel.select(each.prefix)
         told["states"][each.name] = [each.state.name, panel.command.command]
     panel.command.copy()
     told["copied"] = QGuiApplication.clipboard().text()
-    list_environments("bare", "old", "good")
+    yield from try_and_use(panel)
+
+
+def try_and_use(panel: Any) -> Iterator[Step]:
+    list_environments("good", "broken")
     done = looked(panel)
     panel.look_again()
     yield done
-    told["states"]["good"] = dialog().heading
+    told["headings"].append(dialog().heading)
+    panel.select(wanted["environments"]["broken"])
+    panel.test_button.click()
+    yield lambda: panel.test_button.isEnabled()
+    told["broken_test"] = panel.result
+    yield settled()
+    picture("plugin-setup-broken")
     panel.select(wanted["environments"]["good"])
     panel.test_button.click()
-    told["test_at_once"] = panel.result
+    told["test"] = [panel.result]
     yield lambda: panel.test_button.isEnabled()
-    told["test"] = panel.result
+    told["test"].append(panel.result)
     yield settled()
     picture("plugin-setup-good")
     panel.use_button.click()
     yield lambda: plugin()._session.bridge is not None
     yield settled()
+    told["headings"].append(dialog().heading)
     told["taken"] = {
-        "heading": dialog().heading,
         "environment": plugin()._session.settings.environment,
         "messages": message() is not None,
     }
@@ -242,13 +257,12 @@ def dock() -> Iterator[Step]:
     QgsApplication.taskManager().addTask(task)
     yield lambda: [state for state in shown.states if state.state == "busy" and state.pid]
     (busy,) = [state for state in shown.states if state.state == "busy"]
-    began = time.monotonic()
-    yield lambda: time.monotonic() - began > 1.2  # the dock looks twice a second
-    told["dock"] = {"task": busy.task, "rows": shown.rows(), "problems": shown.commands()}
+    yield after(1.2)  # the dock looks twice a second
+    told["dock"] = {"rows": shown.rows(), "commands": shown.commands()}
     picture("plugin-dock")
     shown.stop_button.click()
     yield lambda: ended
-    told["dock"]["run_after_stop"] = ended[0]
+    told["dock"]["run_was_successful"] = ended[0]
     yield lambda: busy.pid not in worker_processes()
     yield settled()
     picture("plugin-dock-empty")
@@ -281,52 +295,8 @@ def unload_and_load() -> Iterator[Step]:
     told["after_second_unload"] = traces()
 
 
-# ------------------------------------------------------------------------------------- the clock
+def story() -> Iterator[Step]:
+    return by_itself() if wanted["story"] == "by itself" else by_hand()
 
 
-class Clock:
-    """One look every 20 ms, on the main thread: may the next step begin."""
-
-    def __init__(self) -> None:
-        self.steps = all_steps()
-        self.condition: Step = lambda: True
-        self.until = time.monotonic() + STEP_S
-        self.busy = False
-        self.timer = QTimer()
-        self.timer.timeout.connect(self.look)
-        self.timer.start(LOOK_MS)
-
-    def look(self) -> None:
-        if self.busy:
-            return  # a step turns an event loop of its own
-        self.busy = True
-        try:
-            if self.condition():
-                self.condition = next(self.steps)
-                self.until = time.monotonic() + STEP_S
-            elif time.monotonic() > self.until:
-                picture("plugin-stuck")
-                frame = self.steps.gi_yieldfrom.gi_frame  # type: ignore[attr-defined]
-                self.end(f"{frame.f_code.co_name}, line {frame.f_lineno}: it never came")
-        except StopIteration:
-            self.end(None)
-        except Exception:
-            self.end(traceback.format_exc())
-        self.busy = False
-
-    def end(self, failure: str | None) -> None:
-        self.timer.stop()
-        with open(wanted["report"], "w", encoding="utf-8") as file:
-            json.dump({**told, "failure": failure}, file)
-        QgsApplication.instance().exit(EXIT_CODE)
-
-
-def begin() -> None:
-    global clock
-    with open(os.environ["RBR_HOSTS_SETTINGS"], encoding="utf-8") as file:
-        wanted.update(json.load(file))
-    clock = Clock()
-
-
-clock: Clock | None = None
-QTimer.singleShot(0, begin)
+walk(story)

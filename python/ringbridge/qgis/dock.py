@@ -72,6 +72,8 @@ class Dock(QDockWidget):
         bridge.changed.connect(self._show_problems)
         QgsApplication.messageLog().messageReceived.connect(self._heard)
         self._show_problems()
+        for name, line, traceback in bridge.problems:  # logged before this log was there
+            self._append(f"{name}: {line}\n{traceback}")
         self.refresh()
 
     # ------------------------------------------------------------------------------------ widgets
@@ -98,14 +100,12 @@ class Dock(QDockWidget):
         self._log.setMaximumBlockCount(_LOG_LINES_MAX)
         self._log.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self._log.setPlaceholderText(tr("The log of this plugin appears here."))
-        parts = QSplitter(Qt.Orientation.Horizontal)
-        left = QSplitter(Qt.Orientation.Vertical)
-        left.addWidget(self._pages)
-        left.addWidget(self._problems)
-        parts.addWidget(left)
-        parts.addWidget(self._log)
-        parts.setStretchFactor(0, 3)
-        parts.setStretchFactor(1, 2)
+        below = QSplitter(Qt.Orientation.Horizontal)
+        below.addWidget(self._problems)
+        below.addWidget(self._log)
+        parts = QSplitter(Qt.Orientation.Vertical)
+        parts.addWidget(self._pages)
+        parts.addWidget(below)
         inside = QWidget()
         lines = QVBoxLayout(inside)
         lines.setContentsMargins(4, 4, 4, 4)
@@ -212,6 +212,7 @@ class Dock(QDockWidget):
             self._problems.addTopLevelItem(item)
             if command:
                 advice = QTreeWidgetItem(["", command])
+                advice.setToolTip(1, command)
                 advice.setData(0, Qt.ItemDataRole.UserRole, command)
                 item.addChild(advice)
         self._problems.expandAll()
@@ -235,8 +236,10 @@ class Dock(QDockWidget):
 
     def _heard(self, text: str, tag: str, *_level: Any) -> None:
         if tag == self._bridge.name:
-            at = time.strftime("%H:%M:%S")
-            self._log.appendPlainText("\n".join(f"{at}  {line}" for line in text.splitlines()))
+            self._append(f"{time.strftime('%H:%M:%S')}  {text}")
+
+    def _append(self, text: str) -> None:
+        self._log.appendPlainText(text.rstrip())
 
 
 def install_command(environment: str, problem: str) -> str:
