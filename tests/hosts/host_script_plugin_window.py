@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -152,7 +153,15 @@ def by_itself() -> Iterator[Step]:
     yield lambda: options_page() is not None and options_page().panel.found is not None
     yield settled()
     picture("plugin-options-translated")
-    options_page().window().reject()
+    panel = options_page().panel
+    panel.select(wanted["environments"]["hanging"])
+    others = set(worker_processes())  # the plugin's own has read its modules
+    panel.test_button.click()
+    yield lambda: set(worker_processes()) - others
+    options_page().window().reject()  # in the middle of the test
+    began = time.monotonic()
+    yield lambda: not set(worker_processes()) - others
+    told["left_for_s"] = time.monotonic() - began
     yield settled()
     qgis.utils.unloadPlugin(PLUGIN)
     yield settled()
@@ -296,7 +305,7 @@ def unload_and_load() -> Iterator[Step]:
 
 
 def story() -> Iterator[Step]:
-    return by_itself() if wanted["story"] == "by itself" else by_hand()
+    yield from by_itself() if wanted["story"] == "by itself" else by_hand()
 
 
 walk(story)
