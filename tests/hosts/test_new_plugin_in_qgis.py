@@ -59,8 +59,8 @@ def test_its_makefile_is_content_with_it_untouched(
 def test_qgis_process_lists_and_runs_its_algorithms(
     plugin: Path, host_copy: Path, conda: Facts, environ: Environ, tmp_path: Path
 ) -> None:
-    """As installed from its zip; at the first start, when nothing is known of its modules yet, and at
-    the second."""
+    """As installed from its zip: at the first start, when nothing is known of its modules yet, and
+    at the second."""
     with zipfile.ZipFile(package.pack(plugin, tmp_path).path) as archive:
         archive.extractall(tmp_path / "installed")
     program = shutil.which("qgis_process.bin") or "qgis_process"
