@@ -126,10 +126,7 @@ def _shapes(geometry: Column) -> Array:
 
 
 def _has_pyarrow() -> bool:
-    try:
-        return importlib.util.find_spec("pyarrow") is not None
-    except ValueError:  # sys.modules says None
-        return False
+    return importlib.util.find_spec("pyarrow") is not None
 
 
 # -------------------------------------------------------------------------------------------- back
