@@ -209,6 +209,19 @@ def check_single_ones_become_multi_where_some_are() -> None:
     assert told == ["MultiLineString ((0 0, 1 1))", shapes[1]], told
 
 
+def check_pieces_leave_nothing_to_each_other() -> None:
+    """The features of the first piece are filled again for the next ones."""
+    count = 50_000
+    there = np.arange(count) % 7 != 0
+    vector = Vector.points(np.arange(2 * count).reshape(-1, 2), n=np.ma.array(there, mask=~there))
+    assert vector.geometry is not None
+    vector.geometry.valid = there[::-1]
+    back = features.read(sent_to("memory:", vector))
+    assert back.geometry is not None and list(back.geometry.valid) == list(there[::-1])
+    assert np.array_equal(back.xy(), vector.xy(), equal_nan=True)
+    assert back.columns["n"].to_list() == vector.columns["n"].to_list()
+
+
 def check_z_is_added_where_some_have_it() -> None:
     flat = features.read(layer_of({}, ["Point (1 2)", "PointZ (1 2 3)"], "PointZ"))
     assert features.wkb_type_of(flat) == QgsWkbTypes.PointZ

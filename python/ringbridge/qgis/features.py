@@ -20,6 +20,7 @@ from qgis.core import (
     QgsFeatureRequest,
     QgsFeatureSink,
     QgsFields,
+    QgsGeometry,
     QgsProcessingException,
     QgsWkbTypes,
 )
@@ -163,22 +164,21 @@ def write(
     fields = fields_of(vector)
     target = int(wkb_type_of(vector))
     pieces = _Pieces(len(vector), progress, cancelled)
+    pool: list[QgsFeature] = []
+    shape_pool: list[QgsGeometry] = []
     start = 0
     while start < len(vector):
-        stop = min(start + pieces.size, len(vector))
-        _add(sink, _features_of(vector.part(start, stop), fields, target), start)
-        if not pieces.done(stop - start):
+        part = vector.part(start, min(start + pieces.size, len(vector)))
+        pool.extend(QgsFeature(fields) for _ in range(len(part) - len(pool)))
+        features = pool[: len(part)]
+        columns = [attributes.values_of(name, column) for name, column in part.columns.items()]
+        deque(map(QgsFeature.setAttributes, features, map(list, zip(*columns))), maxlen=0)
+        if part.geometry is not None:
+            shapes.add_to(features, part.geometry, target, shape_pool)
+        _add(sink, features, start)
+        start += len(part)
+        if not pieces.done(len(part)):
             return
-        start = stop
-
-
-def _features_of(part: Vector, fields: QgsFields, target: int) -> list[QgsFeature]:
-    features = [QgsFeature(fields) for _ in range(len(part))]
-    columns = [attributes.values_of(name, column) for name, column in part.columns.items()]
-    deque(map(QgsFeature.setAttributes, features, map(list, zip(*columns))), maxlen=0)
-    if part.geometry is not None:
-        shapes.add_to(features, part.geometry, target)
-    return features
 
 
 def _add(sink: Any, features: list[QgsFeature], first: int) -> None:
