@@ -280,6 +280,21 @@ def test_what_arrow_has(pa: Any) -> None:
         assert Column.of(array).to_list() == listed, array.type
 
 
+def test_series_of_arrows_types(pa: Any) -> None:
+    """Those of bools have a dtype of numpy's as well, and were taken for pandas' own."""
+    day = dt.datetime(2020, 1, 1)
+    for kind, first, dtype in (
+        (pa.bool_(), True, "bool"),
+        (pa.int16(), 1, "int16"),
+        (pa.float32(), 1.5, "float32"),
+        (pa.string(), "a", "uint8"),
+        (pa.date32(), day.date(), "datetime64[D]"),
+        (pa.timestamp("ms", "UTC"), day, "datetime64[ms]"),
+    ):
+        column = Column.of(pd.Series([first, None], dtype=pd.ArrowDtype(kind)))
+        assert (str(column.values.dtype), column.to_list()) == (dtype, [first, None])
+
+
 def test_nested_types_are_refused_with_their_column(pa: Any) -> None:
     with pytest.raises(TypeError, match=r"column 'odd': list<.*cannot cross"):
         geo_frames.vector_of(pa.table({"odd": [[1], [2]]}))

@@ -259,14 +259,14 @@ def _of_series(series: Any) -> Column:
     if getattr(dtype, "tz", None) is not None:
         moments = pd.DatetimeIndex(series).tz_convert("UTC").tz_localize(None)
         return column_values.of_numbers(moments.to_numpy(), missing)
-    if hasattr(dtype, "numpy_dtype") and dtype.numpy_dtype.kind in "biuf":  # nullable
-        values = series.to_numpy(dtype.numpy_dtype, na_value=0)
-        return column_values.of_numbers(values, missing)
     is_text = str(dtype).startswith(("str", "large_str"))
     if _has_pyarrow() and (is_text or hasattr(dtype, "pyarrow_dtype")):
         import pyarrow as pa
 
         return arrow_columns.column_of(pa.array(series, from_pandas=True))
+    if hasattr(dtype, "numpy_dtype") and dtype.numpy_dtype.kind in "biuf":  # nullable
+        values = series.to_numpy(dtype.numpy_dtype, na_value=0)
+        return column_values.of_numbers(values, missing)
     if is_text and missing.all():  # also of no rows: what the dtype says is lost in objects
         return pack("text", [b""] * len(series), ~missing if len(series) else None)
     return column_values.of_objects(np.asarray(series.astype(object)), missing)

@@ -82,7 +82,7 @@ def read(
     has_geometry = source.wkbType() != QgsWkbTypes.NoGeometry
     request = QgsFeatureRequest().setSubsetOfAttributes(indexes)
     if not has_geometry:
-        request.setFlags(QgsFeatureRequest.NoGeometry)
+        request.setFlags(QgsFeatureRequest.Flag.NoGeometry)
     makers = [attributes.column_maker(source.fields().at(index)) for index in indexes]
     columns: list[list[Column]] = [[make(())] for make in makers]
     geometry: list[Column] = [shapes.column_of([])]
@@ -182,7 +182,7 @@ def write(
 
 
 def _add(sink: Any, features: list[QgsFeature], first: int) -> None:
-    added = sink.addFeatures(features, QgsFeatureSink.FastInsert)
+    added = sink.addFeatures(features, QgsFeatureSink.Flag.FastInsert)
     # A provider says which it added, too.
     if not (added[0] if isinstance(added, tuple) else added):
         why = sink.lastError() or "it does not say why"
