@@ -60,6 +60,7 @@ class _Pieces:
         if self._progress is not None and self._total > 0:
             self._progress(min(self._done / self._total, 1.0))
         goes_on = self._cancelled is None or not self._cancelled()
+        time.sleep(0)  # gives the interpreter away: who waits would ask for it only after 5 ms
         self._began = time.perf_counter()
         return goes_on
 
