@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import sys
 import traceback
 from typing import Any
@@ -242,6 +243,17 @@ def check_kinds_that_do_not_fit_are_refused() -> None:
     nothing = Vector.points(np.zeros((0, 2)))
     assert features.wkb_type_of(nothing, "line") == QgsWkbTypes.LineString
     assert features.wkb_type_of(Vector({"n": [1]})) == QgsWkbTypes.NoGeometry
+
+
+def check_wkb_that_qgis_does_not_read_is_refused() -> None:
+    """A flag for z it reads, and none for m."""
+    xyz = struct.pack("<3d", 1, 2, 3)
+    flagged = Vector({}, Column.of([struct.pack("<BI", 1, 0x80000001) + xyz]))
+    layer = sent_to("memory:", flagged)
+    assert [feature.geometry().asWkt() for feature in layer.getFeatures()] == ["PointZ (1 2 3)"]
+    for wkb in (struct.pack("<BI", 1, 0x40000001) + xyz, b"\1\2\0\0\0"):
+        bad = Vector({}, Column.of([wkb]))
+        raises(ValueError, "no WKB that QGIS reads", sent_to, "memory:", bad)
 
 
 def check_values_that_no_field_holds_are_refused() -> None:

@@ -59,10 +59,13 @@ def add_to(
     pool.extend(QgsGeometry() for _ in range(len(codes) - len(pool)))
     shapes = pool[: len(codes)]
     deque(map(QgsGeometry.fromWkb, shapes, map(QByteArray, pieces)), maxlen=0)
+    if any(map(QgsGeometry.isNull, shapes)):
+        raise ValueError(
+            "a geometry is no WKB that QGIS reads: give it as ISO has it, for example by "
+            "shapely.to_wkb(..., flavor='iso')"
+        )
     for index in (codes != target).nonzero()[0].tolist():
         shapes[index] = _coerced(shapes[index], target)
-    if any(map(QgsGeometry.isNull, shapes)):
-        raise ValueError("a geometry is no WKB that QGIS reads")
     deque(map(QgsFeature.setGeometry, compress(features, there), shapes), maxlen=0)
     deque(map(QgsFeature.clearGeometry, compress(features, ~there)), maxlen=0)
 
