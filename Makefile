@@ -25,7 +25,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
 CHECKS := check-format check-lint check-types check-stubs check-generated check-layers check-tidy
 
-.PHONY: help demo test test-hosts test-qt check verify bench wheel docs soak clean FORCE $(CHECKS)
+.PHONY: help demo test test-hosts test-qt check verify bench wheel plugin docs soak clean FORCE $(CHECKS)
 .DELETE_ON_ERROR:
 
 help:
@@ -42,6 +42,7 @@ help:
 	@echo '                machine and other ways to cross; a page of it in build/bench'
 	@echo '  make wheel    one wheel for every CPython from 3.9 on, in build/dist; installed in each'
 	@echo '                Python that is here, and each then calls each'
+	@echo '  make plugin   the zip of the QGIS plugin, in build/plugin, checked by the rules of its repository'
 	@echo '  make docs     the documentation as HTML, in build/docs/html; a warning is an error'
 	@echo '  make verify   the models of sleep and wake-up; errors put in on purpose, all noticed; no'
 	@echo '                look to hide a lost wake-up; every sent byte, under valgrind; fuzzing'
@@ -191,6 +192,11 @@ bench: $(VENV)/.peers $(OTHER)/.installed
 
 wheel: $(WHEEL)/.made
 	@echo '== every interpreter calls every other' && $(WITH) python .ci/test_wheel $(WHEEL)
+
+# The checkers bring Bandit, which the repository runs on what is uploaded.
+plugin: $(VENV)/.checkers $(VENV)/.installed
+	@rm -rf build/plugin
+	@$(VENV)/bin/ringbridge package-plugin plugin/ringbridge_qgis -o build/plugin
 
 # An application that is not installed is skipped, and said.
 test-hosts: $(HOSTS)/.made $(CONDA)/.made $(VENV)/.installed

@@ -53,10 +53,10 @@ def load(
             needed = "CPython 3.9 or newer on 64-bit Linux"
             raise ImportError(f"ringbridge needs {needed}, and this is {_PYTHON} on {sys.platform}")
         prefixes = [found for each in environments if os.fspath(each) for found in _meant(each)]
-        prefixes = prefixes or ([] if any(environments) else _usual_prefixes())
+        prefixes = prefixes or ([] if any(environments) else usual_prefixes())
         spec = importlib.util.find_spec("ringbridge")
         found = {_HOST: [spec.origin] if spec and spec.origin else []}
-        found.update({repr(prefix): _copies(prefix) for prefix in prefixes})
+        found.update({repr(prefix): copies(prefix) for prefix in prefixes})
         usable: list[tuple[bool, list[int], str, str]] = []
         wanted = " or ".join(map(repr, environments)) or "any environment"
         report = [] if prefixes else [f"{wanted}: not in the usual places"]
@@ -91,10 +91,9 @@ class _Finder:
     def find_spec(self, name: str, *_: object) -> importlib.machinery.ModuleSpec | None:
         if name != "ringbridge" or not self.folder:
             return None
-        file, folders = os.path.join(self.folder, "__init__.py"), [self.folder]
-        return importlib.util.spec_from_file_location(
-            name, file, submodule_search_locations=folders
-        )
+        file = os.path.join(self.folder, "__init__.py")
+        spec = importlib.util.spec_from_file_location
+        return spec(name, file, submodule_search_locations=[self.folder])
 
 
 _finder = _Finder()
@@ -129,7 +128,8 @@ def _checked(module: ModuleType, minimum: str) -> ModuleType:
     )
 
 
-def _usual_prefixes() -> list[str]:
+def usual_prefixes() -> list[str]:
+    """$RINGBRIDGE_ENV, and what conda and mamba know of."""
     home, found = os.path.expanduser("~"), []
     with contextlib.suppress(OSError):
         listed = os.path.join(home, ".conda", "environments.txt")
@@ -140,16 +140,17 @@ def _usual_prefixes() -> list[str]:
         found += [root, *sorted(glob.glob(os.path.join(glob.escape(root), "envs", "*")))]
     wanted = os.environ.get("RINGBRIDGE_ENV")
     found = [place for place in found if os.path.isdir(place)]  # some are gone, and still listed
-    return [_prefix(place) for place in ([wanted] if wanted else []) + found]
+    return [prefix_of(place) for place in ([wanted] if wanted else []) + found]
 
 
 def _meant(place: str | os.PathLike[str]) -> list[str]:
     if isinstance(place, str) and os.sep not in place:
-        return [each for each in _usual_prefixes() if os.path.basename(each) == place]
-    return [_prefix(place)]
+        return [each for each in usual_prefixes() if os.path.basename(each) == place]
+    return [prefix_of(place)]
 
 
-def _prefix(place: str | os.PathLike[str]) -> str:
+def prefix_of(place: str | os.PathLike[str]) -> str:
+    """Of a prefix itself, or of the environment that an interpreter belongs to."""
     path = os.path.abspath(os.path.expanduser(place))
     if not os.path.isfile(path):
         return path
@@ -158,7 +159,7 @@ def _prefix(place: str | os.PathLike[str]) -> str:
     return here if own else there  # elsewhere a link means what it points to
 
 
-def _copies(prefix: str) -> list[str]:
+def copies(prefix: str) -> list[str]:
     """The __init__.py of each ringbridge there; Debian's pip puts it below `local`."""
     below = os.path.join("lib*", "python3*", "*-packages", "ringbridge", "__init__.py")
     tops = [glob.escape(os.path.join(prefix, part)) for part in ("", "local")]
@@ -191,5 +192,5 @@ def _command(*prefixes: str) -> str:
     """What to run for a copy in the first of them that has a Python."""
     pythons = [os.path.join(prefix, "bin", "python") for prefix in prefixes]
     python = next(filter(os.path.isfile, pythons), "/path/to/environment/bin/python")
-    again = "--force-reinstall " if _copies(os.path.dirname(os.path.dirname(python))) else ""
+    again = "--force-reinstall " if copies(os.path.dirname(os.path.dirname(python))) else ""
     return f"{shlex.quote(python)} -m pip install {again}ringbridge"

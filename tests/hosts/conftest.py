@@ -79,6 +79,28 @@ def installed() -> Callable[..., list[str]]:
     return paths
 
 
+@pytest.fixture(scope="session")
+def environ() -> Callable[[Path], dict[str, str]]:
+    """The variables of a run of QGIS in a folder of its own, which has its settings.json."""
+
+    def made(folder: Path) -> dict[str, str]:
+        for name in ("home", "runtime", "cache", "profile"):
+            _new(folder / name)
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(folder / "home"),
+            "LC_ALL": "C.UTF-8",
+            "QT_QPA_PLATFORM": "offscreen",
+            "XDG_RUNTIME_DIR": str(folder / "runtime"),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "QGIS_CUSTOM_CONFIG_PATH": str(folder / "profile"),
+            "RBR_HOSTS_FOLDER": str(HERE),
+            "RBR_HOSTS_SETTINGS": str(folder / "settings.json"),
+        }
+
+    return made
+
+
 class Host:
     """One application's run, in folders of its own and with only the variables that it is given."""
 

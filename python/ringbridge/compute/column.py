@@ -4,7 +4,8 @@
     numbers, bools, dates   values: an array                 valid: bool, or None: all are
     texts, bytes            values: their bytes in a row, offsets: where each begins, and the end
 
-which is how Arrow lays them out. numpy is imported where it is used.
+which is how Arrow lays them out. Lists are read by column_values, series and Arrow arrays by
+geo_frames. numpy is imported where it is used.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
-
-_PACKED = ("text", "bytes")
 
 
 class Column:
@@ -44,22 +43,33 @@ class Column:
 
     @classmethod
     def of(cls, values: Any) -> Column:
-        """From an array, or a list that may have Nones. Raises TypeError for mixed ones."""
-        import numpy as np
+        """From an array, a Series, an Arrow array, or a list that may have Nones.
 
+        Dates become datetime64[D], datetimes with a time zone those of UTC, times of the day
+        timedelta64 since midnight, Decimals floats. NaT is missing; NaN is, but among numbers.
+        Raises TypeError for mixed values and for those that cannot cross, ValueError for more than
+        one dimension.
+        """
         if isinstance(values, Column):
             return values
-        if isinstance(values, np.ma.MaskedArray):
-            valid = ~np.ma.getmaskarray(values)
-            return cls("plain", _plain(values.data), None, None if valid.all() else valid)
-        array = values if isinstance(values, np.ndarray) else _array(values)
+        import numpy as np
+
+        from ringbridge.compute import column_values
+
+        if not isinstance(values, np.ndarray):
+            module = type(values).__module__.partition(".")[0]
+            if module in ("pandas", "geopandas", "pyarrow"):
+                from ringbridge.compute import geo_frames
+
+                return geo_frames.column_of(values)
+            return column_values.of_objects(column_values.object_array(values))
+        mask = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
+        array = np.ma.getdata(values)
         if array.ndim != 1:
             raise ValueError(f"a column has one dimension, not {array.shape}")
-        if array.dtype.kind == "U":
-            array = array.astype(object)
-        if array.dtype != object:
-            return cls("plain", _plain(array))
-        return _of_objects(array.tolist())
+        if array.dtype.kind in "OUST":
+            return column_values.of_objects(array.astype(object, copy=False), mask)
+        return column_values.of_numbers(array, mask)
 
     def to_numpy(self) -> np.ndarray[Any, Any]:
         """An array: texts and bytes as objects with None; numbers with missing ones masked."""
@@ -72,7 +82,10 @@ class Column:
         return array
 
     def to_list(self) -> list[Any]:
-        """Python's values, None where one is missing; without a loop of Python's for texts."""
+        """Python's values, None where one is missing; without a loop of Python's for texts.
+
+        Dates and times finer than microseconds come as integers, as numpy gives them.
+        """
         if self.offsets is None:
             values: list[Any] = self.values.tolist()
         else:
@@ -84,6 +97,15 @@ class Column:
             for missing in (~self.valid).nonzero()[0].tolist():
                 values[missing] = None
         return values
+
+    def part(self, start: int, stop: int) -> Column:
+        """The values from `start` to before `stop`, which lie where they lay."""
+        valid = None if self.valid is None else self.valid[start:stop]
+        if self.offsets is None:
+            return Column(self.kind, self.values[start:stop], None, valid)
+        offsets = self.offsets[start : max(start, stop) + 1]
+        values = self.values[offsets[0] : offsets[-1]]
+        return Column(self.kind, values, offsets - offsets[0], valid)
 
     def __len__(self) -> int:
         return len(self.values) if self.offsets is None else len(self.offsets) - 1
@@ -98,47 +120,6 @@ class Column:
         return cls(**plain)
 
 
-def _array(values: Any) -> np.ndarray[Any, Any]:
-    import numpy as np
-
-    if hasattr(values, "to_numpy"):  # a Series: masked extension types say Nones
-        values = values.to_numpy()
-        return values if isinstance(values, np.ndarray) else np.asarray(values, object)
-    listed = list(values)
-    array: np.ndarray[Any, Any] = np.empty(len(listed), object)
-    array[:] = listed
-    return array
-
-
-def _plain(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    if array.dtype.kind not in "biufMm":
-        raise TypeError(f"a column of {array.dtype} cannot cross")
-    return array
-
-
-def _of_objects(values: list[Any]) -> Column:
-    import numpy as np
-
-    missing = [v is None or v != v or type(v).__name__ == "NAType" for v in values]
-    valid = ~np.array(missing, bool) if any(missing) else None
-    present = [v for v, gone in zip(values, missing) if not gone]
-    found = {type(v) for v in present}
-    if not found:
-        return Column("plain", np.zeros(len(values), "float64"), None, valid)
-    for kind, packed in ((str, "text"), (bytes, "bytes")):
-        if all(issubclass(each, kind) for each in found):
-            pieces = [
-                b"" if g else v.encode() if kind is str else v for v, g in zip(values, missing)
-            ]
-            return pack(packed, pieces, valid)
-    array = np.array(present)
-    if array.dtype == object:  # dates
-        array = np.array(present, "datetime64[D]" if "date" in str(found) else object)
-    full = np.zeros(len(values), array.dtype)
-    full[slice(None) if valid is None else valid] = array
-    return Column("plain", _plain(full), None, valid)
-
-
 def pack(kind: str, pieces: list[bytes], valid: np.ndarray[Any, Any] | None = None) -> Column:
     """Texts (encoded) or bytes; a missing one has a piece of no bytes."""
     import numpy as np
@@ -146,3 +127,20 @@ def pack(kind: str, pieces: list[bytes], valid: np.ndarray[Any, Any] | None = No
     offsets: np.ndarray[Any, Any] = np.zeros(len(pieces) + 1, "int64")
     np.cumsum(np.fromiter(map(len, pieces), "int64", len(pieces)), out=offsets[1:])
     return Column(kind, np.frombuffer(b"".join(pieces), "uint8"), offsets, valid)
+
+
+def join(columns: list[Column]) -> Column:
+    """One after the other; all of one kind, at least one."""
+    import numpy as np
+
+    valid = None
+    if any(each.valid is not None for each in columns):
+        flags = [np.ones(len(c), bool) if c.valid is None else c.valid for c in columns]
+        valid = np.concatenate(flags)
+    values = np.concatenate([each.values for each in columns])
+    if columns[0].offsets is None:
+        return Column(columns[0].kind, values, None, valid)
+    sizes = [np.diff(each.offsets) for each in columns if each.offsets is not None]
+    offsets: np.ndarray[Any, Any] = np.zeros(sum(map(len, sizes)) + 1, "int64")
+    np.cumsum(np.concatenate(sizes), out=offsets[1:])
+    return Column(columns[0].kind, values, offsets, valid)

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ringbridge.compute import wkb
 from ringbridge.compute.column import Column
 
 if TYPE_CHECKING:
     import numpy as np
-
-_POINT_BYTES = 21  # WKB: byte order, type, x, y
-_POINT_TYPES = (1, 0x80000001, 1001)  # a point, and that with z as two standards write it
 
 
 class Vector:
@@ -48,17 +46,16 @@ class Vector:
         import numpy as np
 
         xy = np.asarray(xy, "float64").reshape(-1, 2)
-        wkb: np.ndarray[Any, Any] = np.zeros(
-            len(xy), [("order", "u1"), ("type", "<u4"), ("xy", "<f8", 2)]
-        )
-        wkb["order"], wkb["type"], wkb["xy"] = 1, 1, xy
-        offsets = np.arange(len(xy) + 1, dtype="int64") * _POINT_BYTES
-        return cls(columns, Column("bytes", wkb.view("u1"), offsets), crs)
+        return cls(columns, wkb.of_points(xy), crs)
 
     def __len__(self) -> int:
-        for column in [*self.columns.values(), *([self.geometry] if self.geometry else [])]:
+        for column in self._all():
             return len(column)
         return 0
+
+    def _all(self) -> list[Column]:
+        """Compared with None: a geometry of no rows is false, and there all the same."""
+        return [*self.columns.values(), *([] if self.geometry is None else [self.geometry])]
 
     def __getitem__(self, name: str) -> np.ndarray[Any, Any]:
         """A column as an array: texts as objects, numbers with missing ones masked."""
@@ -70,23 +67,9 @@ class Vector:
 
     def xy(self) -> np.ndarray[Any, Any]:
         """The coordinates of points, (n, 2), NaN where there is none. ValueError for others."""
-        import numpy as np
-
-        if self.geometry is None or self.geometry.offsets is None:
+        if self.geometry is None:
             raise ValueError("a table has no coordinates")
-        xy: np.ndarray[Any, Any] = np.full((len(self), 2), np.nan)
-        starts, ends = self.geometry.offsets[:-1], self.geometry.offsets[1:]
-        there = ends > starts
-        if not there.any():
-            return xy
-        at = starts[there][:, None]
-        if (ends[there] - starts[there]).min() < _POINT_BYTES:
-            raise ValueError("geometries that are not points have no single coordinates")
-        head = self.geometry.values[at + np.arange(1, 5)].view("<u4")
-        if not np.isin(head, _POINT_TYPES).all():
-            raise ValueError("geometries that are not points have no single coordinates")
-        xy[there] = self.geometry.values[at + np.arange(5, _POINT_BYTES)].view("<f8")
-        return xy
+        return wkb.xy(self.geometry)
 
     def to_geopandas(self) -> Any:
         """A GeoDataFrame; a DataFrame without geometry. Needs geopandas."""
@@ -104,7 +87,7 @@ class Vector:
         """As it crosses."""
         return {
             "columns": {name: column.to_plain() for name, column in self.columns.items()},
-            "geometry": self.geometry and self.geometry.to_plain(),
+            "geometry": None if self.geometry is None else self.geometry.to_plain(),
             "crs": self.crs,
         }
 
@@ -112,8 +95,14 @@ class Vector:
     def from_plain(cls, plain: dict[str, Any]) -> Vector:
         """The reverse of to_plain."""
         columns = {name: Column.from_plain(column) for name, column in plain["columns"].items()}
-        geometry = plain["geometry"] and Column.from_plain(plain["geometry"])
-        return cls(columns, geometry, plain["crs"])
+        geometry = plain["geometry"]
+        return cls(columns, geometry and Column.from_plain(geometry), plain["crs"])
+
+    def part(self, start: int, stop: int) -> Vector:
+        """The features from `start` to before `stop`; their values lie where they lay."""
+        geometry = None if self.geometry is None else self.geometry.part(start, stop)
+        columns = {name: column.part(start, stop) for name, column in self.columns.items()}
+        return Vector(columns, geometry, self.crs)
 
     def __repr__(self) -> str:
         what = "table" if self.geometry is None else "features"

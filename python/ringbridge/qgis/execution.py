@@ -13,10 +13,10 @@ from qgis.core import Qgis, QgsProcessingException
 
 from ringbridge.compute import Declaration, kinds
 from ringbridge.qgis import arguments, failures, in_strips, in_whole
+from ringbridge.qgis.algorithm_run import Run, RunCancelled
 from ringbridge.qgis.descriptions import Module
 from ringbridge.qgis.raster_input import inputs_of
 from ringbridge.qgis.results import Results
-from ringbridge.qgis.run import Run, RunCancelled
 from ringbridge.qgis.texts import tr
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ringbridge.compute import Raster
+from ringbridge.qgis.algorithm_run import Run
 from ringbridge.qgis.raster_input import RasterInput
 from ringbridge.qgis.raster_sink import RasterSink
 from ringbridge.qgis.raster_source import Grid
-from ringbridge.qgis.run import Run
 from ringbridge.qgis.strips import Strip, strips
 
 if TYPE_CHECKING:

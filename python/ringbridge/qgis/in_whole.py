@@ -11,8 +11,8 @@ from typing import Any
 from ringbridge.compute import kinds
 from ringbridge.qgis import arguments as given
 from ringbridge.qgis import features
+from ringbridge.qgis.algorithm_run import Run
 from ringbridge.qgis.raster_input import RasterInput
-from ringbridge.qgis.run import Run
 
 READ, COMPUTED = 0.1, 0.9  # of the way
 

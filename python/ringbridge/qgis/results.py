@@ -11,10 +11,10 @@ from qgis.core import QgsCoordinateReferenceSystem, QgsProcessingException
 
 from ringbridge.compute import Output, Raster, Vector, kinds
 from ringbridge.qgis import features, styles
+from ringbridge.qgis.algorithm_run import Run
 from ringbridge.qgis.in_whole import COMPUTED
 from ringbridge.qgis.raster_sink import RasterSink
 from ringbridge.qgis.raster_source import Grid
-from ringbridge.qgis.run import Run
 
 _BYTES_AT_ONCE = 16 << 20  # written between two looks at the Cancel button
 
@@ -74,6 +74,8 @@ class Results:
     def _write_vector(self, run: Run, output: Output, vector: Vector) -> None:
         kind: Any = output.kind
         wanted = "none" if isinstance(kind, kinds.TableOutput) else kind.geometry
+        if wanted == "none":  # as of a GeoDataFrame, where a table is declared
+            vector = Vector(vector.columns)
         crs = QgsCoordinateReferenceSystem()
         if vector.crs:
             crs.createFromWkt(vector.crs)
