@@ -92,6 +92,11 @@ def look(places: Iterable[str], minimum: str = MINIMUM) -> list[Environment]:
     return [_look_at(prefix, copy, minimum) for prefix in wanted]
 
 
+def is_gone(place: str) -> bool:
+    """Whether a path, not a name, has no Python any more. A moment's look."""
+    return os.sep in place and not _python_of(loader.prefix_of(place))
+
+
 def source_for(places: Iterable[str], minimum: str = MINIMUM) -> str:
     """The first prefix whose ringbridge this host can load; "": none has such a one."""
     fitting = (each for each in places if any(_serves(c, _HERE, minimum) for c in _folders(each)))
@@ -113,8 +118,7 @@ def the_one(found: Iterable[Environment]) -> Environment | None:
 
 def _look_at(prefix: str, copy: str, minimum: str) -> Environment:
     kind = _kind(prefix)
-    names = (os.path.join(prefix, "bin", name) for name in ("python", "python3"))
-    python = next((name for name in names if os.access(name, os.X_OK)), "")
+    python = _python_of(prefix)
     version = _python_version(prefix) if python else ""
     packages = _packages(prefix)
     own = _folders(prefix)
@@ -147,6 +151,11 @@ def _state(python: tuple[int, ...], own: list[str], copy: str, minimum: str) -> 
         return State.NO_RINGBRIDGE
     old = all(_numbers(_version(each)) < _numbers(minimum) for each in own)
     return State.TOO_OLD if old else State.NO_BUILD
+
+
+def _python_of(prefix: str) -> str:
+    names = (os.path.join(prefix, "bin", name) for name in ("python", "python3"))
+    return next((name for name in names if os.access(name, os.X_OK)), "")
 
 
 def _kind(prefix: str) -> str:

@@ -152,7 +152,12 @@ def by_itself() -> Iterator[Step]:
     yield lambda: options_page() is not None and options_page().panel.found is not None
     yield settled()
     picture("plugin-options-translated")
-    options_page().window().reject()
+    panel = options_page().panel
+    panel.select(wanted["environments"]["hanging"])
+    panel.test_button.click()
+    yield worker_processes
+    options_page().window().reject()  # in the middle of the test
+    yield lambda: not worker_processes()
     yield settled()
     qgis.utils.unloadPlugin(PLUGIN)
     yield settled()

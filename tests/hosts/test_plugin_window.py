@@ -151,13 +151,13 @@ def environments(tmp_path_factory: pytest.TempPathFactory, host_copy: Path) -> d
         "foreign": made.venv(folder / "foreign", foreign),
         "good": made.venv(folder / "good", host_copy / "ringbridge", *_numpy_parts()),
     }
-    # It looks like one, and its Python is none.
-    wrong = folder / "wrong-python"
-    wrong.write_text("#!/bin/sh\necho wrong-python here >&2\nexit 3\n")
-    wrong.chmod(0o755)
-    found["broken"] = made.venv(folder / "broken")
-    (found["broken"] / "bin" / "python").unlink()
-    (found["broken"] / "bin" / "python").symlink_to(wrong)
+    # They look like environments, and their Pythons are none.
+    for name, script in (("broken", "echo wrong-python here >&2; exit 3"), ("hanging", "sleep 99")):
+        found[name] = made.venv(folder / name)
+        python = found[name] / "bin" / "python"
+        python.unlink()
+        python.write_text(f"#!/bin/sh\n{script}\n")
+        python.chmod(0o755)
     return {name: str(path) for name, path in found.items()}
 
 
@@ -278,7 +278,7 @@ def test_the_only_environment_is_taken_and_the_message_bar_says_so(
     single = story("by itself")
     single.language = "de"
     listed = _new(single.folder / "home" / ".conda") / "environments.txt"
-    listed.write_text("{bare}\n{good}\n".format(**environments))
+    listed.write_text("{hanging}\n{good}\n".format(**environments))
     told = single.told()
     assert told["taken"] == environments["good"]
     assert told["core_loaded"] is False
