@@ -19,12 +19,20 @@ from qgis.core import (
     QgsFeature,
     QgsGeometry,
     QgsPointXY,
+    QgsProcessingModelAlgorithm,
+    QgsProcessingModelChildAlgorithm,
+    QgsProcessingModelChildParameterSource,
+    QgsProcessingModelOutput,
+    QgsProcessingModelParameter,
+    QgsProcessingParameterRasterLayer,
     QgsProject,
     QgsRasterLayer,
     QgsVectorLayer,
 )
+from qgis.PyQt.QtCore import QEventLoop
 
 THREAD_END_S = 10.0
+ROUNDS = 3
 WORK = standalone.settings()["work"]
 
 
@@ -171,6 +179,92 @@ def trouble() -> dict[str, Any]:
     return made
 
 
+def model() -> dict[str, Any]:
+    """Two of them in a model, one after the other, as its designer would save it."""
+    twice = QgsApplication.processingRegistry().algorithmById("tests:twice")
+    made = QgsProcessingModelAlgorithm("Four times", "Tests")
+    made.addModelParameter(
+        QgsProcessingParameterRasterLayer("dem", "DEM"), QgsProcessingModelParameter("dem")
+    )
+    source = QgsProcessingModelChildParameterSource
+    given = source.fromModelParameter("dem")
+    for name in ("first", "second"):
+        child = QgsProcessingModelChildAlgorithm(twice.id())
+        child.setChildId(name)
+        child.addParameterSources("DEM", [given])
+        made.addChildAlgorithm(child)
+        given = source.fromChildOutput("first", "OUTPUT")
+    context, feedback = standalone.context(), standalone.Feedback()
+    last = QgsProcessingModelOutput("four", "Four")
+    last.setChildId("second")
+    last.setChildOutputName("OUTPUT")
+    child = made.childAlgorithm("second")
+    child.setModelOutputs({"four": last})
+    made.setChildAlgorithm(child)
+    made.initAlgorithm()
+    name = next(iter(each.name() for each in made.destinationParameterDefinitions()))
+    wanted = {"dem": path("dem.tif"), name: path("four.tif")}
+    _, successful = made.run(wanted, context, feedback)
+    values = [standalone.read_raster(path(each))["values"] for each in ("dem.tif", "four.tif")]
+    code = twice.asPythonCommand({"DEM": "a.tif", "OUTPUT": "b.tif"}, context)
+    same = bool(np.array_equal(values[0] * np.float32(4), values[1]))
+    return {"successful": successful, "same": same, "history": code, "errors": feedback.errors}
+
+
+def speed() -> dict[str, Any]:
+    """A raster there and back without a computation, in turns with GDAL alone."""
+    side = standalone.settings()["side"]
+    source, rounds = path("large.tif"), {"gdal": [], "copy": [], "copy_whole": []}
+    made = gdal.GetDriverByName("GTiff").Create(source, side, side, 1, gdal.GDT_Float32)
+    made.SetGeoTransform(list(standalone.ORIGIN))
+    for row in range(0, side, 500):
+        values = np.random.default_rng(row).random((min(500, side - row), side), "f4")
+        made.GetRasterBand(1).WriteArray(values, 0, row)
+    made = None
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        gdal_alone(source, path("alone.tif"))
+        rounds["gdal"].append(time.perf_counter() - began)
+        for name in ("copy", "copy_whole"):
+            told = standalone.run(f"tests:{name}", DEM=source, OUTPUT=path(f"{name}.tif"))
+            rounds[name].append(told["seconds"])
+    same = [standalone.difference(source, path(f"{name}.tif")) for name in ("copy", "copy_whole")]
+    return {"seconds": rounds, "differ": same}
+
+
+def reload(bridge: Any) -> dict[str, Any]:
+    """A module is edited, then gets a function of another name."""
+    file, (edited, renamed) = path("own/edited.py"), standalone.settings()["edited"]
+    made: dict[str, Any] = {"before": standalone.run("tests:edited")}
+    with open(file, "w", encoding="utf-8") as written:
+        written.write(edited)
+    made["edited"] = standalone.run("tests:edited")
+    with open(file, "w", encoding="utf-8") as written:
+        written.write(renamed)
+    changed = QEventLoop()
+    bridge.changed.connect(changed.quit)
+    bridge.failed.connect(changed.quit)
+    bridge.refresh()
+    changed.exec()
+    registry = QgsApplication.processingRegistry()
+    names = ("tests:renamed", "tests:edited")
+    made["names"] = [registry.algorithmById(name) is not None for name in names]
+    made["renamed"] = standalone.run("tests:renamed", MORE=0.5)
+    return made
+
+
+def gdal_alone(source: str, target: str) -> None:
+    """Read and written by rows, as fast as GDAL does it from Python."""
+    data = gdal.Open(source)
+    columns, rows = data.RasterXSize, data.RasterYSize
+    driver = gdal.GetDriverByName("GTiff")
+    made = driver.Create(target, columns, rows, 1, gdal.GDT_Float32, options=["BIGTIFF=IF_SAFER"])
+    for row in range(0, rows, 1000):
+        values = data.GetRasterBand(1).ReadAsArray(0, row, columns, min(1000, rows - row))
+        made.GetRasterBand(1).WriteArray(values, 0, row)
+    made.FlushCache()
+
+
 def main() -> None:
     wanted = standalone.settings()
     with standalone.qgis():
@@ -193,6 +287,13 @@ def main() -> None:
         told["layers"] = layers()
         told["many_strips"] = many_strips()
         told["trouble"] = trouble()
+        told["model"] = model()
+        told["speed"] = speed()
+        told["reload"] = reload(bridge)
+        bridge.arena_bytes = 128 << 20  # less than the raster has
+        large, out = path("large.tif"), path("limited.tif")
+        told["too_large"] = standalone.run("tests:copy_whole", DEM=large, OUTPUT=out)
+        told["in_strips_it_fits"] = standalone.run("tests:copy", DEM=large, OUTPUT=out)
         told["states"] = [state.state for state in workers().states()]
         # Again: what was described is kept, and no worker is needed for it.
         bridge.close()

@@ -14,7 +14,18 @@ from conftest import HERE, Report, run
 
 PYTHON = "/usr/bin/python3"  # QGIS's
 CANCEL_S_MAX = 1.0
+SIDE = 10_000  # cells: 400 MB of float32
+RATIO_MAX = 1.5
 FACTOR_BUSY = 5  # what a busy machine may make of a second
+
+EDITED = """
+from typing import Annotated
+from ringbridge.compute import Number, NumberOutput, algorithm
+
+@algorithm()
+def {name}(more: Annotated[float, Number()] = 0.0) -> Annotated[float, NumberOutput()]:
+    return {value} + more
+"""
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +40,17 @@ def report(
     settings = {
         "copy": str(host_copy),
         "environment": sys.prefix,  # which has numba, scipy and geopandas
-        "folders": [str(HERE / "far_side" / "algorithms")],
+        "folders": [str(HERE / "far_side" / "algorithms"), str(folder / "own")],
         "work": str(folder),
+        "side": SIDE,
         "report": str(folder / "report.json"),
     }
+    (folder / "own").mkdir()
+    (folder / "own" / "edited.py").write_text(EDITED.format(name="edited", value=1))
+    settings["edited"] = [
+        EDITED.format(name="edited", value=2),
+        EDITED.format(name="renamed", value=3),
+    ]
     (folder / "settings.json").write_text(json.dumps(settings))
     run([PYTHON, str(HERE / "host_script_processing.py")], environ(folder), folder)
     told: Report = json.loads((folder / "report.json").read_text())
@@ -129,8 +147,41 @@ def test_cancel_ends_compiled_code_and_the_next_run_works(
     assert "error" not in report["trouble"]["after_cancel"]
 
 
+def test_algorithms_work_in_a_model_and_have_a_history(report: Report) -> None:
+    model = report["model"]
+    assert model["successful"] and model["same"], model
+    assert model["history"].startswith("processing.run(\"tests:twice\", {'DEM':'a.tif'")
+
+
+def test_a_large_raster_costs_little_more_than_reading_and_writing_it(
+    report: Report, figure: Callable[[str], None]
+) -> None:
+    seconds = report["speed"]["seconds"]
+    assert report["speed"]["differ"] == [0.0, 0.0]
+    for name in ("copy", "copy_whole"):
+        ratios = [ours / gdals for ours, gdals in zip(seconds[name], seconds["gdal"])]
+        best, alone = min(seconds[name]), min(seconds["gdal"])
+        figure(
+            f"{SIDE} x {SIDE} float32, there and back, {name}: {best:.2f} s, GDAL alone "
+            f"{alone:.2f} s; ratios {', '.join(f'{each:.2f}' for each in ratios)}"
+        )
+        assert min(ratios) < RATIO_MAX * FACTOR_BUSY
+
+
+def test_a_module_that_was_edited_is_used_without_a_restart(report: Report) -> None:
+    reload = report["reload"]
+    assert (reload["before"]["OUTPUT"], reload["edited"]["OUTPUT"]) == (1.0, 2.0)
+    assert reload["names"] == [True, False]  # the new name is in the toolbox, the old one gone
+    assert reload["renamed"]["OUTPUT"] == 3.5
+
+
+def test_a_raster_that_is_larger_than_the_limit_says_what_to_do(report: Report) -> None:
+    assert "clip them, or raise the memory limit" in report["too_large"]["error"]
+    assert "error" not in report["in_strips_it_fits"]
+
+
 def test_closing_ends_the_worker_and_nothing_is_left(report: Report) -> None:
-    assert report["states"] == ["idle"]
+    assert set(report["states"]) == {"idle"}
     assert report["after_close"] == [0, []]
     assert report["gone"]
 

@@ -192,6 +192,16 @@ def test_idle_workers_end_and_busy_ones_stay(shared: Workers) -> None:
         assert [state.task for state in shared.states()] == ["a"]
 
 
+def test_a_plugin_that_goes_elsewhere_ends_what_only_it_has_used(shared: Workers) -> None:
+    other = Key(sys.executable, threads=1)
+    for key, plugins in ((KEY, ["one"]), (other, ["one"]), (Key(sys.prefix), ["one", "two"])):
+        for plugin in plugins:
+            with shared.lease(key, plugin, "a", 1, never):
+                pass
+    shared.retire("one", other)
+    assert [state.plugins for state in shared.states()] == [("one",), ("one", "two")]
+
+
 def test_a_restarted_worker_is_another_process(shared: Workers) -> None:
     with shared.lease(KEY, "one", "a", 1, never) as seat:
         before = seat.worker.pid if seat.worker else None

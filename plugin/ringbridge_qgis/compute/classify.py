@@ -91,8 +91,9 @@ def classify(
 ) -> Classified:
     """Gives each cell of a raster the class that its values are most like, as in training areas.
 
-    Classes are numbered from 1, in the order of their names or numbers; the legend tells which is
-    which. A cell that has no value in one of the bands gets 0, no data.
+    Classes that are whole numbers from 1 to 255 stay so; others are numbered from 1, in the order
+    of their names, and the legend tells which is which. A cell that has no value in one of the
+    bands gets 0, no data.
     """
     here = rb.current_task()
     bands = raster.values.reshape(-1, *raster.shape)
@@ -105,12 +106,10 @@ def classify(
     accuracy = 100 * float(forest.oob_score_)
     here.log(f"{accuracy:.1f} % of the training cells are recognised by trees that have not had it")
     classes, confidence = _classified(forest, bands, valid, here)
-    legend = {
-        "value": np.arange(1, len(names) + 1),
-        "class": names,
-        "training_cells": np.bincount(label)[1:],
-        "cells": np.bincount(classes.ravel(), minlength=len(names) + 1)[1:],
-    }
+    values = _numbers_of(names)
+    counts = (np.bincount(each, minlength=CLASSES_MAX + 1) for each in (label, classes.ravel()))
+    learnt, found = (count[values] for count in counts)
+    legend = {"value": values, "class": names, "training_cells": learnt, "cells": found}
     return Classified(
         Raster(classes, raster.geotransform, raster.crs, nodata=0),
         Raster(confidence, raster.geotransform, raster.crs, nodata=-1),
@@ -169,12 +168,11 @@ def _examples(raster: Raster, valid: Any, training: Any, field: str) -> tuple[An
         raise ValueError(f"{field!r} has {len(names)} values: more than {CLASSES_MAX} classes")
     cells: list[Any] = [np.zeros(0, "int64")]
     classes: list[Any] = [np.zeros(0, "int64")]
-    for geometry, number in zip(known.geometry, label + 1):
+    for geometry, number in zip(known.geometry, _numbers_of(names)[label]):
         inside = _cells_of(geometry, raster)
         cells.append(inside[valid.flat[inside]])
         classes.append(np.full(len(cells[-1]), number))
     found = np.unique(np.concatenate(classes))
-    found = np.unique(classes)
     if len(found) < 2:
         raise ValueError(
             "there is nothing to tell apart: the training areas cover cells with values of "
@@ -182,6 +180,14 @@ def _examples(raster: Raster, valid: Any, training: Any, field: str) -> tuple[An
             "class?"
         )
     return names, np.concatenate(cells), np.concatenate(classes)
+
+
+def _numbers_of(names: Any) -> Any:
+    """The classes' numbers in the result."""
+    whole = names.dtype.kind in "iuf" and not np.any(names % 1)
+    if whole and names.min() >= 1 and names.max() <= CLASSES_MAX:
+        return names.astype("int64")
+    return np.arange(1, len(names) + 1)
 
 
 def _cells_of(geometry: Any, raster: Raster) -> Any:

@@ -32,11 +32,11 @@ GROUP = "Points"
 class Clusters(NamedTuple):
     """The points with the cluster of each, and the clusters."""
 
-    points: Annotated[
-        Vector, VectorOutput("Clustered points", "point", style=Categories("cluster"))
+    clustered: Annotated[
+        Vector, VectorOutput("Clustered points", geometry="point", style=Categories("cluster"))
     ]
     clusters: Annotated[Vector, TableOutput("Clusters", optional=True)]
-    count: Annotated[int, NumberOutput("Number of clusters")]
+    found: Annotated[int, NumberOutput("Number of clusters")]
 
 
 @algorithm("Points to clusters", tags=("hdbscan", "dbscan", "density", "grouping"))

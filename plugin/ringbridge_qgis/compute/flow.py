@@ -73,10 +73,11 @@ def _flooded(ground: Any, here: Any) -> tuple[Any, Any, Any]:
     came_from = np.full(ground.size, NOWHERE, "int64")
     reached = np.isnan(ground)
     count = int(np.count_nonzero(~reached))
-    heap, queue = np.empty(count, "int64"), np.empty(count, "int64")
-    order = np.empty(count, "int64")
+    heap: Any = np.empty(count, "int64")
+    queue: Any = np.empty(count, "int64")
+    order: Any = np.empty(count, "int64")
     # How many: in the heap, taken from the queue, put into the queue, in the order.
-    sizes = np.zeros(4, "int64")
+    sizes: Any = np.zeros(4, "int64")
     _begin_at_edges(filled, reached, heap, sizes)
     while sizes[3] < count:
         here.progress(fraction=0.8 * sizes[3] / count, text="filling depressions")

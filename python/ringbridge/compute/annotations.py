@@ -8,6 +8,7 @@ geopandas or numpy are imported by nobody but the function's own module.
 from __future__ import annotations
 
 import pathlib
+import sys
 import typing
 from collections.abc import Callable
 from dataclasses import replace
@@ -50,41 +51,54 @@ _FORMS_OUT = {
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """The annotations, evaluated. Raises TypeError for a name that is not there at run time."""
+    """The annotations, evaluated. Raises TypeError for what is nothing at run time."""
     try:
         return typing.get_type_hints(function, include_extras=True)
-    except NameError as error:
-        raise TypeError(
-            f"{function.__name__}: an annotation is no name at run time ({error}): import it "
-            "outside of `if TYPE_CHECKING`, or say it by a kind"
-        ) from None
+    except Exception as error:
+        raise TypeError(_why_not(function.__name__, error)) from None
+
+
+def _why_not(function: str, error: Exception) -> str:
+    if isinstance(error, NameError):
+        return (
+            f"{function}: an annotation is no name at run time ({error}): import it outside of "
+            "`if TYPE_CHECKING`, or say it by a kind"
+        )
+    if isinstance(error, TypeError) and "|" in str(error) and sys.version_info < (3, 10):
+        return f"{function}: Python 3.9 knows no `X | None`: write Optional[X]"
+    return f"{function}: an annotation cannot be read: {type(error).__name__}: {error}"
 
 
 def kind_of(function: str, name: str, hint: Any, default: Any, required: bool) -> kinds.Kind:
     """Of a parameter. Raises TypeError where its annotation does not say what to ask for."""
-    hint, optional = _without_none(hint)
-    base, kind = _annotated(hint)
-    if kind is None:
-        kind = _input(base)
+    base, kind, optional = _taken_apart(hint)
+    kind = kind or _input(base)
     if kind is None or isinstance(kind, kinds.OUTPUTS):
         raise TypeError(
             f"{function}: the annotation of {name!r} does not say what it is; for example Raster, "
             f"Annotated[float, Number({kinds.readable(name)!r})], int, or Literal['a', 'b']"
         )
-    if isinstance(kind, (kinds.RasterLayer, kinds.VectorLayer)):
-        form = _FORMS.get(_class_name(base))
-        kind = replace(kind, form=form.form) if type(form) is type(kind) else kind  # type: ignore[union-attr]
-    if isinstance(kind, kinds.Number) and base is int:
-        kind = replace(kind, integer=True)
-    if isinstance(kind, kinds.Choice) and not kind.options:
-        kind = replace(kind, options=_options(base), many=get_origin(base) is list)
-    if isinstance(kind, kinds.Layers) and get_origin(base) is list:
-        inner = _annotated(get_args(base)[0])[0]
-        if inner is Vector and isinstance(kind.of, kinds.RasterLayer):
-            kind = replace(kind, of=kinds.VectorLayer())
+    kind = _completed(kind, base)
     if optional or (not required and default is None):
         kind = replace(kind, optional=True)
     return kind if kind.label else replace(kind, label=kinds.readable(name))
+
+
+def _completed(kind: kinds.Kind, base: Any) -> kinds.Kind:
+    """With what the type says and the kind beside it does not."""
+    many = get_origin(base) is list
+    if isinstance(kind, (kinds.RasterLayer, kinds.VectorLayer)):
+        form = _FORMS.get(_class_name(base))
+        return replace(kind, form=form.form) if type(form) is type(kind) else kind  # type: ignore[union-attr]
+    if isinstance(kind, kinds.Number) and base is int:
+        return replace(kind, integer=True)
+    if isinstance(kind, kinds.Choice):
+        return replace(kind, options=kind.options or _options(base), many=kind.many or many)
+    if isinstance(kind, kinds.Field):
+        return replace(kind, many=kind.many or many)
+    if isinstance(kind, kinds.Layers) and kind.of == kinds.RasterLayer():
+        return replace(kind, of=_layers_of(base) or kind.of)
+    return kind
 
 
 def outputs_of(function: str, hint: Any) -> list[tuple[str, kinds.Kind]]:
@@ -96,8 +110,13 @@ def outputs_of(function: str, hint: Any) -> list[tuple[str, kinds.Kind]]:
 
 
 def _output(function: str, name: str, hint: Any) -> kinds.Kind:
-    base, kind = _annotated(_without_none(hint)[0])
-    kind = kind or _OUTPUTS.get(base) or _FORMS_OUT.get(_class_name(base))
+    base, kind, optional = _taken_apart(hint)
+    kind = (
+        kind
+        or (_OUTPUTS.get(base) if isinstance(base, type) else None)
+        or _FORMS_OUT.get(_class_name(base))
+    )
+    kind = replace(kind, optional=True) if kind is not None and optional else kind
     if not isinstance(kind, kinds.OUTPUTS):
         raise TypeError(
             f"{function}: the annotation of what it returns ({name}) says no result; for example "
@@ -106,22 +125,24 @@ def _output(function: str, name: str, hint: Any) -> kinds.Kind:
     return kind if kind.label else replace(kind, label=kinds.readable(name))
 
 
+def _taken_apart(hint: Any) -> tuple[Any, kinds.Kind | None, bool]:
+    """The type, the kind beside it, and whether None may stand there; a kind may stand alone."""
+    hint, optional = _without_none(hint)
+    if get_origin(hint) is Annotated:
+        base, *extras = get_args(hint)
+        base, inside = _without_none(base)
+        found = [each() if isinstance(each, type) else each for each in extras if _is_kind(each)]
+        return base, found[0] if found else None, optional or inside
+    if _is_kind(hint):
+        return None, hint() if isinstance(hint, type) else hint, optional
+    return hint, None, optional
+
+
 def _without_none(hint: Any) -> tuple[Any, bool]:
     """The hint without Optional around it, and whether it was there."""
     left = [each for each in get_args(hint) if each is not type(None)]
     is_union = get_origin(hint) is Union or type(hint).__name__ == "UnionType"
     return (left[0], True) if is_union and len(left) == 1 else (hint, False)
-
-
-def _annotated(hint: Any) -> tuple[Any, kinds.Kind | None]:
-    """The type, and the kind beside it; a kind may also stand alone."""
-    if get_origin(hint) is Annotated:
-        base, *extras = get_args(hint)
-        found = [each() if isinstance(each, type) else each for each in extras if _is_kind(each)]
-        return _without_none(base)[0], found[0] if found else None
-    if _is_kind(hint):
-        return None, hint() if isinstance(hint, type) else hint
-    return hint, None
 
 
 def _is_kind(value: Any) -> bool:
@@ -132,17 +153,27 @@ def _is_kind(value: Any) -> bool:
 
 def _input(base: Any) -> kinds.Kind | None:
     if _options(base):
-        return kinds.Choice(options=_options(base), many=get_origin(base) is list)
-    if get_origin(base) is list and _annotated(get_args(base)[0])[0] in (Raster, Vector):
+        return kinds.Choice()
+    if _layers_of(base):
         return kinds.Layers()
     return (_INPUTS.get(base) if isinstance(base, type) else None) or _FORMS.get(_class_name(base))
 
 
-def _options(base: Any) -> tuple[str, ...]:
+def _layers_of(base: Any) -> Any:
+    """Of a list of layers, the kind of one."""
+    if get_origin(base) is not list:
+        return None
+    each, kind, _ = _taken_apart(get_args(base)[0])
+    kind = kind or _input(each)
+    is_layer = isinstance(kind, (kinds.RasterLayer, kinds.VectorLayer))
+    return _completed(kind, each) if kind is not None and is_layer else None
+
+
+def _options(base: Any) -> tuple[Any, ...]:
     """Of Literal["a", "b"], or of a list of one."""
     if get_origin(base) is list:
         base = get_args(base)[0]
-    return tuple(map(str, get_args(base))) if get_origin(base) is Literal else ()
+    return get_args(base) if get_origin(base) is Literal else ()
 
 
 def _class_name(base: Any) -> tuple[str, str]:

@@ -50,12 +50,12 @@ class Column:
         Raises TypeError for mixed values and for those that cannot cross, ValueError for more than
         one dimension.
         """
+        if isinstance(values, Column):
+            return values
         import numpy as np
 
         from ringbridge.compute import column_values
 
-        if isinstance(values, Column):
-            return values
         if not isinstance(values, np.ndarray):
             module = type(values).__module__.partition(".")[0]
             if module in ("pandas", "geopandas", "pyarrow"):
@@ -127,3 +127,20 @@ def pack(kind: str, pieces: list[bytes], valid: np.ndarray[Any, Any] | None = No
     offsets: np.ndarray[Any, Any] = np.zeros(len(pieces) + 1, "int64")
     np.cumsum(np.fromiter(map(len, pieces), "int64", len(pieces)), out=offsets[1:])
     return Column(kind, np.frombuffer(b"".join(pieces), "uint8"), offsets, valid)
+
+
+def join(columns: list[Column]) -> Column:
+    """One after the other; all of one kind, at least one."""
+    import numpy as np
+
+    valid = None
+    if any(each.valid is not None for each in columns):
+        flags = [np.ones(len(c), bool) if c.valid is None else c.valid for c in columns]
+        valid = np.concatenate(flags)
+    values = np.concatenate([each.values for each in columns])
+    if columns[0].offsets is None:
+        return Column(columns[0].kind, values, None, valid)
+    sizes = [np.diff(each.offsets) for each in columns if each.offsets is not None]
+    offsets: np.ndarray[Any, Any] = np.zeros(sum(map(len, sizes)) + 1, "int64")
+    np.cumsum(np.concatenate(sizes), out=offsets[1:])
+    return Column(columns[0].kind, values, offsets, valid)

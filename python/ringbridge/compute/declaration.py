@@ -117,15 +117,16 @@ def algorithm(
 
 
 def declaration_of(function: Callable[..., Any]) -> Declaration:
-    """Of a function with `@algorithm`. Raises TypeError where an annotation says nothing."""
+    """Of a function with `@algorithm`. Raises TypeError where it declares nothing or nonsense."""
     made: Declaration = getattr(function, _ATTRIBUTE)()
     return made
 
 
 def algorithms_of(module: Any) -> Iterator[Callable[..., Any]]:
     """The algorithms that a module defines, in the order in which they stand there."""
-    for value in vars(module).values():
-        if hasattr(value, _ATTRIBUTE) and value.__module__ == module.__name__:
+    for name, value in vars(module).items():
+        is_own = hasattr(value, _ATTRIBUTE) and value.__module__ == module.__name__
+        if is_own and name == value.__name__:  # not a second name for it
             yield value
 
 
@@ -139,45 +140,27 @@ def _read(
 ) -> Declaration:
     import inspect
 
-    from ringbridge.compute import annotations
+    from ringbridge.compute import annotations, declaration_checks
 
     name = function.__name__
     hints = annotations.hints_of(function)
     parameters = []
     for each in inspect.signature(function).parameters.values():
-        if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD):
-            raise TypeError(f"{name}: an algorithm's parameters have names, not *{each.name}")
+        if each.kind not in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY):
+            raise TypeError(f"{name}: {each.name} cannot be given by its name")
         required = each.default is each.empty
-        default = None if required else each.default
+        default = None if required else kinds.as_read(each.default)
         kind = annotations.kind_of(name, each.name, hints.get(each.name), default, required)
         parameters.append(Parameter(each.name, kind, default, required))
-    _check_references(name, parameters, margin)
     outputs = annotations.outputs_of(name, hints.get("return"))
     text = inspect.cleandoc(help or function.__doc__ or "")
     module = sys.modules.get(function.__module__)
     group = (
         group or getattr(module, "GROUP", "") or kinds.readable(function.__module__.split(".")[-1])
     )
-    return Declaration(
+    declaration = Declaration(
         *(name, label or kinds.readable(name), group, text, tuple(parameters)),
         *(tuple(Output(n, kind) for n, kind in outputs), margin, tuple(tags)),
     )
-
-
-def _check_references(name: str, parameters: list[Parameter], margin: int | str | None) -> None:
-    """A name that a kind or the margin refers to is a parameter's."""
-    kinds_by_name = {each.name: each.kind for each in parameters}
-    for each in parameters:
-        of = getattr(each.kind, "of", "") or getattr(each.kind, "distance_of", "")
-        if isinstance(of, str) and of and of not in kinds_by_name:
-            raise TypeError(f"{name}: {each.name} is of {of!r}, which is no parameter")
-        needs = {kinds.Band: kinds.RasterLayer, kinds.Field: kinds.VectorLayer}.get(type(each.kind))
-        if needs and not isinstance(kinds_by_name.get(str(of)), needs):
-            what = type(each.kind).__name__
-            raise TypeError(f"{name}: {each.name} is a {what}: of= names a {needs.__name__}")
-    if isinstance(margin, str):
-        kind = kinds_by_name.get(margin)
-        if not isinstance(kind, kinds.Number) or not kind.integer:
-            raise TypeError(f"{name}: margin={margin!r} names no parameter that is an int")
-    elif margin is not None and margin < 0:
-        raise TypeError(f"{name}: margin is a number of cells, and {margin} is negative")
+    declaration_checks.check(declaration)
+    return declaration

@@ -7,6 +7,7 @@ array where a Raster is wanted gets arrays where Rasters are given.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import operator
 import typing
@@ -37,14 +38,21 @@ def call(
         value = bound.arguments[each.name]
         taken = taken_as(each.kind, value)
         bound.arguments[each.name] = in_form(each.kind, taken)
-        if isinstance(taken, (Raster, Vector)):
-            given.setdefault(type(taken), form_of(value))
-            grid = grid or (taken if isinstance(taken, Raster) else None)
+        is_list = isinstance(each.kind, kinds.Layers) and value is not None
+        for one, layer in zip(value, taken) if is_list else [(value, taken)]:
+            if isinstance(layer, (Raster, Vector)):
+                given.setdefault(type(layer), form_of(one))
+        grid = grid or first_raster(taken)
     results = results_of(declaration, function(*bound.args, **bound.kwargs), grid)
     back = [_given_back(value, given) for value in results]
-    if declaration.outputs[0].name == "output":
-        return back[0]
-    return typing.get_type_hints(function)["return"](*back)  # its NamedTuple
+    returned = typing.get_type_hints(function)["return"]
+    return returned(*back) if hasattr(returned, "_fields") else back[0]
+
+
+def first_raster(taken: Any) -> Raster | None:
+    """The Raster that an argument is, or the first of several."""
+    several = taken if isinstance(taken, list) else [taken]
+    return next((each for each in several if isinstance(each, Raster)), None)
 
 
 def taken_as(kind: kinds.Kind, value: Any) -> Any:
@@ -56,12 +64,14 @@ def taken_as(kind: kinds.Kind, value: Any) -> Any:
     if isinstance(kind, kinds.VectorLayer):
         return as_vector(value)
     if isinstance(kind, kinds.Layers):
-        return [in_form(kind.of, taken_as(kind.of, each)) for each in value]
+        return [taken_as(kind.of, each) for each in value]
     return value
 
 
 def in_form(kind: kinds.Kind, value: Any) -> Any:
-    """A Raster or a Vector as the function wants it."""
+    """A Raster or a Vector, or a list of them, as the function wants it."""
+    if isinstance(kind, kinds.Layers) and value is not None:
+        return [in_form(kind.of, each) for each in value]
     form = getattr(kind, "form", "")
     if value is None or form in ("", "raster", "vector"):
         return value
@@ -110,26 +120,28 @@ def results_of(declaration: Declaration, result: Any, grid: Raster | None) -> li
 
 
 def _result(name: str, kind: kinds.Kind, value: Any, grid: Raster | None) -> Any:
-    if value is None and kind.optional:
-        return None
+    if value is None:
+        if kind.optional:
+            return None
+        raise TypeError(f"{name} gave None for {kind.label!r}, which is not optional")
     if isinstance(kind, kinds.RasterOutput) and not isinstance(value, Raster):
-        if grid is None or value is None:
-            raise TypeError(f"{name} gave {_what(value)} where {kind.label!r} is a Raster")
+        if grid is None or isinstance(value, (str, bytes, Vector)):
+            raise TypeError(
+                f"{name} gave a {type(value).__name__} where {kind.label!r} is a Raster"
+            )
         return grid.like(value)
     if isinstance(kind, (kinds.VectorOutput, kinds.TableOutput)):
         return as_vector(value)
     if isinstance(kind, kinds.NumberOutput):
-        try:
-            return operator.index(value) if hasattr(value, "__index__") else float(value)
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"{name} gave {_what(value)} where {kind.label!r} is a number"
-            ) from None
+        return _number(name, kind, value)
     return str(value) if isinstance(kind, (kinds.TextOutput, kinds.FileOutput)) else value
 
 
-def _what(value: Any) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
+def _number(name: str, kind: kinds.Kind, value: Any) -> int | float:
+    for convert in (operator.index, float):
+        with contextlib.suppress(TypeError, ValueError):
+            return convert(value)
+    raise TypeError(f"{name} gave a {type(value).__name__} where {kind.label!r} is a number")
 
 
 def _given_back(value: Any, given: Mapping[type, str]) -> Any:

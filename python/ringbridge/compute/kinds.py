@@ -12,6 +12,7 @@ that is not Python's own, and knows neither QGIS nor numpy.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -43,7 +44,7 @@ class Ramp(Style):
 
 @dataclass(frozen=True)
 class Classes(Style):
-    """A raster of classes: (value, label, "#rrggbb") for each."""
+    """A raster of classes: (value, label, "#rrggbb") for each; none: every value that is there."""
 
     classes: tuple[tuple[float, str, str], ...] = ()
 
@@ -262,13 +263,15 @@ def readable(name: str) -> str:
 
 
 def to_plain(value: Any) -> Any:
-    """A kind or a style as dicts, lists and plain values, for JSON."""
+    """A kind, a style or a default as dicts, lists and plain values, for JSON."""
     if isinstance(value, (Kind, Style)):
         return {
             "is": type(value).__name__,
             **{f.name: to_plain(getattr(value, f.name)) for f in fields(value)},
         }
-    return [to_plain(each) for each in value] if isinstance(value, (tuple, list)) else value
+    if isinstance(value, (tuple, list)):
+        return [to_plain(each) for each in value]
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def from_plain(plain: Any) -> Any:
@@ -282,3 +285,8 @@ def from_plain(plain: Any) -> Any:
         except TypeError as error:
             raise ValueError(f"{cls.__name__}: {error}") from None
     return tuple(from_plain(each) for each in plain) if isinstance(plain, list) else plain
+
+
+def as_read(default: Any) -> Any:
+    """A default as a host reads it: what from_plain makes of what to_plain has written."""
+    return from_plain(to_plain(default))

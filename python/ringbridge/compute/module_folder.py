@@ -4,10 +4,14 @@
 Plugins share workers, and two of them may have a module `terrain`. So no folder goes on sys.path:
 each becomes a package `ringbridge_modules.<name>_<number>`, in which `from . import helpers` works.
 What is loaded is loaded anew when one of its files has changed.
+
+numba keeps compiled functions together with their module's name, so that those of a notebook, where
+the module is `terrain`, cannot be loaded here, nor ours there: ours are kept in a folder of ours.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.machinery
 import importlib.util
@@ -18,6 +22,7 @@ import zlib
 from types import ModuleType
 
 _PARENT = "ringbridge_modules"
+_NUMBA_CACHE = "compiled-modules"
 #: package -> {file: (when it was changed, its size)} as they were when they were loaded.
 _stamps: dict[str, dict[str, tuple[int, int]]] = {}
 
@@ -35,18 +40,34 @@ def module_names(folder: str) -> list[str]:
 
 def load(folder: str, name: str) -> ModuleType:
     """The module of this name in the folder; raises what its import raises."""
-    package = _package(os.path.realpath(folder))
-    if _changed(package):
-        _forget(package)
-        _package(os.path.realpath(folder))
-    module = importlib.import_module(f"{package}.{name}")
-    _remember(package)
-    return module
+    folder = os.path.realpath(folder)
+    _keep_compiled_apart()
+    if _changed(_name(folder)):
+        _forget(_name(folder))
+    package = _package(folder)
+    try:
+        if f"{package}.{name}" not in sys.modules:
+            importlib.invalidate_caches()  # a file may have been written a moment ago
+        return importlib.import_module(f"{package}.{name}")
+    finally:
+        _remember(package)  # also what a module has imported that then failed
 
 
 def forget(folder: str) -> None:
     """All of its modules are loaded anew when they are next asked for."""
     _forget(_name(os.path.realpath(folder)))
+
+
+def _keep_compiled_apart() -> None:
+    """numba's cache=True in a folder for this environment and these modules' names."""
+    given = os.environ.get("NUMBA_CACHE_DIR", "")
+    if _NUMBA_CACHE in given:
+        return
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    here = f"{_NUMBA_CACHE}-{zlib.crc32(os.fsencode(sys.prefix)):08x}"
+    os.environ["NUMBA_CACHE_DIR"] = os.path.join(given or home, "ringbridge", here)
+    if "numba" in sys.modules:
+        sys.modules["numba.core.config"].reload_config()
 
 
 def _name(folder: str) -> str:
@@ -70,10 +91,13 @@ def _package(folder: str) -> str:
         spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
         spec.submodule_search_locations = [folder]
     assert spec is not None
-    importlib.invalidate_caches()  # a file may have been written a moment ago
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     if spec.loader is not None and os.path.isfile(file):
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            _forget(name)  # else the next one would find half of it
+            raise
     return name
 
 
@@ -91,9 +115,17 @@ def _changed(package: str) -> bool:
 
 
 def _forget(package: str) -> None:
-    _stamps.pop(package, None)
+    for file, stamp in _stamps.pop(package, {}).items():
+        if _stamp(file) != stamp:
+            _drop_compiled(file)
     for each in _loaded(package):
         del sys.modules[each]
+
+
+def _drop_compiled(file: str) -> None:
+    """Python takes it for fresh where the file was changed within a second and kept its size."""
+    with contextlib.suppress(OSError, NotImplementedError):
+        os.unlink(importlib.util.cache_from_source(file))
 
 
 def _stamp(file: str) -> tuple[int, int]:

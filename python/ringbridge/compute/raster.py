@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-_NOWHERE = (0.0, 1.0, 0.0, 0.0, 0.0, 1.0)  # GDAL's, of a file that does not say where it is
+_NOWHERE = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)  # of an array alone: the first row is the northern one
 
 
 class Raster:
@@ -35,17 +35,28 @@ class Raster:
         nodata: float | None = None,
         bands: tuple[str, ...] = (),
     ) -> None:
+        """A masked array's mask is filled with `nodata`, or with the array's own fill value.
+
+        Raises ValueError for another number of dimensions, TypeError for what are no numbers.
+        """
         import numpy as np
 
+        if isinstance(values, np.ma.MaskedArray):
+            nodata = values.fill_value.item() if nodata is None else nodata
+            values = values.filled(nodata)
         array = np.asarray(values)
+        if array.dtype.kind not in "biufc":
+            raise TypeError(f"a raster is of numbers, not {array.dtype}")
         if array.ndim not in (2, 3):
             raise ValueError(
                 f"a raster is of (rows, columns) or (bands, rows, columns), not {array.shape}"
             )
         self.values = array
         self.geotransform = tuple(map(float, geotransform))
+        if len(self.geotransform) != 6:
+            raise ValueError(f"a geotransform has six numbers, not {len(self.geotransform)}")
         self.crs = crs
-        self.nodata = nodata
+        self.nodata: float | None = nodata.item() if isinstance(nodata, np.generic) else nodata
         self.bands = tuple(bands)
 
     def like(

@@ -33,7 +33,7 @@ def describe(folder: str) -> list[dict[str, Any]]:
                 declaration.declaration_of(each).to_plain()
                 for each in declaration.algorithms_of(module)
             ]
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a script may end itself
             entry["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
             entry["traceback"] = traceback.format_exc()
         described.append(entry)
@@ -53,7 +53,7 @@ def run(folder: str, module: str, name: str, arguments: dict[str, Any]) -> list[
         if each.name not in arguments:
             continue
         value = _received(each.kind, arguments[each.name])
-        grid = grid or (value if isinstance(value, Raster) else None)
+        grid = grid or direct_call.first_raster(value)
         values[each.name] = direct_call.in_form(each.kind, value)
     results = direct_call.results_of(declared, function.__wrapped__(**values), grid)
     return [each.to_plain() if isinstance(each, (Raster, Vector)) else each for each in results]
@@ -63,7 +63,7 @@ def _received(kind: kinds.Kind, value: Any) -> Any:
     if value is None:
         return None
     if isinstance(kind, kinds.Layers):
-        return [direct_call.in_form(kind.of, _received(kind.of, each)) for each in value]
+        return [_received(kind.of, each) for each in value]
     if isinstance(kind, kinds.RasterLayer):
         return Raster.from_plain(value)
     if isinstance(kind, kinds.VectorLayer):

@@ -94,6 +94,7 @@ class Bridge(QObject):
         """Another one from now on; runs under way end where they began."""
         if environment != self._environment:
             self._environment = environment
+            workers().retire(self.id, self.key())
             self._read_again()
 
     @property

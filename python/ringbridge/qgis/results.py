@@ -74,6 +74,8 @@ class Results:
     def _write_vector(self, run: Run, output: Output, vector: Vector) -> None:
         kind: Any = output.kind
         wanted = "none" if isinstance(kind, kinds.TableOutput) else kind.geometry
+        if wanted == "none":  # as of a GeoDataFrame, where a table is declared
+            vector = Vector(vector.columns)
         crs = QgsCoordinateReferenceSystem()
         if vector.crs:
             crs.createFromWkt(vector.crs)

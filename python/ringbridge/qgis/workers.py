@@ -196,6 +196,10 @@ class Workers:
         until = time.monotonic() - idle_s
         self._stop(lambda seat: not seat.label and seat.since <= until)
 
+    def retire(self, plugin: str, keep: Key) -> None:
+        """Ends the idle workers of other keys that nobody but this plugin has used."""
+        self._stop(lambda seat: seat.plugins == {plugin} and seat.key != keep and not seat.label)
+
     def leave(self, plugin: str) -> None:
         """Ends the workers that nobody but this plugin has used."""
         self._stop(lambda seat: seat.plugins == {plugin})
