@@ -93,7 +93,8 @@ def test_every_kind_of_result_is_written(report: Report) -> None:
     assert told["grid"]["dtype"] == "Float32"
     assert told["grid"]["nodata"] == -1.0 and told["grid"]["name"] == "twice"
     assert Path(told["LOCATED"]).is_file()
-    assert Path(told["TABLE"]).read_text().splitlines() == ["name,n", "a,1", ",2"]
+    table = Path(told["TABLE"]).read_text().replace('"', "")  # QGIS puts them there
+    assert table.splitlines() == ["name,n", "a,1", ",2"]
 
 
 def test_a_raster_comes_back_where_it_was(report: Report) -> None:
