@@ -122,11 +122,9 @@ def _look_at(prefix: str, copy: str, minimum: str) -> Environment:
     version = _python_version(prefix) if python else ""
     packages = _packages(prefix)
     own = _folders(prefix)
+    name = _name(prefix, python)
     if own:  # what is imported counts, not what a record says
         packages["ringbridge"] = _version(own[0]) or "?"
-    name = os.path.basename(prefix) or prefix
-    if name in (".venv", "venv", "env", "default"):
-        name = os.path.join(os.path.basename(os.path.dirname(prefix)), name)
     if not python:
         state = State.NO_PYTHON if kind else State.NOTHING
         return Environment(prefix, name, kind, "", version, state, packages)
@@ -135,6 +133,16 @@ def _look_at(prefix: str, copy: str, minimum: str) -> Environment:
     return Environment(prefix, name, kind or "plain", python, version, state, packages, command)
 
 
+def _name(prefix: str, python: str) -> str:
+    if prefix in _SHARED_PREFIXES and python:
+        return os.path.basename(os.path.realpath(python))
+    name = os.path.basename(prefix)
+    if name in (".venv", "venv", "env", "default"):  # many projects call theirs so
+        return os.path.join(os.path.basename(os.path.dirname(prefix)), name)
+    return name or prefix
+
+
+_SHARED_PREFIXES = ("/", "/usr", "/usr/local")
 _MENDED_BY_PIP = (State.NO_RINGBRIDGE, State.TOO_OLD, State.NO_BUILD)
 
 

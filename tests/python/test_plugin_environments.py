@@ -146,6 +146,14 @@ def test_folders_that_cannot_be_used_say_why(tmp_path: Path, good: Path) -> None
     assert state(tmp_path / "plain", good) == "NOTHING"
 
 
+def test_names_tell_environments_apart(tmp_path: Path) -> None:
+    project = made.conda(tmp_path / "project" / ".venv", "3.12.1")
+    assert look(project)["found"][0][0] == "project/.venv"
+    assert look(made.conda(tmp_path / "gis"))["found"][0][0] == "gis"
+    if os.path.exists("/usr/bin/python3"):
+        assert look(Path("/usr"))["found"][0][0].startswith("python3")
+
+
 def test_an_interpreter_stands_for_its_environment(good: Path) -> None:
     told = look(good / "bin" / "python", good)
     assert told["prefixes"] == [str(good)]
