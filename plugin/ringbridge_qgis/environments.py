@@ -129,7 +129,7 @@ def _look_at(prefix: str, copy: str, minimum: str) -> Environment:
         state = State.NO_PYTHON if kind else State.NOTHING
         return Environment(prefix, name, kind, "", version, state, packages)
     state = _state(_numbers(version), own, copy, minimum)
-    command = _command(python, bool(own)) if state in _MENDED_BY_PIP else ""
+    command = _command(prefix, python, bool(own)) if state in _MENDED_BY_PIP else ""
     return Environment(prefix, name, kind or "plain", python, version, state, packages, command)
 
 
@@ -207,9 +207,12 @@ def _packages(prefix: str) -> dict[str, str]:
     return {name: found[name] for name in PACKAGES if name in found}
 
 
-def _command(python: str, again: bool) -> str:
-    forced = "--force-reinstall " if again else ""
-    return f"{shlex.quote(python)} -m pip install {forced}ringbridge"
+def _command(prefix: str, python: str, again: bool) -> str:
+    """For a shell; with pip before it where there is none, as uv leaves it, or conda without it."""
+    run, forced = f"{shlex.quote(python)} -m", "--force-reinstall " if again else ""
+    pips = os.path.join(glob.escape(prefix), "lib*", "python3*", "*-packages", "pip", "")
+    first = "" if glob.glob(pips) else f"{run} ensurepip && "
+    return f"{first}{run} pip install {forced}ringbridge"
 
 
 # ------------------------------------------------------------------------- copies of ringbridge
