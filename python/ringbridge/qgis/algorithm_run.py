@@ -101,8 +101,8 @@ class Run:
 
     def drop(self, task: Task) -> None:
         """Nobody waits for it any more; the worker is free when this returns."""
+        task.cancel(_GRACE_S)  # once: each one begins its steps anew
         while not task.done():
-            task.cancel(_GRACE_S)
             with contextlib.suppress(futures.TimeoutError, futures.CancelledError):
                 task.exception(_LOOK_S)
 
