@@ -121,6 +121,16 @@ def test_a_wall_hides_what_is_behind_it_and_not_what_rises_above(viewshed: Any) 
     assert seen[2, 8] == SEEN
 
 
+def test_ground_beside_a_hole_hides_as_well(viewshed: Any) -> None:
+    """The height halfway to a cell without one is none; exactly on the ridge it is the ridge's."""
+    values = np.zeros((4, 5), "float32")
+    values[1, 2], values[2, 2] = 10, np.nan
+    seen = viewshed(Raster(values), (0.5, -1.5), curvature=False).viewshed.values
+    assert seen[1].tolist() == [SEEN, SEEN, SEEN, HIDDEN, HIDDEN]
+    turned = viewshed(Raster(values.T), (1.5, -0.5), curvature=False).viewshed.values
+    assert turned[:, 1].tolist() == [SEEN, SEEN, SEEN, HIDDEN, HIDDEN]
+
+
 def test_what_is_farther_than_asked_for_is_no_data(viewshed: Any) -> None:
     raster = Raster(np.zeros((41, 51), "float32"), (0.0, 10.0, 0.0, 0.0, 0.0, -20.0))
     made = viewshed(raster, raster.xy(20, 25), distance=105.0).viewshed
