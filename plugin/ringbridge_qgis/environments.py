@@ -92,6 +92,11 @@ def look(places: Iterable[str], minimum: str = MINIMUM) -> list[Environment]:
     return [_look_at(prefix, copy, minimum) for prefix in wanted]
 
 
+def is_gone(place: str) -> bool:
+    """Whether a path, not a name, has no Python any more. A moment's look."""
+    return os.sep in place and not _python_of(loader.prefix_of(place))
+
+
 def source_for(places: Iterable[str], minimum: str = MINIMUM) -> str:
     """The first prefix whose ringbridge this host can load; "": none has such a one."""
     fitting = (each for each in places if any(_serves(c, _HERE, minimum) for c in _folders(each)))
@@ -113,24 +118,31 @@ def the_one(found: Iterable[Environment]) -> Environment | None:
 
 def _look_at(prefix: str, copy: str, minimum: str) -> Environment:
     kind = _kind(prefix)
-    names = (os.path.join(prefix, "bin", name) for name in ("python", "python3"))
-    python = next((name for name in names if os.access(name, os.X_OK)), "")
+    python = _python_of(prefix)
     version = _python_version(prefix) if python else ""
     packages = _packages(prefix)
     own = _folders(prefix)
+    name = _name(prefix, python)
     if own:  # what is imported counts, not what a record says
         packages["ringbridge"] = _version(own[0]) or "?"
-    name = os.path.basename(prefix) or prefix
-    if name in (".venv", "venv", "env", "default"):
-        name = os.path.join(os.path.basename(os.path.dirname(prefix)), name)
     if not python:
         state = State.NO_PYTHON if kind else State.NOTHING
         return Environment(prefix, name, kind, "", version, state, packages)
     state = _state(_numbers(version), own, copy, minimum)
-    command = _command(python, bool(own)) if state in _MENDED_BY_PIP else ""
+    command = _command(prefix, python, bool(own)) if state in _MENDED_BY_PIP else ""
     return Environment(prefix, name, kind or "plain", python, version, state, packages, command)
 
 
+def _name(prefix: str, python: str) -> str:
+    if prefix in _SHARED_PREFIXES and python:
+        return os.path.basename(os.path.realpath(python))
+    name = os.path.basename(prefix)
+    if name in (".venv", "venv", "env", "default"):  # many projects call theirs so
+        return os.path.join(os.path.basename(os.path.dirname(prefix)), name)
+    return name or prefix
+
+
+_SHARED_PREFIXES = ("/", "/usr", "/usr/local")
 _MENDED_BY_PIP = (State.NO_RINGBRIDGE, State.TOO_OLD, State.NO_BUILD)
 
 
@@ -147,6 +159,11 @@ def _state(python: tuple[int, ...], own: list[str], copy: str, minimum: str) -> 
         return State.NO_RINGBRIDGE
     old = all(_numbers(_version(each)) < _numbers(minimum) for each in own)
     return State.TOO_OLD if old else State.NO_BUILD
+
+
+def _python_of(prefix: str) -> str:
+    names = (os.path.join(prefix, "bin", name) for name in ("python", "python3"))
+    return next((name for name in names if os.access(name, os.X_OK)), "")
 
 
 def _kind(prefix: str) -> str:
@@ -190,9 +207,12 @@ def _packages(prefix: str) -> dict[str, str]:
     return {name: found[name] for name in PACKAGES if name in found}
 
 
-def _command(python: str, again: bool) -> str:
-    forced = "--force-reinstall " if again else ""
-    return f"{shlex.quote(python)} -m pip install {forced}ringbridge"
+def _command(prefix: str, python: str, again: bool) -> str:
+    """For a shell; with pip before it where there is none, as uv leaves it, or conda without it."""
+    run, forced = f"{shlex.quote(python)} -m", "--force-reinstall " if again else ""
+    pips = os.path.join(glob.escape(prefix), "lib*", "python3*", "*-packages", "pip", "")
+    first = "" if glob.glob(pips) else f"{run} ensurepip && "
+    return f"{first}{run} pip install {forced}ringbridge"
 
 
 # ------------------------------------------------------------------------- copies of ringbridge

@@ -21,7 +21,7 @@ class Messages:
 
     def __init__(self, iface: Any) -> None:
         self._bar = iface.messageBar()
-        self._shown: list[Any] = []
+        self._shown: dict[Any, str] = {}
 
     def info(self, text: str, *buttons: Button) -> None:
         """Stays until it is closed."""
@@ -35,21 +35,22 @@ class Messages:
         line = text.partition("\n")[0]
         if len(line) > _LENGTH_MAX:
             line = f"{line[:_LENGTH_MAX]}…"
+        for shown in [each for each, said in self._shown.items() if said == line]:
+            self._pop(shown)  # once is enough
         item = self._bar.createMessage(_TITLE, line)
         for words, act in buttons:
             button = QPushButton(words)
             button.clicked.connect(lambda _clicked, act=act: self._pressed(item, act))
             item.layout().addWidget(button)
         self._bar.pushWidget(item, level, 0)
-        self._shown.append(item)
+        self._shown[item] = line
 
     def _pressed(self, item: Any, act: Callable[[], None]) -> None:
         self._pop(item)
         act()
 
     def _pop(self, item: Any) -> None:
-        if item in self._shown:
-            self._shown.remove(item)
+        self._shown.pop(item, None)
         with contextlib.suppress(RuntimeError):  # the user has closed it: it is deleted
             self._bar.popWidget(item)
 

@@ -189,6 +189,8 @@ class Plugin:
                 self._open_dock()
         if self._session.problem:
             self._tell_state()
+        else:
+            self._messages.close()  # what they ask for is done
 
     # ------------------------------------------------------------------------------------ messages
 

@@ -16,7 +16,7 @@ from typing import Any
 from qgis.core import Qgis, QgsMessageLog
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
-from . import environments, settings
+from . import environments, settings, verdicts
 from . import ringbridge_loader as loader
 from .settings import MIB, Settings
 from .texts import tr
@@ -47,12 +47,23 @@ class Session(QObject):
         try:
             self._start()
         except Exception as error:  # QGIS must start, whatever a foreign ringbridge does
-            self._fail(str(error) or type(error).__name__)
+            self._fail(self._reason(error))
         self.changed.emit()
+
+    def _reason(self, error: Exception) -> str:
+        """A line that people understand, and the details."""
+        wanted, details = self.settings, str(error) or type(error).__name__
+        seen = environments.look(filter(None, (wanted.environment, wanted.source)))[0]
+        if seen.usable:
+            return details
+        words = tr("The environment “{name}” cannot be used: {state}.")
+        return words.format(name=seen.name, state=verdicts.word(seen)) + f"\n{details}"
 
     def _start(self) -> None:
         wanted = self.settings
         places = list(filter(None, (wanted.environment, wanted.source)))
+        if environments.is_gone(wanted.environment):
+            raise FileNotFoundError(wanted.environment)
         loader.load(*places, minimum=environments.MINIMUM, core=False)
         from ringbridge.qgis import Bridge
 

@@ -93,6 +93,12 @@ def own_workers() -> list[Any]:
     return [each for each in running.workers() if each.host_pid == os.getpid()]
 
 
+def states() -> list[str]:
+    from ringbridge.qgis.workers import workers
+
+    return [each.state for each in workers().states()]
+
+
 def settled() -> Callable[[], bool]:
     until = time.monotonic() + SETTLED_S
     return lambda: time.monotonic() > until
@@ -151,6 +157,8 @@ def steps() -> Iterator[Callable[[], Any]]:
     told["nowhere"] = messages()
     yield choose(wanted["environment"])
     yield lambda: algorithms() == ["added", "focal_mean", "standard_score"]
+    action("Read the algorithms again").trigger()  # which starts a worker, and leaves it idle
+    yield lambda: states() == ["idle"]
     told["before"] = traces()
     qgis.utils.unloadPlugin(PLUGIN)
     yield lambda: not traces()["workers"] and not traces()["docks"]

@@ -73,6 +73,20 @@ def side_by_side(one: str, other: str, work: str) -> dict[str, Any]:
     return told
 
 
+def edited(environment: str, plugins: str) -> list[str]:
+    """What an algorithm says before and after its code has been changed, in one QGIS."""
+    plugin = start(FIRST, environment)
+    said = [where(FIRST)]
+    path = os.path.join(plugins, FIRST, "compute", "place.py")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace('return f"', 'return f"edited: '))
+    said.append(where(FIRST))
+    plugin.unload()
+    return said
+
+
 def too_old() -> list[Any]:
     """The third plugin wants a ringbridge newer than the one that both have loaded."""
     plugin = importlib.import_module(SECOND + ".plugin")
@@ -93,6 +107,7 @@ with standalone.qgis():
     report: dict[str, Any] = {
         "different": side_by_side(one, other, wanted["work"]),
         "same": side_by_side(other, other, wanted["work"]),
+        "edited": edited(one, wanted["plugins"]),
         "too_old": too_old(),
     }
     standalone.report(report)

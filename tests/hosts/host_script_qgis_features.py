@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import sys
 import traceback
 from typing import Any
@@ -209,6 +210,19 @@ def check_single_ones_become_multi_where_some_are() -> None:
     assert told == ["MultiLineString ((0 0, 1 1))", shapes[1]], told
 
 
+def check_pieces_leave_nothing_to_each_other() -> None:
+    """The features of the first piece are filled again for the next ones."""
+    count = 50_000
+    there = np.arange(count) % 7 != 0
+    vector = Vector.points(np.arange(2 * count).reshape(-1, 2), n=np.ma.array(there, mask=~there))
+    assert vector.geometry is not None
+    vector.geometry.valid = there[::-1]
+    back = features.read(sent_to("memory:", vector))
+    assert back.geometry is not None and list(back.geometry.valid) == list(there[::-1])
+    assert np.array_equal(back.xy(), vector.xy(), equal_nan=True)
+    assert back.columns["n"].to_list() == vector.columns["n"].to_list()
+
+
 def check_z_is_added_where_some_have_it() -> None:
     flat = features.read(layer_of({}, ["Point (1 2)", "PointZ (1 2 3)"], "PointZ"))
     assert features.wkb_type_of(flat) == QgsWkbTypes.PointZ
@@ -229,6 +243,17 @@ def check_kinds_that_do_not_fit_are_refused() -> None:
     nothing = Vector.points(np.zeros((0, 2)))
     assert features.wkb_type_of(nothing, "line") == QgsWkbTypes.LineString
     assert features.wkb_type_of(Vector({"n": [1]})) == QgsWkbTypes.NoGeometry
+
+
+def check_wkb_that_qgis_does_not_read_is_refused() -> None:
+    """A flag for z it reads, and none for m."""
+    xyz = struct.pack("<3d", 1, 2, 3)
+    flagged = Vector({}, Column.of([struct.pack("<BI", 1, 0x80000001) + xyz]))
+    layer = sent_to("memory:", flagged)
+    assert [feature.geometry().asWkt() for feature in layer.getFeatures()] == ["PointZ (1 2 3)"]
+    for wkb in (struct.pack("<BI", 1, 0x40000001) + xyz, b"\1\2\0\0\0"):
+        bad = Vector({}, Column.of([wkb]))
+        raises(ValueError, "no WKB that QGIS reads", sent_to, "memory:", bad)
 
 
 def check_values_that_no_field_holds_are_refused() -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from conftest import HERE, Report, run
 from rbr_testing.conda import Facts
 
-from ringbridge.new_plugin import generate
+from ringbridge.new_plugin import generate, package
 from ringbridge.new_plugin.generate import Plugin
 
 PYTHON = "/usr/bin/python3"  # QGIS's
@@ -58,11 +59,14 @@ def test_its_makefile_is_content_with_it_untouched(
 def test_qgis_process_lists_and_runs_its_algorithms(
     plugin: Path, host_copy: Path, conda: Facts, environ: Environ, tmp_path: Path
 ) -> None:
-    """At the first start, when nothing is known of its modules yet, and at the second."""
+    """As installed from its zip: at the first start, when nothing is known of its modules yet, and
+    at the second."""
+    with zipfile.ZipFile(package.pack(plugin, tmp_path).path) as archive:
+        archive.extractall(tmp_path / "installed")
     program = shutil.which("qgis_process.bin") or "qgis_process"
     given = {
         **environ(tmp_path),
-        "QGIS_PLUGINPATH": str(plugin.parent),
+        "QGIS_PLUGINPATH": str(tmp_path / "installed"),
         "PYTHONPATH": str(host_copy),
         "RINGBRIDGE_ENV": str(conda.gis.prefix),
     }
@@ -166,6 +170,10 @@ def test_two_plugins_with_one_environment_share_a_worker(report: Report, conda: 
     assert (pid_after, names_after) == (pid, ["second_plugin"])
     assert told["after"]["where"] == place(conda.other)
     assert told["in_the_end"]["workers"] == []
+
+
+def test_code_that_is_changed_is_what_runs_next(report: Report, conda: Facts) -> None:
+    assert report["edited"] == [place(conda.gis), f"edited: {place(conda.gis)}"]
 
 
 def test_a_plugin_that_wants_a_newer_ringbridge_is_told_so(report: Report) -> None:

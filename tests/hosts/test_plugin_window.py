@@ -143,12 +143,13 @@ def environments(tmp_path_factory: pytest.TempPathFactory, host_copy: Path) -> d
     folder = tmp_path_factory.mktemp("environments")
     old = made.ringbridge(folder / "fakes" / "old", "0.0.9")
     foreign = made.ringbridge(folder / "fakes" / "foreign", "99.0", made.OTHER)
+    pip = _new(folder / "fakes" / "pip")
     found = {
-        "bare": made.venv(folder / "bare"),
+        "bare": made.venv(folder / "bare", pip),
         "empty": made.conda(folder / "empty"),
         "ancient": made.conda(folder / "ancient", "3.6.15"),
-        "old": made.venv(folder / "old", old),
-        "foreign": made.venv(folder / "foreign", foreign),
+        "old": made.venv(folder / "old", pip, old),
+        "foreign": made.venv(folder / "foreign", pip, foreign),
         "good": made.venv(folder / "good", host_copy / "ringbridge", *_numpy_parts()),
     }
     # They look like environments, and their Pythons are none.

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from conftest import HERE, Report, run
 PYTHON = "/usr/bin/python3"  # QGIS's
 PLUGIN = HERE.parents[1] / "plugin" / "ringbridge_qgis"
 EXIT_CODE = 7  # window_steps'
+WAIT_S = 60.0
 START_MS_MAX = 50.0
 LATE_P99_MS_MAX = 20.0
 CANCEL_S_MAX = 1.0
@@ -179,6 +182,35 @@ def test_hillshade_is_gdals(
 def test_qgis_process_writes_the_output(from_command_line: Report) -> None:
     assert Path(from_command_line["output"]).stat().st_size > 900 * 1200
     assert '"OUTPUT"' in from_command_line["said"]
+
+
+def test_ctrl_c_ends_qgis_process_and_its_worker(
+    folder: Path, variables: dict[str, str], dem: Path, from_command_line: Report
+) -> None:
+    """It came as KeyboardInterrupt out of the wait, and the run went on for good."""
+    spinning = folder / "spinning"
+    program, out = ["qgis_process.bin"], folder / "spin.tif"
+    run([*program, "plugins", "enable", PLUGIN.name], variables, folder)
+    with subprocess.Popen(
+        [*program, "run", "ringbridge:spin", "--", f"DEM={dem}", f"OUTPUT={out}"],
+        env={**variables, "RBR_HOSTS_SPINNING": str(spinning)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        try:
+            until = time.monotonic() + WAIT_S
+            while not spinning.exists():
+                assert time.monotonic() < until and process.poll() is None
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=WAIT_S)
+        finally:
+            process.kill()
+    run([*program, "plugins", "disable", PLUGIN.name], variables, folder)
+    assert process.returncode == 1 and "Cancelled." in said
+    assert not out.exists()
 
 
 def test_starting_costs_qgis_little(report: Report, figure: Callable[[str], None]) -> None:

@@ -8,6 +8,7 @@ import ast
 import configparser
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import xml.dom.minidom
@@ -127,6 +128,33 @@ def test_its_own_tests_of_the_algorithms_pass(plugin: Path) -> None:
         text=True,
     )
     assert done.returncode == 0 and "6 passed" in done.stdout, done.stdout + done.stderr
+
+
+def make(plugin: Path, verb: str, plugins: Path) -> subprocess.CompletedProcess[str]:
+    if shutil.which("make") is None:
+        pytest.skip("no make here")
+    command = ["make", "-C", str(plugin), verb, f"PLUGINS={plugins}"]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_it_is_linked_into_a_profile_and_taken_out_again(plugin: Path, tmp_path: Path) -> None:
+    plugins = tmp_path / "profile of mine" / "plugins"
+    for _ in range(2):
+        done = make(plugin, "link", plugins)
+        assert done.returncode == 0, done.stderr
+        assert (plugins / "terrain_tools" / "metadata.txt").samefile(plugin / "metadata.txt")
+    assert make(plugin, "unlink", plugins).returncode == 0
+    assert not list(plugins.iterdir()) and (plugin / "metadata.txt").is_file()
+
+
+def test_an_installed_plugin_of_that_name_stays_untouched(plugin: Path, tmp_path: Path) -> None:
+    installed = tmp_path / "plugins" / "terrain_tools"
+    installed.mkdir(parents=True)
+    (installed / "metadata.txt").write_text("theirs")
+    done = make(plugin, "link", tmp_path / "plugins")
+    assert done.returncode != 0 and "is an installed plugin: remove it in QGIS first" in done.stdout
+    assert make(plugin, "unlink", tmp_path / "plugins").returncode != 0
+    assert [each.name for each in installed.iterdir()] == ["metadata.txt"]
 
 
 def test_importing_it_imports_nothing_of_qgis(plugin: Path) -> None:

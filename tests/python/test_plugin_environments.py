@@ -76,12 +76,15 @@ def test_an_environment_without_ringbridge_comes_with_the_command_that_adds_it(b
     name, kind, version, found, packages, command = look(bare)["found"][0]
     assert (name, kind, found, packages) == ("bare", "venv", "NO_RINGBRIDGE", {})
     assert version == "{}.{}.{}".format(*sys.version_info[:3])
-    assert command == f"{bare}/bin/python -m pip install ringbridge"
+    python = f"{bare}/bin/python"
+    assert command == f"{python} -m ensurepip && {python} -m pip install ringbridge"
+    (made.site_of(bare) / "pip").mkdir()
+    assert look(bare)["found"][0][5] == f"{python} -m pip install ringbridge"
 
 
 def test_a_path_with_a_space_is_quoted_for_the_shell(tmp_path: Path) -> None:
     command = look(made.venv(tmp_path / "my gis"))["found"][0][5]
-    assert command.startswith(f"'{tmp_path}/my gis/bin/python' -m pip")
+    assert command.endswith(f"'{tmp_path}/my gis/bin/python' -m pip install ringbridge")
 
 
 def test_what_is_installed_is_told_from_the_names_of_folders(good: Path) -> None:
@@ -123,6 +126,7 @@ def test_an_environments_own_copy_serves_its_python(tmp_path: Path, good: Path) 
 
 def test_a_ringbridge_that_is_too_old_is_to_be_replaced(tmp_path: Path) -> None:
     old = install(made.venv(tmp_path / "old"), "0.0.9", made.HERE)
+    (made.site_of(old) / "pip").mkdir()
     assert look(old)["found"][0][3:] == [
         "TOO_OLD",
         {"ringbridge": "0.0.9"},
@@ -144,6 +148,14 @@ def test_folders_that_cannot_be_used_say_why(tmp_path: Path, good: Path) -> None
     assert state(tmp_path / "gone", good) == "NOTHING"
     (tmp_path / "plain").mkdir()
     assert state(tmp_path / "plain", good) == "NOTHING"
+
+
+def test_names_tell_environments_apart(tmp_path: Path) -> None:
+    project = made.conda(tmp_path / "project" / ".venv", "3.12.1")
+    assert look(project)["found"][0][0] == "project/.venv"
+    assert look(made.conda(tmp_path / "gis"))["found"][0][0] == "gis"
+    if os.path.exists("/usr/bin/python3"):
+        assert look(Path("/usr"))["found"][0][0].startswith("python3")
 
 
 def test_an_interpreter_stands_for_its_environment(good: Path) -> None:

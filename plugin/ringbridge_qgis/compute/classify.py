@@ -184,7 +184,7 @@ def _examples(raster: Raster, valid: Any, training: Any, field: str) -> tuple[An
 
 def _numbers_of(names: Any) -> Any:
     """The classes' numbers in the result."""
-    whole = names.dtype.kind in "iuf" and not np.any(names % 1)
+    whole = names.size > 0 and names.dtype.kind in "iuf" and not np.any(names % 1)
     if whole and names.min() >= 1 and names.max() <= CLASSES_MAX:
         return names.astype("int64")
     return np.arange(1, len(names) + 1)

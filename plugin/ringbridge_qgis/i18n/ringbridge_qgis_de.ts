@@ -188,6 +188,10 @@
             <translation>Einzelheiten</translation>
         </message>
         <message>
+            <source>The environment “{name}” cannot be used: {state}.</source>
+            <translation>Die Umgebung „{name}“ ist nicht verwendbar: {state}.</translation>
+        </message>
+        <message>
             <source>Settings &gt; Options &gt; ringbridge</source>
             <translation>Einstellungen &gt; Optionen &gt; ringbridge</translation>
         </message>

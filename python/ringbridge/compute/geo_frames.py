@@ -92,9 +92,7 @@ def _series(column: Column) -> Any:
     import pandas as pd
 
     if column.kind == "text":
-        if _has_pyarrow():
-            return arrow_columns.array_of(column).to_pandas()
-        return pd.Series(column.to_numpy())
+        return _texts(column)
     if column.kind == "bytes":
         return pd.Series(column.to_numpy(), dtype=object)
     values, missing = column.values, None if column.valid is None else ~column.valid
@@ -107,6 +105,20 @@ def _series(column: Column) -> Any:
     values = values.copy()
     values[missing] = float("nan") if values.dtype.kind == "f" else "NaT"
     return pd.Series(values)
+
+
+def _texts(column: Column) -> Any:
+    """Of pandas' own type for texts from pandas 3 on, before that objects."""
+    import pandas as pd
+
+    if _has_pyarrow():
+        series = arrow_columns.array_of(column).to_pandas()
+    else:
+        series = pd.Series(column.to_numpy())
+    # Objects of which none is a text do not say that they are texts.
+    return (
+        series.astype("string") if str(series.dtype) == "object" and series.isna().all() else series
+    )
 
 
 def _shapes(geometry: Column) -> Array:
@@ -126,10 +138,7 @@ def _shapes(geometry: Column) -> Array:
 
 
 def _has_pyarrow() -> bool:
-    try:
-        return importlib.util.find_spec("pyarrow") is not None
-    except ValueError:  # sys.modules says None
-        return False
+    return importlib.util.find_spec("pyarrow") is not None
 
 
 # -------------------------------------------------------------------------------------------- back
@@ -237,6 +246,7 @@ def _in(name: str, values: Any) -> Column:
 def _of_series(series: Any) -> Column:
     """Of a Series or an Index."""
     import numpy as np
+    import pandas as pd
 
     dtype = series.dtype
     if str(dtype) == "geometry":
@@ -247,16 +257,16 @@ def _of_series(series: Any) -> Column:
         return _with_dates(column_values.of_numbers(values, missing))
     missing = np.asarray(series.isna())
     if getattr(dtype, "tz", None) is not None:
-        utc = series.dt if hasattr(series, "dt") else series
-        return column_values.of_numbers(utc.tz_convert("UTC").to_numpy("M8[ns]"), missing)
-    if hasattr(dtype, "numpy_dtype") and dtype.numpy_dtype.kind in "biuf":  # nullable
-        values = series.to_numpy(dtype.numpy_dtype, na_value=0)
-        return column_values.of_numbers(values, missing)
+        moments = pd.DatetimeIndex(series).tz_convert("UTC").tz_localize(None)
+        return column_values.of_numbers(moments.to_numpy(), missing)
     is_text = str(dtype).startswith(("str", "large_str"))
     if _has_pyarrow() and (is_text or hasattr(dtype, "pyarrow_dtype")):
         import pyarrow as pa
 
         return arrow_columns.column_of(pa.array(series, from_pandas=True))
+    if hasattr(dtype, "numpy_dtype") and dtype.numpy_dtype.kind in "biuf":  # nullable
+        values = series.to_numpy(dtype.numpy_dtype, na_value=0)
+        return column_values.of_numbers(values, missing)
     if is_text and missing.all():  # also of no rows: what the dtype says is lost in objects
         return pack("text", [b""] * len(series), ~missing if len(series) else None)
     return column_values.of_objects(np.asarray(series.astype(object)), missing)

@@ -20,12 +20,27 @@ GEOMETRIES = ("any", "point", "line", "polygon", "none")
 FIELD_TYPES = ("any", "number", "text", "date")
 
 
-@dataclass(frozen=True)
-class Style:
+class _Plain:
+    """Equal where all fields are. Made here for all of them: dataclass would make code for each
+    class, and QGIS's start waits for this import."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).values()))
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({said})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Style(_Plain):
     """How a layer of a result is drawn."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Grey(Style):
     """A raster's first band in greys, from `min` to `max`; None: what the band has."""
 
@@ -33,7 +48,7 @@ class Grey(Style):
     max: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ramp(Style):
     """A raster's first band in the colours of one of QGIS's ramps, from `min` to `max`."""
 
@@ -42,14 +57,14 @@ class Ramp(Style):
     max: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Classes(Style):
     """A raster of classes: (value, label, "#rrggbb") for each; none: every value that is there."""
 
     classes: tuple[tuple[float, str, str], ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Categories(Style):
     """A vector layer with one colour for each value of `field`, of one of QGIS's ramps."""
 
@@ -57,7 +72,7 @@ class Categories(Style):
     ramp: str = "Spectral"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Graduated(Style):
     """A vector layer coloured by the number in `field`, in so many `classes` of equal count."""
 
@@ -66,7 +81,7 @@ class Graduated(Style):
     classes: int = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Single(Style):
     """A vector layer in one colour, "#rrggbb"; `size` in millimetres: of a point, or a line."""
 
@@ -74,8 +89,8 @@ class Single(Style):
     size: float | None = None
 
 
-@dataclass(frozen=True)
-class Kind:
+@dataclass(frozen=True, eq=False, repr=False)
+class Kind(_Plain):
     """A label for people, a sentence of help, and whether it is among the advanced ones.
 
     label     without one, the parameter's name is made readable
@@ -88,7 +103,7 @@ class Kind:
     optional: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class RasterLayer(Kind):
     """A raster layer; the function gets a Raster.
 
@@ -101,14 +116,14 @@ class RasterLayer(Kind):
     form: str = "raster"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Band(Kind):
     """A band of the raster parameter `of`; the function gets its number, from 1."""
 
     of: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class VectorLayer(Kind):
     """A vector layer, or its selected features; the function gets a Vector.
 
@@ -121,7 +136,7 @@ class VectorLayer(Kind):
     form: str = "vector"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Field(Kind):
     """A field of the vector parameter `of`; the function gets its name, or a list of names."""
 
@@ -130,7 +145,7 @@ class Field(Kind):
     many: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Number(Kind):
     """A number, from `min` to `max`.
 
@@ -148,7 +163,7 @@ class Number(Kind):
     distance_of: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Choice(Kind):
     """One of `options` (many=True: a list of some); the function gets the option itself."""
 
@@ -157,19 +172,19 @@ class Choice(Kind):
     many: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Boolean(Kind):
     """A check box."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Text(Kind):
     """A str, of several lines where `multiline`."""
 
     multiline: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class File(Kind):
     """An existing file with this `extension` ("" any), or a folder; the function gets a Path."""
 
@@ -177,40 +192,40 @@ class File(Kind):
     folder: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Extent(Kind):
     """(xmin, ymin, xmax, ymax), floats, in the CRS of the layer parameter `of`."""
 
     of: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Crs(Kind):
     """A coordinate reference system; the function gets its WKT (of 2019)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Point(Kind):
     """(x, y), floats, in the CRS of the layer parameter `of`."""
 
     of: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Layers(Kind):
     """Several layers of one kind; the function gets a list of Rasters or Vectors."""
 
     of: RasterLayer | VectorLayer = RasterLayer()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class RasterOutput(Kind):
     """A raster. The function gives a Raster, or an array on the grid of its first raster."""
 
     style: Grey | Ramp | Classes | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class VectorOutput(Kind):
     """A vector layer. The function gives a Vector, a GeoDataFrame or an Arrow table.
 
@@ -221,24 +236,24 @@ class VectorOutput(Kind):
     style: Categories | Graduated | Single | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class TableOutput(Kind):
     """A table. The function gives a Vector without geometry, a DataFrame, or a dict of columns."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class NumberOutput(Kind):
     """A number, which models can go on with."""
 
     unit: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class TextOutput(Kind):
     """A str, which models can go on with."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class FileOutput(Kind):
     """A file. The function writes one and gives its path; it is moved to where it was wanted."""
 

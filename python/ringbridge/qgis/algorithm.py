@@ -8,7 +8,6 @@ this file.
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Any
 
 from qgis.core import QgsProcessingAlgorithm
@@ -55,6 +54,8 @@ class Algorithm(QgsProcessingAlgorithm):
 
     def shortHelpString(self) -> str:
         """The function's own help, and what it says of each parameter."""
+        import html  # when a dialog is opened, not at QGIS's start
+
         text = self._declaration.help
         if not text.lstrip().startswith("<"):
             text = "".join(f"<p>{html.escape(each)}</p>" for each in text.split("\n\n"))

@@ -71,8 +71,17 @@ class Run:
     def wait(self, task: Task, low: float, high: float) -> list[Any]:
         """The results. The task's own progress moves the bar from `low` to `high` (of 1).
 
-        Raises RunCancelled, and what the function raised.
+        Raises RunCancelled, and what the function raised. However it ends, the worker is free
+        then: also by Ctrl-C, which in qgis_process comes as KeyboardInterrupt.
         """
+        try:
+            return self._wait(task, low, high)
+        except KeyboardInterrupt:
+            raise RunCancelled from None
+        finally:
+            self.drop(task)
+
+    def _wait(self, task: Task, low: float, high: float) -> list[Any]:
         asked = False
         while not task.done():
             with contextlib.suppress(futures.TimeoutError, futures.CancelledError):
@@ -91,8 +100,8 @@ class Run:
         return results
 
     def drop(self, task: Task) -> None:
-        """Nobody wants its results any more; the worker is free when this returns."""
-        task.cancel(_GRACE_S)
+        """Nobody waits for it any more; the worker is free when this returns."""
+        task.cancel(_GRACE_S)  # once: each one begins its steps anew
         while not task.done():
             with contextlib.suppress(futures.TimeoutError, futures.CancelledError):
                 task.exception(_LOOK_S)

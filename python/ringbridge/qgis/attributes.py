@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from itertools import compress, repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qgis.core import NULL, Qgis, QgsField
@@ -21,7 +21,8 @@ from ringbridge.compute import Column
 from ringbridge.compute.column import pack
 from ringbridge.compute.column_values import object_array
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    Array = np.ndarray[Any, Any]
 
 _DAY_0 = 2440588  # the Julian day of 1970-01-01
 _DAY_MS = 86_400_000

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -73,6 +72,8 @@ def write(
     cache: str, environment: str, version: str, folder: str, plain: Sequence[dict[str, Any]]
 ) -> None:
     """Keeps what service.describe() told; another process sees the old file or the new one."""
+    import tempfile  # QGIS's start only reads
+
     os.makedirs(cache, exist_ok=True)
     kept = {
         **{"format": _FORMAT, "version": version, "environment": environment, "folder": folder},

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 _LOOK_MS = 500
 _LOG_LINES_MAX = 200
 _MIB = 1 << 20
+_PROBLEMS_WIDTH, _LOG_WIDTH = 500, 400  # their shares of what there is
 _TASK_COLUMN = 4
 #: Where a module is called otherwise than what pip installs for it.
 _PIP_NAMES = {"sklearn": "scikit-learn", "osgeo": "gdal", "cv2": "opencv-python", "PIL": "pillow"}
@@ -94,6 +95,9 @@ class Dock(QDockWidget):
         self._problems = QTreeWidget()
         self._problems.setHeaderLabels([tr("Module"), tr("Problem")])
         self._problems.setRootIsDecorated(False)
+        header = self._problems.header()  # long lines are scrolled, not cut
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self._problems.itemSelectionChanged.connect(self._show_buttons)
         self._log = QPlainTextEdit()
         self._log.setReadOnly(True)
@@ -103,6 +107,7 @@ class Dock(QDockWidget):
         below = QSplitter(Qt.Orientation.Horizontal)
         below.addWidget(self._problems)
         below.addWidget(self._log)
+        below.setSizes([_PROBLEMS_WIDTH, _LOG_WIDTH])
         parts = QSplitter(Qt.Orientation.Vertical)
         parts.addWidget(self._pages)
         parts.addWidget(below)
@@ -216,7 +221,6 @@ class Dock(QDockWidget):
                 advice.setData(0, Qt.ItemDataRole.UserRole, command)
                 item.addChild(advice)
         self._problems.expandAll()
-        self._problems.resizeColumnToContents(0)
         self._problems.setVisible(self._problems.topLevelItemCount() > 0)
         self._show_buttons()
 

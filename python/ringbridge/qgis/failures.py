@@ -17,6 +17,8 @@ def told(error: Exception, declaration: Declaration) -> tuple[str, str]:
     remote = error.__cause__ if isinstance(error.__cause__, RemoteTraceback) else None
     first, _, rest = str(error).partition("\n")
     if isinstance(error, WorkerDied):
+        if error.signal == signal.SIGTERM:  # Stop in the dock, or whoever has closed the plugin
+            return tr("{label}: the worker was stopped.").format(label=label), first
         line = tr("{label}: the worker has crashed ({reason}). The next run starts another one.")
         return line.format(label=label, reason=_reason(error)), str(error)
     if isinstance(error, ArenaFull):

@@ -20,6 +20,7 @@ from qgis.core import (
     QgsFeatureRequest,
     QgsFeatureSink,
     QgsFields,
+    QgsGeometry,
     QgsProcessingException,
     QgsWkbTypes,
 )
@@ -59,6 +60,7 @@ class _Pieces:
         if self._progress is not None and self._total > 0:
             self._progress(min(self._done / self._total, 1.0))
         goes_on = self._cancelled is None or not self._cancelled()
+        time.sleep(0)  # gives the interpreter away: who waits would ask for it only after 5 ms
         self._began = time.perf_counter()
         return goes_on
 
@@ -81,7 +83,7 @@ def read(
     has_geometry = source.wkbType() != QgsWkbTypes.NoGeometry
     request = QgsFeatureRequest().setSubsetOfAttributes(indexes)
     if not has_geometry:
-        request.setFlags(QgsFeatureRequest.NoGeometry)
+        request.setFlags(QgsFeatureRequest.Flag.NoGeometry)
     makers = [attributes.column_maker(source.fields().at(index)) for index in indexes]
     columns: list[list[Column]] = [[make(())] for make in makers]
     geometry: list[Column] = [shapes.column_of([])]
@@ -163,26 +165,25 @@ def write(
     fields = fields_of(vector)
     target = int(wkb_type_of(vector))
     pieces = _Pieces(len(vector), progress, cancelled)
+    pool: list[QgsFeature] = []
+    shape_pool: list[QgsGeometry] = []
     start = 0
     while start < len(vector):
-        stop = min(start + pieces.size, len(vector))
-        _add(sink, _features_of(vector.part(start, stop), fields, target), start)
-        if not pieces.done(stop - start):
+        part = vector.part(start, min(start + pieces.size, len(vector)))
+        pool.extend(QgsFeature(fields) for _ in range(len(part) - len(pool)))
+        features = pool[: len(part)]
+        columns = [attributes.values_of(name, column) for name, column in part.columns.items()]
+        deque(map(QgsFeature.setAttributes, features, map(list, zip(*columns))), maxlen=0)
+        if part.geometry is not None:
+            shapes.add_to(features, part.geometry, target, shape_pool)
+        _add(sink, features, start)
+        start += len(part)
+        if not pieces.done(len(part)):
             return
-        start = stop
-
-
-def _features_of(part: Vector, fields: QgsFields, target: int) -> list[QgsFeature]:
-    features = [QgsFeature(fields) for _ in range(len(part))]
-    columns = [attributes.values_of(name, column) for name, column in part.columns.items()]
-    deque(map(QgsFeature.setAttributes, features, map(list, zip(*columns))), maxlen=0)
-    if part.geometry is not None:
-        shapes.add_to(features, part.geometry, target)
-    return features
 
 
 def _add(sink: Any, features: list[QgsFeature], first: int) -> None:
-    added = sink.addFeatures(features, QgsFeatureSink.FastInsert)
+    added = sink.addFeatures(features, QgsFeatureSink.Flag.FastInsert)
     # A provider says which it added, too.
     if not (added[0] if isinstance(added, tuple) else added):
         why = sink.lastError() or "it does not say why"

@@ -45,21 +45,29 @@ def _linear(geometry: QgsGeometry) -> bytes:
     return bytes(QgsGeometry(geometry.constGet().segmentize()).asWkb())
 
 
-def add_to(features: list[QgsFeature], geometry: Column, target: int) -> None:
-    """Gives each feature its geometry, as one of the type `target` (as ISO has it).
+def add_to(
+    features: list[QgsFeature], geometry: Column, target: int, pool: list[QgsGeometry]
+) -> None:
+    """Gives each feature its geometry, as one of the type `target` (as ISO has it), or none.
 
+    `pool` keeps objects for the next time: QGIS makes new ones slower than it fills them.
     Raises ValueError for what is no geometry, or cannot be one of that type.
     """
     there = wkb.present(geometry)
     codes = wkb.iso(wkb.codes(geometry, there)[0])
     pieces = compress(geometry.to_list(), there)
-    shapes = [QgsGeometry() for _ in range(len(codes))]
+    pool.extend(QgsGeometry() for _ in range(len(codes) - len(pool)))
+    shapes = pool[: len(codes)]
     deque(map(QgsGeometry.fromWkb, shapes, map(QByteArray, pieces)), maxlen=0)
+    if any(map(QgsGeometry.isNull, shapes)):
+        raise ValueError(
+            "a geometry is no WKB that QGIS reads: give it as ISO has it, for example by "
+            "shapely.to_wkb(..., flavor='iso')"
+        )
     for index in (codes != target).nonzero()[0].tolist():
         shapes[index] = _coerced(shapes[index], target)
-    if any(map(QgsGeometry.isNull, shapes)):
-        raise ValueError("a geometry is no WKB that QGIS reads")
     deque(map(QgsFeature.setGeometry, compress(features, there), shapes), maxlen=0)
+    deque(map(QgsFeature.clearGeometry, compress(features, ~there)), maxlen=0)
 
 
 def _coerced(shape: QgsGeometry, target: int) -> QgsGeometry:

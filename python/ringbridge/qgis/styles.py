@@ -100,9 +100,13 @@ def _ramp(layer: Any, style: kinds.Ramp) -> Any:
 
 
 def _classes(layer: Any, style: kinds.Classes) -> Any:
+    provider = layer.dataProvider()
     item = QgsPalettedRasterRenderer.Class
     classes = [item(value, QColor(colour), label) for value, label, colour in style.classes]
-    return QgsPalettedRasterRenderer(layer.dataProvider(), 1, classes)
+    if not classes:
+        ramp = _ramp_named("Spectral")
+        classes = QgsPalettedRasterRenderer.classDataFromRaster(provider, 1, ramp)
+    return QgsPalettedRasterRenderer(provider, 1, classes)
 
 
 def _categories(layer: Any, style: kinds.Categories) -> Any:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+from pathlib import Path
 from typing import Annotated
 
 import numba
@@ -24,8 +26,10 @@ def _spin(until: float) -> float:
 
 @algorithm("Spin", group="Tests")
 def spin(dem: Raster) -> Raster:
-    """Compiled code that never looks up."""
+    """Compiled code that never looks up. The file RBR_HOSTS_SPINNING is there when it runs."""
     _spin(1.0)
+    if "RBR_HOSTS_SPINNING" in os.environ:
+        Path(os.environ["RBR_HOSTS_SPINNING"]).touch()
     rb.current_task().progress(1, 4, "spinning")
     _spin(1e300)
     return dem
