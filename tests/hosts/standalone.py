@@ -105,7 +105,11 @@ def context() -> QgsProcessingContext:
 
 
 def write_raster(
-    path: str, values: Any, nodata: float | None = None, crs: str = "EPSG:32617"
+    path: str,
+    values: Any,
+    nodata: float | None = None,
+    crs: str = "EPSG:32617",
+    geotransform: tuple[float, ...] = ORIGIN,
 ) -> str:
     """A GeoTIFF of these values, of (rows, columns) or (bands, rows, columns)."""
     from osgeo import gdal_array
@@ -114,7 +118,7 @@ def write_raster(
     kind = gdal_array.NumericTypeCodeToGDALTypeCode(values.dtype.type)
     shape = (layers.shape[2], layers.shape[1], layers.shape[0])
     made = gdal.GetDriverByName("GTiff").Create(path, *shape, kind)
-    made.SetGeoTransform(list(ORIGIN))
+    made.SetGeoTransform(list(geotransform))
     made.SetProjection(QgsCoordinateReferenceSystem(crs).toWkt())
     for number, layer in enumerate(layers, 1):
         made.GetRasterBand(number).WriteArray(layer)
