@@ -171,7 +171,7 @@ check-generated:
 
 check-layers:
 	@echo '== layers, sizes, exported symbols' && \
-	    $(WITH) $(VENV)/bin/pytest -q tests/python/test_layering.py tests/python/test_symbols.py
+	    $(WITH) $(VENV)/bin/pytest -q tests/python/test_layering*.py tests/python/test_symbols.py
 
 demo: $(VENV)/.made
 	@$(WITH) $(VENV)/bin/python docs/demo/setup_demo.py --run docs/demo/run_demo.py

@@ -48,13 +48,14 @@ def read(package: Path) -> list[Name]:
     found = []
     for name in _constant(tree, "__all__"):
         home = ast.parse((package / f"{homes[name]}.py").read_text())
-        found.append(_described(_definition(home, name)))
+        found.append(_described(_definition(home, name), home))
     return found
 
 
 def read_class(stub: Path, name: str) -> Name:
     """One class of a stub file."""
-    return _described(_definition(ast.parse(stub.read_text()), name))
+    tree = ast.parse(stub.read_text())
+    return _described(_definition(tree, name), tree)
 
 
 def render(names: list[Name], module: str) -> str:
@@ -84,7 +85,7 @@ def _definition(tree: ast.Module, name: str) -> _Node:
     raise LookupError(name)
 
 
-def _described(node: _Node) -> Name:
+def _described(node: _Node, home: ast.Module) -> Name:
     if isinstance(node, ast.Assign):
         name = ast.unparse(node.targets[0])
         return Name("data", name, "", f"Another name of `{ast.unparse(node.value)}`.")
@@ -96,7 +97,7 @@ def _described(node: _Node) -> Name:
     error = node.name == "RingbridgeError" or "RingbridgeError" in bases or "Exception" in bases
     if error and bases:
         doc += f"\n\nBases: {', '.join(f'`{base}`' for base in bases)}"
-    return Name("exception" if error else "class", node.name, _made_by(node), doc, members)
+    return Name("exception" if error else "class", node.name, _made_by(node, home), doc, members)
 
 
 def _is_public_member(node: ast.stmt) -> bool:
@@ -113,7 +114,7 @@ def _member(node: ast.stmt) -> Name:
     return Name("method", node.name, _signature(node, 1), _doc(node))
 
 
-def _made_by(node: ast.ClassDef) -> str:
+def _made_by(node: ast.ClassDef, home: ast.Module) -> str:
     """The signature of its constructor, where it has one of its own; a dataclass has its fields."""
     for each in node.body:
         if isinstance(each, ast.FunctionDef) and each.name in ("__init__", "__new__"):
@@ -121,9 +122,18 @@ def _made_by(node: ast.ClassDef) -> str:
                 return ""
             return _signature(each, 1).partition(" -> ")[0]
     if any("dataclass" in ast.unparse(each) for each in node.decorator_list):
-        fields = [ast.unparse(each) for each in node.body if isinstance(each, ast.AnnAssign)]
-        return f"({', '.join(fields)})"
+        return f"({', '.join(_fields(node, home))})"
     return ""
+
+
+def _fields(node: ast.ClassDef, home: ast.Module) -> list[str]:
+    """Of a dataclass: first those of the bases that its own file defines."""
+    bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
+    found: list[str] = []
+    for each in home.body:
+        if isinstance(each, ast.ClassDef) and each.name in bases:
+            found += _fields(each, home)
+    return found + [ast.unparse(each) for each in node.body if isinstance(each, ast.AnnAssign)]
 
 
 def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef, skipped: int) -> str:

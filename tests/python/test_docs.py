@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import ringbridge
-from ringbridge import _core
+from ringbridge import _core, compute, qgis
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -162,6 +162,26 @@ def test_every_python_name_and_member_is_in_the_reference_with_its_docstring() -
             expected += [f"{name}.{member}" for member in public_members(thing)]
     shown = [name for name in documented if not name.endswith(".__call__")]
     assert sorted(shown) == sorted(expected)
+    assert not [name for name, doc in documented.items() if not doc.strip()]
+
+
+def test_every_name_of_compute_modules_is_in_the_reference_with_its_docstring() -> None:
+    documented = {
+        name: doc for each in names.read(PACKAGE / "compute") for name, doc in each.all_names()
+    }
+    assert {name for name in documented if "." not in name} == set(compute.__all__)
+    for name in compute.__all__:
+        thing = getattr(compute, name)
+        if isinstance(thing, type):
+            assert {f"{name}.{member}" for member in public_members(thing)} <= set(documented)
+    assert not [name for name, doc in documented.items() if not doc.strip()]
+
+
+def test_every_name_for_plugins_is_in_the_reference_with_its_docstring() -> None:
+    documented = {
+        name: doc for each in names.read(PACKAGE / "qgis") for name, doc in each.all_names()
+    }
+    assert {name for name in documented if "." not in name} == set(qgis.__all__)
     assert not [name for name, doc in documented.items() if not doc.strip()]
 
 

@@ -45,6 +45,8 @@ def check(declaration: Any) -> None:
         if not each.required and each.default is not None:
             _check_default(what, each.kind, each.default)
     _check_margin(name, declaration.margin, by_name)
+    if declaration.margin is not None:
+        _check_blocks(name, declaration)
 
 
 def _check_names(name: str, names: Sequence[str]) -> None:
@@ -129,3 +131,19 @@ def _check_margin(name: str, margin: int | str | None, by_name: dict[str, kinds.
             raise TypeError(f"{name}: margin={margin!r} names no parameter that is an int")
     elif margin is not None and margin < 0:
         raise TypeError(f"{name}: margin is a number of cells, and {margin} is negative")
+
+
+def _check_blocks(name: str, declaration: Any) -> None:
+    """With a margin it is called on blocks: what it gives is put together of theirs."""
+    for each in declaration.outputs:
+        if not isinstance(each.kind, kinds.RasterOutput):
+            raise TypeError(
+                f"{name}: with a margin all results are rasters, and {each.name} is none: leave "
+                "the margin out, so that it gets whole rasters"
+            )
+    for each in declaration.parameters:
+        if isinstance(each.kind, kinds.Layers):
+            raise TypeError(
+                f"{name}: with a margin there is no list of layers ({each.name}): leave the margin "
+                "out, so that it gets whole ones"
+            )
