@@ -18,30 +18,13 @@ from typing import Any
 
 import numpy
 import pytest
-from conftest import HERE, Report, run
+import qgis_window
+from conftest import HERE, Report
 from rbr_testing import user_environments as made
 
 ROOT = HERE.parents[1]
 PLUGIN = ROOT / "plugin" / "ringbridge_qgis"
-SCRIPT = HERE / "host_script_plugin_window.py"
 LRELEASE = Path(sys.executable).with_name("pyside6-lrelease")
-EXIT_CODE = 7  # window_steps.py's
-PNG_BYTES_MIN = 20_000  # an empty screen has about 2,000
-
-SETTINGS = """\
-[PythonPlugins]
-ringbridge_qgis=true
-processing=true
-[qgis]
-checkVersion=false
-askToSaveProjectChanges=false
-showTips322=false
-[app]
-askToSaveMemoryLayers=false
-[locale]
-overrideFlag=true
-userLocale={language}
-"""
 
 MODULES = {
     "waiting.py": """
@@ -90,8 +73,8 @@ class Story:
 
     def told(self) -> Report:
         """What the script has written down; fails where it did not come to its end."""
-        profile = _new(self.folder / "profiles" / "profiles" / "default")
-        (_new(profile / "QGIS") / "QGIS3.ini").write_text(SETTINGS.format(language=self.language))
+        plugins = (PLUGIN.name, "processing")
+        profile = qgis_window.make_profile(self.folder, *plugins, locale=self.language)
         placed = profile / "python" / "plugins" / PLUGIN.name
         shutil.copytree(PLUGIN, placed)
         self._translate(placed / "i18n")
@@ -102,22 +85,13 @@ class Story:
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self.folder / "home"),
             "LC_ALL": "C.UTF-8",
-            "LIBGL_ALWAYS_SOFTWARE": "1",
             "XDG_RUNTIME_DIR": str(_new(self.folder / "runtime")),
             "XDG_CACHE_HOME": str(_new(self.folder / "cache")),
             "RBR_HOSTS_FOLDER": str(HERE),
             "RBR_HOSTS_SETTINGS": str(settings),
         }
-        screen = ("xvfb-run", "-a", "-s", "-screen 0 1400x900x24 -nolisten tcp")
-        window = ("qgis", "--profiles-path", str(self.folder / "profiles"), "--profile", "default")
-        script = ("--nologo", "--noversioncheck", "--code", str(SCRIPT))
-        said = run([*screen, *window, *script], environ, self.folder, EXIT_CODE)
-        assert file.exists(), said
-        told: Report = json.loads(file.read_text())
-        assert told["failure"] is None, f"{told['failure']}\n{said}"
-        assert told["pictures"]
-        assert all(Path(each).stat().st_size > PNG_BYTES_MIN for each in told["pictures"])
-        return told
+        script = "host_script_plugin_window.py"
+        return qgis_window.walk(self.folder, script, environ, file)
 
     @staticmethod
     def _translate(folder: Path) -> None:
@@ -170,7 +144,7 @@ def story(
     installed: Callable[..., list[str]],
 ) -> Callable[[str], Story]:
     """Makes one, by its name; skips where this machine has environments of its own for all."""
-    installed("qgis", "xvfb-run", "xauth")
+    installed(*qgis_window.NEEDED)
     if list(Path("/opt").glob("*/conda-meta")):
         pytest.skip("a conda in /opt would be found, too")
 

@@ -11,47 +11,28 @@ from pathlib import Path
 
 import expected
 import pytest
-from conftest import HERE, Host, Report
+import qgis_window
+from conftest import Host, Report
 from rbr_testing.conda import Facts
 
-EXIT_CODE = 7  # host_script_qgis_window.py's
 LOOKS_MIN = 3  # of some dozens while the environment's libraries are loaded
-PNG_BYTES_MIN = 20_000  # an empty screen has about 2,000
-
-SETTINGS = """\
-[PythonPlugins]
-processing=false
-[qgis]
-checkVersion=false
-askToSaveProjectChanges=false
-showTips322=false
-[app]
-askToSaveMemoryLayers=false
-[locale]
-overrideFlag=true
-userLocale=en_US
-"""
 
 
 @pytest.fixture(scope="module")
 def qgis(host: Callable[[str], Host], host_copy: Path, installed: Callable[..., list[str]]) -> Host:
-    installed("qgis", "xvfb-run", "xauth")
+    installed(*qgis_window.NEEDED)
     made = host("qgis-window")
     made.list_in_home()
     made.settings["picture"] = str(host_copy.parent / "qgis-window.png")
-    profile = made.folder / "profiles" / "profiles" / "default" / "QGIS"
-    profile.mkdir(parents=True)
-    (profile / "QGIS3.ini").write_text(SETTINGS)
+    qgis_window.make_profile(made.folder)
     return made
 
 
 @pytest.fixture(scope="module")
 def report(qgis: Host) -> Report:
-    screen = ("xvfb-run", "-a", "-s", "-screen 0 1400x900x24 -nolisten tcp")
-    window = ("qgis", "--profiles-path", str(qgis.folder / "profiles"), "--profile", "default")
-    script = ("--nologo", "--noversioncheck", "--code", str(HERE / "host_script_qgis_window.py"))
-    qgis.exit_code = EXIT_CODE
-    told = qgis.report(*screen, *window, *script, LIBGL_ALWAYS_SOFTWARE="1")
+    window = qgis_window.command(qgis.folder, "host_script_qgis_window.py")
+    qgis.exit_code = qgis_window.EXIT_CODE
+    told = qgis.report(*window, LIBGL_ALWAYS_SOFTWARE="1")
     assert told["failure"] is None, told["failure"]
     return told
 
@@ -80,4 +61,4 @@ def test_its_answer_is_shown_in_the_message_bar(report: Report, qgis: Host, cond
         "EPSG:32633 is WGS 84 / UTM zone 33N"
     )
     assert report["picture"]
-    assert Path(qgis.settings["picture"]).stat().st_size > PNG_BYTES_MIN
+    assert Path(qgis.settings["picture"]).stat().st_size > qgis_window.PNG_BYTES_MIN

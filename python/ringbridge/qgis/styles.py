@@ -63,6 +63,7 @@ def apply(layer: Any, style: kinds.Style) -> None:
     if renderer is not None:
         layer.setRenderer(renderer)
         layer.triggerRepaint()
+        layer.emitStyleChanged()  # its legend is drawn already
 
 
 def _range(layer: Any, style: Any) -> tuple[float, float]:
