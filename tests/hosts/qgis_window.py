@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""QGIS's window on a screen that nobody sees, in a profile of its own; a script walks through it."""
+"""QGIS's window on a screen that nobody sees, in a profile of its own, for a script to walk in."""
 
 from __future__ import annotations
 

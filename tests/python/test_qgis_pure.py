@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -200,6 +201,21 @@ def test_a_plugin_that_goes_elsewhere_ends_what_only_it_has_used(shared: Workers
                 pass
     shared.retire("one", other)
     assert [state.plugins for state in shared.states()] == [("one",), ("one", "two")]
+
+
+def test_the_next_run_works_however_often_one_has_crashed(shared: Workers, tmp_path: Path) -> None:
+    """After five deaths without an answer a Worker is left dead: the sixth run said so."""
+    for _ in range(7):
+        with shared.lease(KEY, "one", "a", 1, never) as seat:
+            assert seat.worker is not None and seat.service is not None
+            call = seat.service.describe.submit
+            os.kill(seat.worker.pid or 0, signal.SIGKILL)
+            with pytest.raises(ringbridge.WorkerDied):
+                while True:
+                    call(str(tmp_path)).result(WAIT_S)
+    with shared.lease(KEY, "one", "a", 1, never) as seat:
+        assert seat.service is not None
+        assert seat.service.describe(str(tmp_path)) == []
 
 
 def test_a_restarted_worker_is_another_process(shared: Workers) -> None:

@@ -135,6 +135,8 @@ class Workers:
         try:
             if is_new:
                 seat.start()
+            elif seat.worker is not None and not seat.worker.alive:
+                seat.worker.restart()  # also one that was left dead, since it died too often
             yield seat
         finally:
             self._give_back(seat)
