@@ -25,6 +25,15 @@ from ringbridge.qgis.workers import Key, LeaseCancelled, Workers
 
 WAIT_S = 60.0
 KEY = Key(sys.executable)
+SLEEPY = """
+import time
+from ringbridge.compute import algorithm
+
+@algorithm()
+def sleep() -> float:
+    time.sleep(60)
+    return 0.0
+"""
 
 # ----------------------------------------------------------------------------------------- strips
 
@@ -135,6 +144,13 @@ def test_plugins_that_ask_for_the_same_share_a_worker(shared: Workers) -> None:
     assert shared.states() == [] and not os.path.exists(f"/proc/{pid}")
 
 
+def test_a_prefix_and_its_interpreter_are_one_environment(shared: Workers) -> None:
+    with shared.lease(Key(sys.prefix), "one", "a", 1, never) as seat:
+        number = seat.number
+    with shared.lease(Key(f"{sys.prefix}/bin/python"), "two", "b", 1, never) as seat:
+        assert seat.number == number
+
+
 def test_another_environment_has_another_worker(shared: Workers) -> None:
     other = Key(sys.executable, threads=1)
     with (
@@ -195,7 +211,11 @@ def test_idle_workers_end_and_busy_ones_stay(shared: Workers) -> None:
 
 def test_a_plugin_that_goes_elsewhere_ends_what_only_it_has_used(shared: Workers) -> None:
     other = Key(sys.executable, threads=1)
-    for key, plugins in ((KEY, ["one"]), (other, ["one"]), (Key(sys.prefix), ["one", "two"])):
+    for key, plugins in (
+        (KEY, ["one"]),
+        (other, ["one"]),
+        (Key(sys.executable, 2), ["one", "two"]),
+    ):
         for plugin in plugins:
             with shared.lease(key, plugin, "a", 1, never):
                 pass
@@ -205,17 +225,18 @@ def test_a_plugin_that_goes_elsewhere_ends_what_only_it_has_used(shared: Workers
 
 def test_the_next_run_works_however_often_one_has_crashed(shared: Workers, tmp_path: Path) -> None:
     """After five deaths without an answer a Worker is left dead: the sixth run said so."""
+    (tmp_path / "sleepy.py").write_text(SLEEPY)
     for _ in range(7):
         with shared.lease(KEY, "one", "a", 1, never) as seat:
             assert seat.worker is not None and seat.service is not None
-            call = seat.service.describe.submit
+            task = seat.service.run.submit(str(tmp_path), "sleepy", "sleep", {})
             os.kill(seat.worker.pid or 0, signal.SIGKILL)
             with pytest.raises(ringbridge.WorkerDied):
-                while True:
-                    call(str(tmp_path)).result(WAIT_S)
+                task.result(WAIT_S)
     with shared.lease(KEY, "one", "a", 1, never) as seat:
         assert seat.service is not None
-        assert seat.service.describe(str(tmp_path)) == []
+        [module] = seat.service.describe(str(tmp_path))
+        assert module["error"] == ""
 
 
 def test_a_restarted_worker_is_another_process(shared: Workers) -> None:

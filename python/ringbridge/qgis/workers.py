@@ -15,8 +15,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from ringbridge.errors import RingbridgeError
 
 if TYPE_CHECKING:
     from ringbridge import RemoteModule, Worker
@@ -131,7 +133,7 @@ class Workers:
         Waits for a free one, looking at cancelled() meanwhile. Raises LeaseCancelled, and what
         starting one raises.
         """
-        seat, is_new = self._take(key, plugin, label, most, cancelled)
+        seat, is_new = self._take(_as_one(key), plugin, label, most, cancelled)
         try:
             if is_new:
                 seat.start()
@@ -200,6 +202,8 @@ class Workers:
 
     def retire(self, plugin: str, keep: Key) -> None:
         """Ends the idle workers of other keys that nobody but this plugin has used."""
+        with contextlib.suppress(RingbridgeError):
+            keep = _as_one(keep)
         self._stop(lambda seat: seat.plugins == {plugin} and seat.key != keep and not seat.label)
 
     def leave(self, plugin: str) -> None:
@@ -229,6 +233,18 @@ _workers = Workers()
 def workers() -> Workers:
     """The one of this process."""
     return _workers
+
+
+def _as_one(key: Key) -> Key:
+    """The same for all that mean the same environment: its name, its prefix, its interpreter.
+
+    Raises EnvironmentNotFound.
+    """
+    from ringbridge import discovery
+
+    meant = discovery.find(key.environment)
+    same = discovery.find(meant.prefix).python == meant.python
+    return replace(key, environment=meant.prefix if same else meant.python)
 
 
 def _resident_bytes(pid: int | None) -> int:
