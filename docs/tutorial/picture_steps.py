@@ -70,6 +70,8 @@ def run(*command: str) -> None:
 
 
 def drawn() -> Step:
+    """The map as it is, without what QGIS has to say of tasks."""
+    iface.messageBar().clearWidgets()
     still = settled()
     return lambda: not iface.mapCanvas().isDrawing() and still()
 
@@ -171,7 +173,7 @@ def hillshade() -> Iterator[Step]:
     yield drawn()
     dialog.close()
     qgis.utils.plugins[PLUGIN]._dock_action.trigger()
-    yield after(1.2)  # it looks twice a second
+    yield after(3.0)  # the dock looks twice a second; QGIS tells of the task a moment later
     yield drawn()
     picture("plugin-result")
 
@@ -194,6 +196,7 @@ def run_mean(name: str) -> Iterator[Step]:
     yield ended(dialog)
     yield drawn()
     dialog.close()
+    yield after(1.5)
     yield drawn()
     picture(name)
 
@@ -229,6 +232,7 @@ def own_module() -> Iterator[Step]:
     told["peaks"] = log_of(dialog)
     yield drawn()
     dialog.close()
+    yield after(1.5)
     yield drawn()
     picture("plugin-peaks")
     dialog = open_dialog("peaks:find_peaks", DEM=wanted["model"], RADIUS=100)
