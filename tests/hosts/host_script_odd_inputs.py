@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 from typing import Any
 
@@ -18,6 +19,7 @@ from qgis.core import (
     QgsPointXY,
     QgsProcessingAlgRunnerTask,
     QgsProcessingContext,
+    QgsProcessingException,
     QgsProject,
     QgsRasterLayer,
     QgsVectorLayer,
@@ -81,6 +83,31 @@ def without_a_place() -> dict[str, Any]:
     }
 
 
+def on_a_full_disk() -> dict[str, Any]:
+    """What is said, and what is left, where a file may not grow beyond some bytes."""
+    from ringbridge.qgis.raster_sink import RasterSink
+    from ringbridge.qgis.raster_source import Grid
+
+    values = np.random.default_rng(1).integers(0, 255, (300, 400)).astype("uint8")
+    grid = Grid(300, 400, standalone.ORIGIN, "")
+    told: dict[str, Any] = {}
+    for name in ("full.tif", "full.png", "full.img", "full.gpkg"):
+        told[name] = []
+        for size in (1000, 60_000, 100_000):
+            error = ""
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+            try:
+                with RasterSink(path(name), "Output") as sink:
+                    sink.begin(grid, values, None, ())
+                    sink.write(0, values)
+            except QgsProcessingException as problem:
+                error = str(problem)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+            told[name].append([error, os.path.exists(path(name))])
+    return told
+
+
 def main() -> None:
     with standalone.qgis():
         from ringbridge.qgis import Bridge
@@ -95,6 +122,7 @@ def main() -> None:
         given = {"DEM": path("dem.tif"), "OUTPUT": path("band.tif")}
         told["no_band"] = standalone.run("tests:one_band", BAND=9, **given)
         told["without_a_place"] = without_a_place()
+        told["full"] = on_a_full_disk()
         bridge.close()
     standalone.report(told)
 

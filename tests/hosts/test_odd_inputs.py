@@ -63,3 +63,10 @@ def test_a_raster_without_a_place_lies_where_its_source_does(report: Report) -> 
     # GDAL's default was written out, in which the first row is the lowest: QGIS turned it over.
     told = report["without_a_place"]
     assert told["extents"][0] == told["extents"][1] and told["values"] == [0.0, 0.0]
+
+
+def test_a_disk_that_gets_full_leaves_no_half_written_raster(report: Report) -> None:
+    # What failed at the end, when the rest is flushed, or at the very start, was left there.
+    for name, tries in report["full"].items():
+        for error, is_left in tries:
+            assert f"{name} cannot be " in error and not is_left, (name, tries)
