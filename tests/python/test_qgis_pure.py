@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import ringbridge
 from ringbridge.compute import Declaration
+from ringbridge.crashes import DEATHS_MAX
 from ringbridge.qgis import descriptions
 from ringbridge.qgis.run_log import RunLog
 from ringbridge.qgis.strips import strips
@@ -210,6 +211,36 @@ def test_a_restarted_worker_is_another_process(shared: Workers) -> None:
     assert (state.state, state.restarts) == ("idle", 1) and state.pid != before
     with shared.lease(KEY, "one", "a", 1, never) as seat:
         assert seat.service is not None
+
+
+def test_a_run_has_a_worker_also_after_many_crashes(shared: Workers) -> None:
+    # A batch whose rows all crashed left a worker that nothing but Restart in the dock revived.
+    with shared.lease(KEY, "one", "a", 1, never) as seat:
+        assert seat.worker is not None
+        crash = seat.worker.load("os").abort
+    for _ in range(2 * DEATHS_MAX):
+        with shared.lease(KEY, "one", "a", 1, never), pytest.raises(ringbridge.WorkerDied):
+            crash()
+    with shared.lease(KEY, "one", "a", 1, never) as seat:
+        assert seat.worker is not None and seat.worker.load("os").getpid() == seat.worker.pid
+
+
+def test_one_that_is_stopped_while_it_starts_is_not_left_over(
+    shared: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The run went on with a worker that no list had any more.
+    made: list[ringbridge.Worker] = []
+
+    def stopped_at_once(*args: Any, **kwargs: Any) -> ringbridge.Worker:
+        shared.leave("one")
+        made.append(ringbridge.Worker(*args, **kwargs))
+        return made[0]
+
+    monkeypatch.setattr("ringbridge.worker.Worker", stopped_at_once)
+    with pytest.raises(ringbridge.RingbridgeError, match="closed"):  # noqa: SIM117
+        with shared.lease(KEY, "one", "a", 1, never):
+            pass
+    assert shared.states() == [] and not made[0].alive
 
 
 # -------------------------------------------------------------------------------------------- log
