@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 
 import ringbridge
 from ringbridge.compute import Declaration
+from ringbridge.crashes import DEATHS_MAX
 from ringbridge.qgis import descriptions
 from ringbridge.qgis.run_log import RunLog
 from ringbridge.qgis.strips import strips
@@ -25,15 +25,6 @@ from ringbridge.qgis.workers import Key, LeaseCancelled, Workers
 
 WAIT_S = 60.0
 KEY = Key(sys.executable)
-SLEEPY = """
-import time
-from ringbridge.compute import algorithm
-
-@algorithm()
-def sleep() -> float:
-    time.sleep(60)
-    return 0.0
-"""
 
 # ----------------------------------------------------------------------------------------- strips
 
@@ -223,22 +214,6 @@ def test_a_plugin_that_goes_elsewhere_ends_what_only_it_has_used(shared: Workers
     assert [state.plugins for state in shared.states()] == [("one",), ("one", "two")]
 
 
-def test_the_next_run_works_however_often_one_has_crashed(shared: Workers, tmp_path: Path) -> None:
-    """After five deaths without an answer a Worker is left dead: the sixth run said so."""
-    (tmp_path / "sleepy.py").write_text(SLEEPY)
-    for _ in range(7):
-        with shared.lease(KEY, "one", "a", 1, never) as seat:
-            assert seat.worker is not None and seat.service is not None
-            task = seat.service.run.submit(str(tmp_path), "sleepy", "sleep", {})
-            os.kill(seat.worker.pid or 0, signal.SIGKILL)
-            with pytest.raises(ringbridge.WorkerDied):
-                task.result(WAIT_S)
-    with shared.lease(KEY, "one", "a", 1, never) as seat:
-        assert seat.service is not None
-        [module] = seat.service.describe(str(tmp_path))
-        assert module["error"] == ""
-
-
 def test_a_restarted_worker_is_another_process(shared: Workers) -> None:
     with shared.lease(KEY, "one", "a", 1, never) as seat:
         before = seat.worker.pid if seat.worker else None
@@ -247,6 +222,36 @@ def test_a_restarted_worker_is_another_process(shared: Workers) -> None:
     assert (state.state, state.restarts) == ("idle", 1) and state.pid != before
     with shared.lease(KEY, "one", "a", 1, never) as seat:
         assert seat.service is not None
+
+
+def test_a_run_has_a_worker_also_after_many_crashes(shared: Workers) -> None:
+    # A batch whose rows all crashed left a worker that nothing but Restart in the dock revived.
+    with shared.lease(KEY, "one", "a", 1, never) as seat:
+        assert seat.worker is not None
+        crash = seat.worker.load("os").abort
+    for _ in range(2 * DEATHS_MAX):
+        with shared.lease(KEY, "one", "a", 1, never), pytest.raises(ringbridge.WorkerDied):
+            crash()
+    with shared.lease(KEY, "one", "a", 1, never) as seat:
+        assert seat.worker is not None and seat.worker.load("os").getpid() == seat.worker.pid
+
+
+def test_one_that_is_stopped_while_it_starts_is_not_left_over(
+    shared: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The run went on with a worker that no list had any more.
+    made: list[ringbridge.Worker] = []
+
+    def stopped_at_once(*args: Any, **kwargs: Any) -> ringbridge.Worker:
+        shared.leave("one")
+        made.append(ringbridge.Worker(*args, **kwargs))
+        return made[0]
+
+    monkeypatch.setattr("ringbridge.worker.Worker", stopped_at_once)
+    with pytest.raises(ringbridge.RingbridgeError, match="closed"):  # noqa: SIM117
+        with shared.lease(KEY, "one", "a", 1, never):
+            pass
+    assert shared.states() == [] and not made[0].alive
 
 
 # -------------------------------------------------------------------------------------------- log

@@ -72,6 +72,7 @@ class Seat:
         self.since = time.monotonic()
         self.worker: Worker | None = None
         self.service: RemoteModule | None = None
+        self._is_closed = False
 
     @property
     def logger(self) -> str:
@@ -80,7 +81,8 @@ class Seat:
         return f"ringbridge.worker.{self.worker.name}"
 
     def start(self) -> None:
-        """Raises EnvironmentNotFound, ActivationFailed or WorkerStartFailed."""
+        """Raises EnvironmentNotFound, ActivationFailed or WorkerStartFailed; RingbridgeError
+        where it is closed meanwhile."""
         from ringbridge.worker import Worker
 
         limits = {} if self.key.arena_bytes is None else {"arena_bytes": self.key.arena_bytes}
@@ -91,8 +93,24 @@ class Seat:
             restart="on-crash",
             threads=self.key.threads,
             limits=limits,
+            wait=False,  # so that close() has what it ends
         )
+        if self._is_closed:
+            self.worker.close()
         self.service = self.worker.load(SERVICE)
+
+    def revive(self) -> None:
+        """One that died too often is not started again by itself; for a new run it is.
+
+        Raises what starting it raises.
+        """
+        assert self.worker is not None
+        if self.worker.alive:
+            return
+        try:
+            self.worker.load(SERVICE)  # waits for the process that is to take its place
+        except RingbridgeError:
+            self.worker.restart()
 
     def state(self) -> WorkerState:
         worker = self.worker
@@ -112,6 +130,7 @@ class Seat:
         )
 
     def close(self) -> None:
+        self._is_closed = True  # before all else, so that a start sees it
         if self.worker is not None:
             self.worker.close()
 
@@ -137,8 +156,8 @@ class Workers:
         try:
             if is_new:
                 seat.start()
-            elif seat.worker is not None and not seat.worker.alive:
-                seat.worker.restart()  # also one that was left dead, since it died too often
+            else:
+                seat.revive()
             yield seat
         finally:
             self._give_back(seat)
