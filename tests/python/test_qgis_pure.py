@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 
 import ringbridge
 from ringbridge.compute import Declaration
+from ringbridge.crashes import DEATHS_MAX
 from ringbridge.qgis import descriptions
 from ringbridge.qgis.run_log import RunLog
 from ringbridge.qgis.strips import strips
@@ -135,6 +135,13 @@ def test_plugins_that_ask_for_the_same_share_a_worker(shared: Workers) -> None:
     assert shared.states() == [] and not os.path.exists(f"/proc/{pid}")
 
 
+def test_a_prefix_and_its_interpreter_are_one_environment(shared: Workers) -> None:
+    with shared.lease(Key(sys.prefix), "one", "a", 1, never) as seat:
+        number = seat.number
+    with shared.lease(Key(f"{sys.prefix}/bin/python"), "two", "b", 1, never) as seat:
+        assert seat.number == number
+
+
 def test_another_environment_has_another_worker(shared: Workers) -> None:
     other = Key(sys.executable, threads=1)
     with (
@@ -195,27 +202,16 @@ def test_idle_workers_end_and_busy_ones_stay(shared: Workers) -> None:
 
 def test_a_plugin_that_goes_elsewhere_ends_what_only_it_has_used(shared: Workers) -> None:
     other = Key(sys.executable, threads=1)
-    for key, plugins in ((KEY, ["one"]), (other, ["one"]), (Key(sys.prefix), ["one", "two"])):
+    for key, plugins in (
+        (KEY, ["one"]),
+        (other, ["one"]),
+        (Key(sys.executable, 2), ["one", "two"]),
+    ):
         for plugin in plugins:
             with shared.lease(key, plugin, "a", 1, never):
                 pass
     shared.retire("one", other)
     assert [state.plugins for state in shared.states()] == [("one",), ("one", "two")]
-
-
-def test_the_next_run_works_however_often_one_has_crashed(shared: Workers, tmp_path: Path) -> None:
-    """After five deaths without an answer a Worker is left dead: the sixth run said so."""
-    for _ in range(7):
-        with shared.lease(KEY, "one", "a", 1, never) as seat:
-            assert seat.worker is not None and seat.service is not None
-            call = seat.service.describe.submit
-            os.kill(seat.worker.pid or 0, signal.SIGKILL)
-            with pytest.raises(ringbridge.WorkerDied):
-                while True:
-                    call(str(tmp_path)).result(WAIT_S)
-    with shared.lease(KEY, "one", "a", 1, never) as seat:
-        assert seat.service is not None
-        assert seat.service.describe(str(tmp_path)) == []
 
 
 def test_a_restarted_worker_is_another_process(shared: Workers) -> None:
@@ -226,6 +222,36 @@ def test_a_restarted_worker_is_another_process(shared: Workers) -> None:
     assert (state.state, state.restarts) == ("idle", 1) and state.pid != before
     with shared.lease(KEY, "one", "a", 1, never) as seat:
         assert seat.service is not None
+
+
+def test_a_run_has_a_worker_also_after_many_crashes(shared: Workers) -> None:
+    # A batch whose rows all crashed left a worker that nothing but Restart in the dock revived.
+    with shared.lease(KEY, "one", "a", 1, never) as seat:
+        assert seat.worker is not None
+        crash = seat.worker.load("os").abort
+    for _ in range(2 * DEATHS_MAX):
+        with shared.lease(KEY, "one", "a", 1, never), pytest.raises(ringbridge.WorkerDied):
+            crash()
+    with shared.lease(KEY, "one", "a", 1, never) as seat:
+        assert seat.worker is not None and seat.worker.load("os").getpid() == seat.worker.pid
+
+
+def test_one_that_is_stopped_while_it_starts_is_not_left_over(
+    shared: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The run went on with a worker that no list had any more.
+    made: list[ringbridge.Worker] = []
+
+    def stopped_at_once(*args: Any, **kwargs: Any) -> ringbridge.Worker:
+        shared.leave("one")
+        made.append(ringbridge.Worker(*args, **kwargs))
+        return made[0]
+
+    monkeypatch.setattr("ringbridge.worker.Worker", stopped_at_once)
+    with pytest.raises(ringbridge.RingbridgeError, match="closed"):  # noqa: SIM117
+        with shared.lease(KEY, "one", "a", 1, never):
+            pass
+    assert shared.states() == [] and not made[0].alive
 
 
 # -------------------------------------------------------------------------------------------- log

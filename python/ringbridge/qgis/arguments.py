@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """From what Processing was given to a function's arguments.
 
-`prepare` runs on the main thread, where layers live, and leaves layers as what can be opened on
-another one; `sources` and the rest are for the thread that runs the algorithm.
+`prepare` runs on the main thread, where layers live, and leaves rasters as what can be opened on
+another one; `vectors_of` is for the thread that runs the algorithm: what a
+layer's file was loaded as on the main thread is not in the context there.
 """
 
 from __future__ import annotations
@@ -30,48 +31,70 @@ def prepare(
     """
     made = {}
     for each in declaration.parameters:
-        if isinstance(each.kind, kinds.VectorLayer):
+        if _is_vector(each.kind):
             continue
         name = each.name.upper()
-        is_empty = parameters.get(name) is None
-        if is_empty and each.kind.optional:
+        if _is_empty(each, parameters):
             made[each.name] = each.default
         elif isinstance(each.kind, kinds.Layers):
-            made[each.name] = _layers(algorithm, each, parameters, context)
+            layers = algorithm.parameterAsLayerList(parameters, name, context) or []
+            rasters = [layer for layer in layers if isinstance(layer, QgsRasterLayer)]
+            made[each.name] = list(map(raster_source.describe, rasters))
         else:
             reader = _READERS[type(each.kind)]
             made[each.name] = reader(algorithm, each.kind, name, parameters, context)
     return made
 
 
-def vector_source(algorithm: Any, each: Parameter, parameters: Any, context: Any) -> Any:
-    """The QgsProcessingFeatureSource of a parameter, or None where it was left empty."""
+def vectors_of(
+    algorithm: Any, declaration: Declaration, parameters: dict[str, Any], context: Any
+) -> dict[str, Any]:
+    """The sources of all vector parameters, by the function's names: one, a list, or None.
+
+    Raises QgsProcessingException for layers that cannot be read.
+    """
+    made: dict[str, Any] = {}
+    for each in declaration.parameters:
+        if not _is_vector(each.kind):
+            continue
+        if _is_empty(each, parameters):
+            made[each.name] = None
+        elif isinstance(each.kind, kinds.Layers):
+            made[each.name] = _vector_sources(algorithm, each, parameters, context)
+        else:
+            made[each.name] = _vector_source(algorithm, each, parameters, context)
+    return made
+
+
+def _is_vector(kind: kinds.Kind) -> bool:
+    return isinstance(kind.of if isinstance(kind, kinds.Layers) else kind, kinds.VectorLayer)
+
+
+def _is_empty(each: Parameter, parameters: dict[str, Any]) -> bool:
+    """Left empty, as it may be. A dialog says "" of a path or a layer that nobody has given."""
+    given = parameters.get(each.name.upper())
+    is_nothing = given is None or (given == "" and not isinstance(each.kind, kinds.Text))
+    return each.kind.optional and is_nothing
+
+
+def _vector_source(algorithm: Any, each: Parameter, parameters: Any, context: Any) -> Any:
     name = each.name.upper()
     source = algorithm.parameterAsSource(parameters, name, context)
-    if source is None and not (each.kind.optional and parameters.get(name) is None):
+    if source is None:
         raise QgsProcessingException(algorithm.invalidSourceError(parameters, name))
     return source
 
 
-def source_of_layer(layer_id: str, context: Any) -> Any:
-    """The same for one of several layers."""
-    definition = QgsProcessingParameterFeatureSource("LAYER")
-    source = QgsProcessingParameters.parameterAsSource(definition, {"LAYER": layer_id}, context)
-    if source is None:
-        raise QgsProcessingException(f"the layer {layer_id} cannot be read")
-    return source
-
-
-def _layers(algorithm: Any, each: Parameter, parameters: Any, context: Any) -> list[Any]:
-    kind: Any = each.kind
-    layers = algorithm.parameterAsLayerList(parameters, each.name.upper(), context) or []
-    if isinstance(kind.of, kinds.RasterLayer):
-        return [raster_source.describe(layer) for layer in layers if _is_raster(layer)]
-    return [layer.id() for layer in layers]
-
-
-def _is_raster(layer: Any) -> bool:
-    return isinstance(layer, QgsRasterLayer)
+def _vector_sources(algorithm: Any, each: Parameter, parameters: Any, context: Any) -> list[Any]:
+    made = []
+    for layer in algorithm.parameterAsLayerList(parameters, each.name.upper(), context) or []:
+        definition = QgsProcessingParameterFeatureSource("LAYER")
+        one = {"LAYER": layer.id()}
+        source = QgsProcessingParameters.parameterAsSource(definition, one, context)
+        if source is None:
+            raise QgsProcessingException(f"the layer {layer.name()} cannot be read")
+        made.append(source)
+    return made
 
 
 def _raster(algorithm: Any, _kind: Any, name: str, parameters: Any, context: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qgis.core import Qgis, QgsProcessingException
 
-from ringbridge.compute import Declaration, kinds
+from ringbridge.compute import Declaration
 from ringbridge.qgis import arguments, failures, in_strips, in_whole
 from ringbridge.qgis.algorithm_run import Run, RunCancelled
 from ringbridge.qgis.descriptions import Module
@@ -62,14 +62,13 @@ class Execution:
     def _compute(
         self, run: Run, given: dict[str, Any], results: Results, parameters: Any, context: Any
     ) -> None:
-        inputs = inputs_of(self._declaration, given)
-        for each in self._declaration.parameters:
-            if isinstance(each.kind, kinds.VectorLayer):
-                source = arguments.vector_source(self._algorithm, each, parameters, context)
-                given[each.name] = source and in_whole.read_vector(run, source)
-        margin = self._declaration.margin
+        declaration = self._declaration
+        inputs = inputs_of(declaration, given)
+        given.update(arguments.vectors_of(self._algorithm, declaration, parameters, context))
+        given = in_whole.read_layers(run, given)
+        margin = declaration.margin
         if margin is None or not inputs:
-            results.write(run, in_whole.run(run, given, inputs, context))
+            results.write(run, in_whole.run(run, given, inputs))
             return
         margin = int(given[margin]) if isinstance(margin, str) else margin
         with ExitStack() as stack:

@@ -21,10 +21,12 @@ class RasterInput:
     def __init__(self, described: Described, kind: kinds.RasterLayer, band: int | None) -> None:
         self.source = raster_source.open_source(described)
         self.is_one = kind.bands == "one"
+        if (band or 1) > self.source.count:
+            raise ValueError(
+                f"{self.source.name} has no band {band or 1}, only {self.source.count}"
+            )
         self.bands = [band or 1] if self.is_one else list(range(1, self.source.count + 1))
         self.dtype = self.source.dtype(self.bands)
-        if band is not None and band > self.source.count:
-            raise ValueError(f"{self.source.name} has no band {band}, only {self.source.count}")
 
     @property
     def grid(self) -> Grid:

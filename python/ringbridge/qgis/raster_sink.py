@@ -50,6 +50,7 @@ class RasterSink:
             raise QgsProcessingException(f"{label}: GDAL has no driver for {path}")
         self._dataset: Any = None
         self._dtype: Any = None
+        self._has_begun = False
 
     @property
     def _creates(self) -> bool:
@@ -62,6 +63,7 @@ class RasterSink:
         driver = self._driver if self._creates else gdal.GetDriverByName("MEM")
         options = _OPTIONS.get(driver.ShortName, [])
         shape = (grid.columns, grid.rows, count, _TYPES[self._dtype.name])
+        self._has_begun = True
         self._dataset = driver.Create(self.path, *shape, options=options)
         if self._dataset is None:
             raise QgsProcessingException(
@@ -91,25 +93,43 @@ class RasterSink:
         return self
 
     def __exit__(self, kind: object, *_rest: object) -> None:
+        is_complete = False
         try:
             if kind is None and self._dataset is not None:
                 self._finish()
+            is_complete = kind is None
         finally:
-            made, self._dataset = self._dataset is not None, None
-            if kind is not None and made and self._creates:
-                with contextlib.suppress(RuntimeError):
-                    self._driver.Delete(self.path)
+            self._dataset = None
+            if self._has_begun and not is_complete:
+                self._remove()
 
     def _finish(self) -> None:
         gdal.ErrorReset()
         if not self._creates:
             self._dataset = self._driver.CreateCopy(self.path, self._dataset, strict=0)
-        if self._dataset is not None:
+        is_made = self._dataset is not None
+        if is_made:
             self._dataset.FlushCache()
-        if self._dataset is None or gdal.GetLastErrorType() >= gdal.CE_Failure:
-            raise QgsProcessingException(
-                f"{self.label}: {self.path} cannot be written: {gdal.GetLastErrorMsg()}"
-            )
+        problem = _last_failure()  # the first tells more than those that follow from it
+        self._dataset = None  # what some formats write at the end may fail, too
+        problem = problem or _last_failure()
+        if problem or not is_made:
+            raise QgsProcessingException(f"{self.label}: {self.path} cannot be written: {problem}")
+
+    def _remove(self) -> None:
+        """Also a file of which GDAL cannot read so much as what belongs to it."""
+        if not os.access(self.path, os.W_OK):
+            return  # one that could not be overwritten, and is as it was
+        with contextlib.suppress(RuntimeError):
+            self._driver.Delete(self.path)
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
+
+
+def _last_failure() -> str:
+    """What GDAL said last in this thread since ErrorReset(), where that was an error."""
+    failed = gdal.GetLastErrorType() >= gdal.CE_Failure
+    return str(gdal.GetLastErrorMsg()) or "GDAL does not say why" if failed else ""
 
 
 def _written_as(values: np.ndarray[Any, Any]) -> np.dtype[Any]:

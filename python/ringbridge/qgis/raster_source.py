@@ -45,6 +45,7 @@ _QGIS_DTYPES = {
     Qgis.Float32: "float32",
     Qgis.Float64: "float64",
 }
+_NOWHERE = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ class GdalSource:
                 f"{described.name}: {path} cannot be read: {gdal.GetLastErrorMsg()}"
             )
         data = self._dataset
-        transform = tuple(data.GetGeoTransform())
+        # GDAL's own default has the first row at the bottom; QGIS draws such a file as this.
+        transform = tuple(data.GetGeoTransform(can_return_null=True) or _NOWHERE)
         self.name = described.name
         self.count: int = data.RasterCount
         self.grid = Grid(data.RasterYSize, data.RasterXSize, transform, described.crs)

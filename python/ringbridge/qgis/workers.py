@@ -15,8 +15,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from ringbridge.errors import RingbridgeError
 
 if TYPE_CHECKING:
     from ringbridge import RemoteModule, Worker
@@ -70,6 +72,7 @@ class Seat:
         self.since = time.monotonic()
         self.worker: Worker | None = None
         self.service: RemoteModule | None = None
+        self._is_closed = False
 
     @property
     def logger(self) -> str:
@@ -78,7 +81,8 @@ class Seat:
         return f"ringbridge.worker.{self.worker.name}"
 
     def start(self) -> None:
-        """Raises EnvironmentNotFound, ActivationFailed or WorkerStartFailed."""
+        """Raises EnvironmentNotFound, ActivationFailed or WorkerStartFailed; RingbridgeError
+        where it is closed meanwhile."""
         from ringbridge.worker import Worker
 
         limits = {} if self.key.arena_bytes is None else {"arena_bytes": self.key.arena_bytes}
@@ -89,8 +93,24 @@ class Seat:
             restart="on-crash",
             threads=self.key.threads,
             limits=limits,
+            wait=False,  # so that close() has what it ends
         )
+        if self._is_closed:
+            self.worker.close()
         self.service = self.worker.load(SERVICE)
+
+    def revive(self) -> None:
+        """One that died too often is not started again by itself; for a new run it is.
+
+        Raises what starting it raises.
+        """
+        assert self.worker is not None
+        if self.worker.alive:
+            return
+        try:
+            self.worker.load(SERVICE)  # waits for the process that is to take its place
+        except RingbridgeError:
+            self.worker.restart()
 
     def state(self) -> WorkerState:
         worker = self.worker
@@ -110,6 +130,7 @@ class Seat:
         )
 
     def close(self) -> None:
+        self._is_closed = True  # before all else, so that a start sees it
         if self.worker is not None:
             self.worker.close()
 
@@ -131,12 +152,12 @@ class Workers:
         Waits for a free one, looking at cancelled() meanwhile. Raises LeaseCancelled, and what
         starting one raises.
         """
-        seat, is_new = self._take(key, plugin, label, most, cancelled)
+        seat, is_new = self._take(_as_one(key), plugin, label, most, cancelled)
         try:
             if is_new:
                 seat.start()
-            elif seat.worker is not None and not seat.worker.alive:
-                seat.worker.restart()  # also one that was left dead, since it died too often
+            else:
+                seat.revive()
             yield seat
         finally:
             self._give_back(seat)
@@ -200,6 +221,8 @@ class Workers:
 
     def retire(self, plugin: str, keep: Key) -> None:
         """Ends the idle workers of other keys that nobody but this plugin has used."""
+        with contextlib.suppress(RingbridgeError):
+            keep = _as_one(keep)
         self._stop(lambda seat: seat.plugins == {plugin} and seat.key != keep and not seat.label)
 
     def leave(self, plugin: str) -> None:
@@ -229,6 +252,18 @@ _workers = Workers()
 def workers() -> Workers:
     """The one of this process."""
     return _workers
+
+
+def _as_one(key: Key) -> Key:
+    """The same for all that mean the same environment: its name, its prefix, its interpreter.
+
+    Raises EnvironmentNotFound.
+    """
+    from ringbridge import discovery
+
+    meant = discovery.find(key.environment)
+    same = discovery.find(meant.prefix).python == meant.python
+    return replace(key, environment=meant.prefix if same else meant.python)
 
 
 def _resident_bytes(pid: int | None) -> int:
