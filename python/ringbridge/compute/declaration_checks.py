@@ -141,9 +141,3 @@ def _check_blocks(name: str, declaration: Any) -> None:
                 f"{name}: with a margin all results are rasters, and {each.name} is none: leave "
                 "the margin out, so that it gets whole rasters"
             )
-    for each in declaration.parameters:
-        if isinstance(each.kind, kinds.Layers):
-            raise TypeError(
-                f"{name}: with a margin there is no list of layers ({each.name}): leave the margin "
-                "out, so that it gets whole ones"
-            )
