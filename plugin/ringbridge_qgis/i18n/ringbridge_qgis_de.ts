@@ -392,6 +392,10 @@
             <translation>Abgebrochen.</translation>
         </message>
         <message>
+            <source>{label}: the worker was stopped.</source>
+            <translation>{label}: Der Worker wurde angehalten.</translation>
+        </message>
+        <message>
             <source>{label}: the worker has crashed ({reason}). The next run starts another one.</source>
             <translation>{label}: Der Worker ist abgestürzt ({reason}). Der nächste Lauf startet einen anderen.</translation>
         </message>
