@@ -24,8 +24,12 @@ from qgis.core import (
     QgsRasterLayer,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QEventLoop
+from qgis.PyQt.QtCore import QEventLoop, QTimer
 
+sys.path.insert(0, standalone.settings()["copy"])
+from ringbridge.qgis import Bridge
+
+WAIT_MS = 60_000
 WORK = standalone.settings()["work"]
 EMPTY = ("DEM", "PLACES", "LAYERS", "EXTENT", "CRS", "POINT", "FILE")
 
@@ -108,10 +112,45 @@ def on_a_full_disk() -> dict[str, Any]:
     return told
 
 
+def second_of_its_id(wanted: dict[str, Any]) -> list[str]:
+    """What a Bridge says where another one has its id; it is closed as always."""
+    second = Bridge("tests", "Second", environment=wanted["environment"], folders=[])
+    failures: list[str] = []
+    second.failed.connect(failures.append)
+    second.register()
+    second.set_folders(wanted["folders"])
+    second.close()
+    return failures
+
+
+def changed_meanwhile(bridge: Bridge) -> dict[str, Any]:
+    """The toolbox after other folders were chosen while the old ones were read."""
+    folder, timer = path("twice"), QTimer()
+    os.mkdir(folder)
+    for module, names in (("first", "only both"), ("second", "both")):
+        with open(os.path.join(folder, f"{module}.py"), "w", encoding="utf-8") as file:
+            file.write("from ringbridge.compute import *\n")
+            file.writelines(f"@algorithm()\ndef {n}() -> int: return 1\n" for n in names.split())
+    said: list[str] = []
+    log = QgsApplication.messageLog()
+    log.messageReceived.connect(lambda text, tag, _level: said.append(text))
+    loop = QEventLoop()
+    timer.timeout.connect(loop.quit)  # what never comes fails the test
+    bridge.changed.connect(lambda: loop.quit() if bridge.modules else None)
+    bridge.refresh()
+    bridge.set_folders([folder])
+    timer.start(WAIT_MS)
+    loop.exec()
+    provider = QgsApplication.processingRegistry().providerById("tests")
+    return {
+        "modules": [each.name for each in bridge.modules],
+        "algorithms": sorted(each.name() for each in provider.algorithms()),
+        "said": [text for text in said if "left out" in text],
+    }
+
+
 def main() -> None:
     with standalone.qgis():
-        from ringbridge.qgis import Bridge
-
         wanted = standalone.settings()
         bridge = Bridge(
             "tests", "Tests", environment=wanted["environment"], folders=wanted["folders"]
@@ -123,6 +162,8 @@ def main() -> None:
         told["no_band"] = standalone.run("tests:one_band", BAND=9, **given)
         told["without_a_place"] = without_a_place()
         told["full"] = on_a_full_disk()
+        told["second"] = second_of_its_id(wanted)
+        told["changed"] = changed_meanwhile(bridge)
         bridge.close()
     standalone.report(told)
 

@@ -70,3 +70,21 @@ def test_a_disk_that_gets_full_leaves_no_half_written_raster(report: Report) -> 
     for name, tries in report["full"].items():
         for error, is_left in tries:
             assert f"{name} cannot be " in error and not is_left, (name, tries)
+
+
+def test_a_second_provider_of_one_id_is_told_and_closed(report: Report) -> None:
+    # QGIS deletes it, and every later call of the Bridge raised RuntimeError.
+    [problem] = report["second"]
+    assert problem.startswith("Second: another plugin's algorithms are called tests:")
+
+
+def test_what_was_read_of_other_folders_is_read_again(report: Report) -> None:
+    # The answer to the old question was taken for one to the new.
+    assert report["changed"]["modules"] == ["first", "second"]
+
+
+def test_an_algorithm_of_a_name_that_is_taken_is_told(report: Report) -> None:
+    assert report["changed"]["algorithms"] == ["both", "only"]
+    assert report["changed"]["said"] == [
+        "second: both is left out, since first has one of this name."
+    ]

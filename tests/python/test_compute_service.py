@@ -111,6 +111,19 @@ def test_a_module_that_cannot_be_used_is_described_and_the_others_too(
     assert (whole["error"], len(whole["algorithms"])) == ("", 1)
 
 
+def test_files_and_folders_that_cannot_be_read_do_not_hide_the_others(
+    tmp_path: Path, write: Write
+) -> None:
+    # An editor's link to nowhere, or a folder that was gone, ended the description of all.
+    write("good.py", PLUS)
+    (tmp_path / ".#good.py").symlink_to("someone@somewhere.1234")
+    (tmp_path / "lost.py").symlink_to(tmp_path / "nothing")
+    found = {each["module"]: each for each in service.describe(str(tmp_path))}
+    assert set(found) == {"good", "lost"} and found["lost"]["error"] and not found["good"]["error"]
+    [told] = service.describe(str(tmp_path / "gone"))
+    assert told["module"] == "gone" and told["error"].startswith("FileNotFoundError")
+
+
 def test_a_package_file_that_fails_does_so_each_time(tmp_path: Path, write: Write) -> None:
     """The second module once found the half of it that the first had left behind."""
     write("__init__.py", "raise ValueError('not yet')", head="")

@@ -70,10 +70,37 @@ def described(*names: str) -> list[dict[str, Any]]:
     return [{"module": "terrain", "algorithms": algorithms, "error": "", "traceback": ""}]
 
 
+def keep(cache: str, folder: Path) -> None:
+    files = descriptions.stamps(str(folder))
+    descriptions.write(cache, "gis", "1", str(folder), described("slope"), files)
+
+
+def test_a_module_that_changed_while_it_was_described_is_not_fresh(
+    tmp_path: Path, folder: Path
+) -> None:
+    # The files were looked at afterwards, and so the old description was kept for the new file.
+    cache, files = str(tmp_path / "cache"), descriptions.stamps(str(folder))
+    plain = described("slope")
+    (folder / "terrain.py").write_text("# another module\n")
+    descriptions.write(cache, "gis", "1", str(folder), plain, files)
+    kept = descriptions.read(cache, "gis", "1", str(folder))
+    assert kept is not None and not kept.fresh
+
+
+def test_a_link_that_leads_nowhere_does_not_spoil_a_description(
+    tmp_path: Path, folder: Path
+) -> None:
+    # An editor leaves one beside a file that is not saved: the toolbox was empty until it was.
+    keep(str(tmp_path / "cache"), folder)
+    (folder / ".#terrain.py").symlink_to("someone@somewhere.1234")
+    kept = descriptions.read(str(tmp_path / "cache"), "gis", "1", str(folder))
+    assert kept is not None and kept.fresh
+
+
 def test_a_description_is_fresh_until_a_file_changes(tmp_path: Path, folder: Path) -> None:
     cache = str(tmp_path / "cache")
     assert descriptions.read(cache, "gis", "1", str(folder)) is None
-    descriptions.write(cache, "gis", "1", str(folder), described("slope"))
+    keep(cache, folder)
     kept = descriptions.read(cache, "gis", "1", str(folder))
     assert kept is not None and kept.fresh
     [module] = kept.modules
@@ -88,7 +115,7 @@ def test_another_environment_or_version_is_another_description(
     tmp_path: Path, folder: Path, environment: str, version: str
 ) -> None:
     cache = str(tmp_path / "cache")
-    descriptions.write(cache, "gis", "1", str(folder), described("slope"))
+    keep(cache, folder)
     kept = descriptions.read(cache, environment, version, str(folder))
     assert kept is None or not kept.fresh
 
@@ -98,7 +125,7 @@ def test_another_environment_or_version_is_another_description(
 )
 def test_a_spoiled_description_is_none(tmp_path: Path, folder: Path, text: str) -> None:
     cache = tmp_path / "cache"
-    descriptions.write(str(cache), "gis", "1", str(folder), described("slope"))
+    keep(str(cache), folder)
     [file] = cache.iterdir()
     file.write_text(text)
     assert descriptions.read(str(cache), "gis", "1", str(folder)) is None

@@ -28,14 +28,23 @@ _stamps: dict[str, dict[str, tuple[int, int]]] = {}
 
 
 def module_names(folder: str) -> list[str]:
-    """The files in it that declare algorithms, as far as their text tells."""
-    found = []
-    for name in sorted(os.listdir(folder)):
-        if name.endswith(".py") and not name.startswith("_"):
-            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
-                if re.search(r"^\s*@\s*[\w.]*algorithm\b", file.read(), re.MULTILINE):
-                    found.append(name[:-3])
-    return found
+    """The files in it that declare algorithms, as far as their text tells.
+
+    Hidden ones are no modules: editors leave some there, as links that lead nowhere.
+    """
+    return [
+        name[:-3]
+        for name in sorted(os.listdir(folder))
+        if name.endswith(".py") and name[0] not in "_." and _declares(os.path.join(folder, name))
+    ]
+
+
+def _declares(path: str) -> bool:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return re.search(r"^\s*@\s*[\w.]*algorithm\b", file.read(), re.MULTILINE) is not None
+    except OSError:
+        return True  # why it cannot be read is told when it is imported
 
 
 def load(folder: str, name: str) -> ModuleType:

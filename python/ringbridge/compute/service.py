@@ -22,11 +22,16 @@ def describe(folder: str) -> list[dict[str, Any]]:
     """One dict for each module: {"module", "algorithms": [declarations], "error", "traceback"}.
 
     `error` is one line for people, where it could not be imported or declares nonsense, else "".
+    A folder that cannot be read is told like a module that cannot.
     """
     module_folder.forget(folder)
+    try:
+        names = module_folder.module_names(folder)
+    except OSError as error:
+        return [_entry(Path(folder).name, error)]
     described = []
-    for name in module_folder.module_names(folder):
-        entry: dict[str, Any] = {"module": name, "algorithms": [], "error": "", "traceback": ""}
+    for name in names:
+        entry = _entry(name)
         try:
             module = module_folder.load(folder, name)
             entry["algorithms"] = [
@@ -34,10 +39,15 @@ def describe(folder: str) -> list[dict[str, Any]]:
                 for each in declaration.algorithms_of(module)
             ]
         except (Exception, SystemExit) as error:  # a script may end itself
-            entry["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
-            entry["traceback"] = traceback.format_exc()
+            entry = _entry(name, error)
         described.append(entry)
     return described
+
+
+def _entry(name: str, error: BaseException | None = None) -> dict[str, Any]:
+    line = f"{type(error).__name__}: {error}".splitlines()[0] if error is not None else ""
+    details = traceback.format_exc() if error is not None else ""
+    return {"module": name, "algorithms": [], "error": line, "traceback": details}
 
 
 def run(folder: str, module: str, name: str, arguments: dict[str, Any]) -> list[Any]:

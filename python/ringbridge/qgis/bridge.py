@@ -78,6 +78,7 @@ class Bridge(QObject):
         self._folders = [os.path.abspath(folder) for folder in folders]
         self._provider: Provider | None = None
         self._task: Any = None
+        self._asked: Any = None  # what the task has been told to describe
         self._fresh = True
         self._timer = QTimer(self)
         self._timer.setInterval(_IDLE_LOOK_MS)
@@ -123,12 +124,16 @@ class Bridge(QObject):
     def register(self) -> None:
         """Puts the provider into the toolbox. Starts no worker in QGIS's window; modules that have
         changed are described a moment later, in the background. Without a window (qgis_process)
-        that is done at once."""
+        that is done at once. `failed` is emitted where QGIS has a provider of this id."""
         self.modules = self._cached()
         if not self._fresh and not _has_window():
             self._describe_now()
-        self._provider = Provider(self)
-        QgsApplication.processingRegistry().addProvider(self._provider)
+        provider = Provider(self)
+        if not QgsApplication.processingRegistry().addProvider(provider):  # which deletes it
+            problem = tr("{name}: another plugin's algorithms are called {id}:… already.")
+            self._fail(problem.format(name=self.name, id=self.id))
+            return
+        self._provider = provider
         self._timer.start()
         if not self._fresh:
             QTimer.singleShot(_REFRESH_MS, self._refresh_if_needed)
@@ -153,7 +158,7 @@ class Bridge(QObject):
         """Describes all modules anew, in the background; then `changed` or `failed` is emitted."""
         if self._task is not None or not self._environment:
             return
-        wanted = (self.key(), list(self._folders))
+        wanted = self._asked = self._wanted()
         task = QgsTask.fromFunction(
             tr("{name}: reading modules").format(name=self.name),
             lambda task: _describe(wanted, self.id, task.isCanceled),
@@ -166,10 +171,12 @@ class Bridge(QObject):
         self._task = None
         if self._provider is None:
             return  # closed meanwhile
+        if self._asked != self._wanted():  # it is another environment's, or of other folders
+            self.refresh()
+            return
         if error is not None:
             if not isinstance(error, LeaseCancelled):
-                self.log(str(error), Qgis.Warning)
-                self.failed.emit(str(error))
+                self._fail(str(error))
             return
         self._keep(found)
         self._provider.refreshAlgorithms()
@@ -177,15 +184,15 @@ class Bridge(QObject):
 
     def _describe_now(self) -> None:
         try:
-            self._keep(_describe((self.key(), list(self._folders)), self.id, lambda: False))
+            self._keep(_describe(self._wanted(), self.id, lambda: False))
         except ringbridge.RingbridgeError as error:
             self.log(str(error), Qgis.Warning)
 
     def _keep(self, found: Any) -> None:
         modules: list[Module] = []
-        for folder, plain in found:
+        for folder, files, plain in found:
             with contextlib.suppress(OSError):  # a cache that cannot be written is none
-                descriptions.write(*self._cache(), folder, plain)
+                descriptions.write(*self._cache(), folder, plain, files)
             modules += descriptions.modules_of(folder, plain)
         self.modules = tuple(modules)
         self._fresh = True
@@ -213,18 +220,29 @@ class Bridge(QObject):
             self._refresh_if_needed()
             self.changed.emit()
 
+    def _wanted(self) -> tuple[Key, list[str]]:
+        return self.key(), list(self._folders)
+
+    def _fail(self, problem: str) -> None:
+        self.log(problem, Qgis.Warning)
+        self.failed.emit(problem)
+
     def _refresh_if_needed(self) -> None:
         if self._provider is not None and not self._fresh:
             self.refresh()
 
 
-def _describe(wanted: tuple[Key, list[str]], plugin: str, cancelled: Any) -> list[tuple[str, Any]]:
-    """What each folder's modules declare, asked of a worker. From any thread."""
+def _describe(
+    wanted: tuple[Key, list[str]], plugin: str, cancelled: Any
+) -> list[tuple[str, Any, Any]]:
+    """(folder, its files as they were, what its modules declare), asked of a worker. From any
+    thread."""
     key, folders = wanted
     label = tr("reading modules")
     with workers().lease(key, plugin, label, 1, cancelled) as seat:
         assert seat.service is not None
-        return [(folder, seat.service.describe(folder)) for folder in folders]
+        describe = seat.service.describe
+        return [(folder, descriptions.stamps(folder), describe(folder)) for folder in folders]
 
 
 def _has_window() -> bool:

@@ -7,6 +7,7 @@ nor one of the folder's files has changed. Pure: knows neither QGIS nor workers.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zlib
@@ -69,15 +70,23 @@ def read(cache: str, environment: str, version: str, folder: str) -> Described |
 
 
 def write(
-    cache: str, environment: str, version: str, folder: str, plain: Sequence[dict[str, Any]]
+    cache: str,
+    environment: str,
+    version: str,
+    folder: str,
+    plain: Sequence[dict[str, Any]],
+    files: dict[str, list[int]],
 ) -> None:
-    """Keeps what service.describe() told; another process sees the old file or the new one."""
+    """Keeps what service.describe() told; another process sees the old file or the new one.
+
+    files  stamps() from before describe(): what was changed during it is not fresh
+    """
     import tempfile  # QGIS's start only reads
 
     os.makedirs(cache, exist_ok=True)
     kept = {
         **{"format": _FORMAT, "version": version, "environment": environment, "folder": folder},
-        **{"files": stamps(folder), "modules": list(plain)},
+        **{"files": files, "modules": list(plain)},
     }
     made, path = tempfile.mkstemp(dir=cache, prefix=".", suffix=".json")
     try:
@@ -95,10 +104,11 @@ def stamps(folder: str) -> dict[str, list[int]]:
     for here, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__" and name[0] != "."]
         for name in names:
-            if name.endswith(".py"):
-                path = os.path.join(here, name)
-                status = os.stat(path)
-                found[os.path.relpath(path, folder)] = [status.st_mtime_ns, status.st_size]
+            path = os.path.join(here, name)
+            with contextlib.suppress(OSError):  # gone meanwhile; or an editor's link to nowhere
+                if name.endswith(".py"):
+                    status = os.stat(path)
+                    found[os.path.relpath(path, folder)] = [status.st_mtime_ns, status.st_size]
     return found
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qgis.core import QgsProcessingProvider
+from qgis.core import Qgis, QgsProcessingProvider
 
 from ringbridge.qgis.algorithm import Algorithm
+from ringbridge.qgis.texts import tr
 
 if TYPE_CHECKING:
     from ringbridge.qgis.bridge import Bridge
+    from ringbridge.qgis.descriptions import Module
 
 
 class Provider(QgsProcessingProvider):
@@ -30,9 +32,13 @@ class Provider(QgsProcessingProvider):
         return self._bridge.icon
 
     def loadAlgorithms(self) -> None:
-        names: set[str] = set()
+        homes: dict[str, Module] = {}
         for module in self._bridge.modules:
             for declaration in module.algorithms:
-                if declaration.name not in names:  # two modules may have one of the same name
-                    names.add(declaration.name)
+                name = declaration.name
+                if homes.setdefault(name, module) is module:
                     self.addAlgorithm(Algorithm(self._bridge, module, declaration))
+                    continue
+                words = tr("{module}: {name} is left out, since {other} has one of this name.")
+                told = words.format(module=module.name, name=name, other=homes[name].name)
+                self._bridge.log(told, Qgis.Warning)
