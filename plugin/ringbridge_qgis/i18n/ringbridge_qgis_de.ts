@@ -300,6 +300,10 @@
             <translation>Es ist keine Umgebung gewählt: siehe {where}.</translation>
         </message>
         <message>
+            <source>{name}: another plugin's algorithms are called {id}:… already.</source>
+            <translation>{name}: Die Algorithmen einer anderen Erweiterung heißen schon {id}:…</translation>
+        </message>
+        <message>
             <source>{name}: reading modules</source>
             <translation>{name}: Module lesen</translation>
         </message>
@@ -408,8 +412,16 @@
             <translation>Installieren Sie es in der Umgebung.</translation>
         </message>
         <message>
+            <source>it was killed; perhaps the memory ran out</source>
+            <translation>er wurde abgebrochen; vielleicht war der Arbeitsspeicher zu Ende</translation>
+        </message>
+        <message>
             <source>exit code {code}</source>
             <translation>Exit-Code {code}</translation>
+        </message>
+        <message>
+            <source>{module}: {name} is left out, since {other} has one of this name.</source>
+            <translation>{module}: {name} wird ausgelassen, weil {other} schon einen Algorithmus dieses Namens hat.</translation>
         </message>
     </context>
 </TS>

@@ -7,7 +7,7 @@ import signal
 import traceback
 
 from ringbridge.compute import Declaration
-from ringbridge.errors import ArenaFull, RemoteTraceback, RingbridgeError, WorkerDied
+from ringbridge.errors import RemoteTraceback, RingbridgeError, WorkerDied
 from ringbridge.qgis.texts import tr
 
 
@@ -21,9 +21,9 @@ def told(error: Exception, declaration: Declaration) -> tuple[str, str]:
             return tr("{label}: the worker was stopped.").format(label=label), first
         line = tr("{label}: the worker has crashed ({reason}). The next run starts another one.")
         return line.format(label=label, reason=_reason(error)), str(error)
-    if isinstance(error, ArenaFull):
+    if isinstance(error, MemoryError):  # ArenaFull, too
         advice = tr("It needs its layers whole: clip them, or raise the memory limit.")
-        return f"{label}: {first}. {advice}", rest
+        return f"{label}: {first or 'MemoryError'}. {advice}", str(remote or rest)
     if isinstance(error, ModuleNotFoundError):
         advice = tr("Install it in the environment.")
         return f"{label}: {first}. {advice}", str(remote or "")
@@ -39,6 +39,8 @@ def told(error: Exception, declaration: Declaration) -> tuple[str, str]:
 
 
 def _reason(death: WorkerDied) -> str:
+    if death.signal == signal.SIGKILL:
+        return tr("it was killed; perhaps the memory ran out")
     if death.signal is not None:
         return signal.strsignal(death.signal) or f"signal {death.signal}"
     if death.exit_code is not None:
