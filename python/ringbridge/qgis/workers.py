@@ -92,7 +92,6 @@ class Seat:
             restart="on-crash",
             threads=self.key.threads,
             limits=limits,
-            wait=False,  # so that close() has what it ends
         )
         if self._is_closed:
             self.worker.close()
