@@ -149,6 +149,23 @@ def changed_meanwhile(bridge: Bridge) -> dict[str, Any]:
     }
 
 
+def closed_in_a_run(wanted: dict[str, Any]) -> list[Any]:
+    """What is told by runs whose Bridge is closed at one moment or another."""
+    given = {"DEM": path("tall.tif"), "RASTERS": [path("dem.tif")], "OUTPUT": "TEMPORARY_OUTPUT"}
+    standalone.write_raster(given["DEM"], np.ones((4000, 3000), "float32"))
+    told = []
+    for after_ms in (0, 10, 30, 60, 90, 130, 180, 250, 350):
+        bridge = Bridge(
+            "closed", "Closed", environment=wanted["environment"], folders=wanted["folders"]
+        )
+        bridge.register()
+        QTimer.singleShot(after_ms, bridge.close)
+        vectors = [path("places.geojson")]
+        told.append(in_background("closed:cut_with_lists", VECTORS=vectors, **given))
+        bridge.close()
+    return told
+
+
 def main() -> None:
     with standalone.qgis():
         wanted = standalone.settings()
@@ -162,6 +179,7 @@ def main() -> None:
         told["no_band"] = standalone.run("tests:one_band", BAND=9, **given)
         told["without_a_place"] = without_a_place()
         told["full"] = on_a_full_disk()
+        told["closed"] = closed_in_a_run(wanted)
         told["second"] = second_of_its_id(wanted)
         told["changed"] = changed_meanwhile(bridge)
         bridge.close()

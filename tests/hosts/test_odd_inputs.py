@@ -88,3 +88,10 @@ def test_an_algorithm_of_a_name_that_is_taken_is_told(report: Report) -> None:
     assert report["changed"]["said"] == [
         "second: both is left out, since first has one of this name."
     ]
+
+
+def test_a_plugin_that_is_closed_in_a_run_ends_the_run_first(report: Report) -> None:
+    # QGIS had deleted the provider, and crashed when the run asked for a temporary output's name.
+    assert len(report["closed"]) == 9
+    for told in report["closed"]:
+        assert "OUTPUT" in told or len(told) == 1, told

@@ -251,6 +251,17 @@ def test_a_restarted_worker_is_another_process(shared: Workers) -> None:
         assert seat.service is not None
 
 
+def test_a_plugin_that_leaves_ends_its_run_on_a_shared_worker(shared: Workers) -> None:
+    # It went on, for a provider that was no more.
+    with shared.lease(KEY, "two", "a", 1, never):
+        pass
+    with shared.lease(KEY, "one", "b", 1, never) as seat:
+        assert [state.plugins for state in shared.states()] == [("one", "two")]
+        shared.leave("one")
+        assert shared.states() == []
+        assert seat.worker is not None and not seat.worker.alive
+
+
 def test_a_run_has_a_worker_also_after_many_crashes(shared: Workers) -> None:
     # A batch whose rows all crashed left a worker that nothing but Restart in the dock revived.
     with shared.lease(KEY, "one", "a", 1, never) as seat:

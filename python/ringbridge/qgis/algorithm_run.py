@@ -15,6 +15,7 @@ import numpy as np
 
 from ringbridge.compute import Declaration
 from ringbridge.qgis.run_log import RunLog
+from ringbridge.qgis.runs import Runs
 from ringbridge.qgis.workers import Key, LeaseCancelled, Seat, workers
 
 if TYPE_CHECKING:
@@ -32,10 +33,13 @@ class RunCancelled(Exception):
 class Run:
     """What reading, computing and writing have in common."""
 
-    def __init__(self, folder: str, module: str, declaration: Declaration, feedback: Any) -> None:
+    def __init__(
+        self, folder: str, module: str, declaration: Declaration, feedback: Any, runs: Runs
+    ) -> None:
         self.declaration = declaration
         self._where = (folder, module, declaration.name)
         self._feedback = feedback
+        self._runs = runs
         self._log: RunLog | None = None
         self._seat: Seat | None = None
         self._text = ""
@@ -44,9 +48,7 @@ class Run:
     def borrowed(self, key: Key, plugin: str, most: int) -> Iterator[Run]:
         """With a worker. Raises RunCancelled, and what starting one raises."""
         try:
-            lease = workers().lease(
-                key, plugin, self.declaration.label, most, self._feedback.isCanceled
-            )
+            lease = workers().lease(key, plugin, self.declaration.label, most, self.cancelled)
             with lease as seat, RunLog(seat.logger) as log:
                 self._seat, self._log = seat, log
                 try:
@@ -92,7 +94,7 @@ class Run:
             if told is not None:
                 self.show(low + (high - low) * (told.fraction or 0.0))
                 self.say(told.text or "")
-            if self._feedback.isCanceled() and not asked:
+            if self.cancelled() and not asked:
                 asked = task.cancel(_GRACE_S)
         if task.cancelled() or (asked and task.exception() is not None):
             raise RunCancelled
@@ -108,7 +110,7 @@ class Run:
 
     def check(self) -> None:
         """Raises RunCancelled when the user cancelled: between two pieces of our own work."""
-        if self._feedback.isCanceled():
+        if self.cancelled():
             raise RunCancelled
 
     def part(self, low: float, high: float) -> Callable[[float], None]:
@@ -125,5 +127,5 @@ class Run:
             self._feedback.setProgressText(text)
 
     def cancelled(self) -> bool:
-        cancelled: bool = self._feedback.isCanceled()
-        return cancelled
+        """By the user, or since the plugin is being closed."""
+        return self._runs.is_over or bool(self._feedback.isCanceled())

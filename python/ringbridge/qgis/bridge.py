@@ -24,10 +24,12 @@ import ringbridge
 from ringbridge.qgis import descriptions
 from ringbridge.qgis.descriptions import Module
 from ringbridge.qgis.provider import Provider
+from ringbridge.qgis.runs import Runs
 from ringbridge.qgis.texts import tr
 from ringbridge.qgis.workers import Key, LeaseCancelled, workers
 
 _IDLE_LOOK_MS = 10_000
+_RUNS_END_S = 3.0
 _REFRESH_MS = 1_500  # after the start, so that QGIS is there first
 
 
@@ -74,6 +76,7 @@ class Bridge(QObject):
         self.workers_max = workers_max
         self.idle_s = idle_s
         self.modules: tuple[Module, ...] = ()
+        self.runs = Runs()
         self._environment = os.fspath(environment)
         self._folders = [os.path.abspath(folder) for folder in folders]
         self._provider: Provider | None = None
@@ -133,20 +136,25 @@ class Bridge(QObject):
             problem = tr("{name}: another plugin's algorithms are called {id}:… already.")
             self._fail(problem.format(name=self.name, id=self.id))
             return
+        self.runs = Runs()
         self._provider = provider
         self._timer.start()
         if not self._fresh:
             QTimer.singleShot(_REFRESH_MS, self._refresh_if_needed)
 
     def close(self) -> None:
-        """Takes the provider away, ends the workers that no other plugin has used. Idempotent."""
+        """Ends its runs, takes the provider away, ends the workers that no other plugin has used.
+        Idempotent."""
         self._timer.stop()
+        self.runs.is_over = True
         if self._task is not None:
             self._task.cancel()
+        workers().leave(self.id)
+        self.runs.wait(_RUNS_END_S)
         provider, self._provider = self._provider, None
         if provider is not None:
             QgsApplication.processingRegistry().removeProvider(provider)
-        workers().leave(self.id)
+        workers().leave(self.id)  # also what a run had begun to start meanwhile
 
     def log(self, text: str, level: Any = Qgis.Info) -> None:
         """A line in this plugin's tab of the Log Messages panel. From any thread."""

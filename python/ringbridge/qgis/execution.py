@@ -41,10 +41,18 @@ class Execution:
 
         The details of a failure are in the feedback's log and in the plugin's tab.
         """
-        run = Run(self._module.folder, self._module.name, self._declaration, feedback)
+        with self._bridge.runs.one():
+            return self._run(prepared, parameters, context, feedback)
+
+    def _run(
+        self, prepared: dict[str, Any], parameters: Any, context: Any, feedback: Any
+    ) -> dict[str, Any]:
+        module, runs = self._module, self._bridge.runs
+        run = Run(module.folder, module.name, self._declaration, feedback, runs)
         results = Results(self._algorithm, self._declaration.outputs, parameters, context)
         bridge = self._bridge
         try:
+            run.check()
             with run.borrowed(bridge.key(), bridge.id, bridge.workers_max):
                 self._compute(run, dict(prepared), results, parameters, context)
         except RunCancelled:
@@ -52,6 +60,8 @@ class Execution:
         except QgsProcessingException:
             raise
         except Exception as error:
+            if runs.is_over:  # whatever a worker says that was closed with the plugin
+                raise QgsProcessingException(tr("Cancelled.")) from error
             line, details = failures.told(error, self._declaration)
             if details:
                 feedback.reportError(details)

@@ -150,8 +150,10 @@ def _cast(values: np.ndarray[Any, Any], dtype: Any, label: str) -> np.ndarray[An
     """Raises where later rows do not fit the type of the first ones."""
     cast = values.astype(dtype)
     if dtype.kind in "iu" and not np.array_equal(cast, values):
+        # 64-bit integers are written narrower, by what the first rows have.
+        advice = "float64, or 32 bits" if values.dtype.name in _LONG else "one dtype"
         raise QgsProcessingException(
             f"{label}: values of {values.dtype} do not fit the {dtype} that its first rows had; "
-            "let the function give one dtype"
+            f"let the function give {advice}"
         )
     return cast

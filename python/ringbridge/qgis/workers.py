@@ -68,6 +68,7 @@ class Seat:
         self.number = number
         self.key = key
         self.plugins = {plugin}
+        self.user = plugin  # whose run it was lent to last
         self.label = label  # of the run; "" while it is idle
         self.since = time.monotonic()
         self.worker: Worker | None = None
@@ -93,7 +94,6 @@ class Seat:
             restart="on-crash",
             threads=self.key.threads,
             limits=limits,
-            wait=False,  # so that close() has what it ends
         )
         if self._is_closed:
             self.worker.close()
@@ -172,6 +172,7 @@ class Workers:
                     if not seat.label:
                         seat.label, seat.since = label, time.monotonic()
                         seat.plugins.add(plugin)
+                        seat.user = plugin
                         return seat, False
                 if len(seats) < max(most, 1):
                     seat = Seat(next(self._numbers), key, plugin, label)
@@ -226,8 +227,10 @@ class Workers:
         self._stop(lambda seat: seat.plugins == {plugin} and seat.key != keep and not seat.label)
 
     def leave(self, plugin: str) -> None:
-        """Ends the workers that nobody but this plugin has used."""
-        self._stop(lambda seat: seat.plugins == {plugin})
+        """Ends the workers that nobody but this plugin has used, and all of its runs."""
+        self._stop(
+            lambda seat: seat.plugins == {plugin} or bool(seat.label and seat.user == plugin)
+        )
         with self._changed:
             for seat in self._seats:
                 seat.plugins.discard(plugin)
