@@ -164,7 +164,7 @@ def test_qgis_process_writes_the_output(from_command_line: Report) -> None:
 def test_ctrl_c_ends_qgis_process_and_its_worker(
     folder: Path, variables: dict[str, str], dem: Path, from_command_line: Report
 ) -> None:
-    """It came as KeyboardInterrupt out of the wait, and the run went on for good."""
+    """It reached Python's handler or qgis_process's, as luck had it, and the run went on."""
     spinning = folder / "spinning"
     program, out = ["qgis_process.bin"], folder / "spin.tif"
     run([*program, "plugins", "enable", PLUGIN.name], variables, folder)

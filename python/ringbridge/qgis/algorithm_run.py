@@ -7,6 +7,8 @@ What is read, asked and written, and how much at a time, is in_whole's and in_st
 from __future__ import annotations
 
 import contextlib
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import TYPE_CHECKING, Any
@@ -43,6 +45,7 @@ class Run:
         self._log: RunLog | None = None
         self._seat: Seat | None = None
         self._text = ""
+        self._interrupted = False
 
     @contextlib.contextmanager
     def borrowed(self, key: Key, plugin: str, most: int) -> Iterator[Run]:
@@ -74,12 +77,10 @@ class Run:
         """The results. The task's own progress moves the bar from `low` to `high` (of 1).
 
         Raises RunCancelled, and what the function raised. However it ends, the worker is free
-        then: also by Ctrl-C, which in qgis_process comes as KeyboardInterrupt.
+        then.
         """
         try:
             return self._wait(task, low, high)
-        except KeyboardInterrupt:
-            raise RunCancelled from None
         finally:
             self.drop(task)
 
@@ -128,4 +129,23 @@ class Run:
 
     def cancelled(self) -> bool:
         """By the user, or since the plugin is being closed."""
-        return self._runs.is_over or bool(self._feedback.isCanceled())
+        return self._interrupted or self._runs.is_over or bool(self._feedback.isCanceled())
+
+    @contextlib.contextmanager
+    def hearing_ctrl_c(self) -> Iterator[None]:
+        """On the main thread, as in qgis_process: Ctrl-C cancels the run.
+
+        Who hears it otherwise is a matter of luck: qgis_process has a handler of its own, which
+        Python does not know and puts its own in the place of when a worker is started.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
+
+    def _interrupt(self, _number: int, _frame: object) -> None:
+        self._interrupted = True

@@ -53,7 +53,8 @@ class Execution:
         bridge = self._bridge
         try:
             run.check()
-            with run.borrowed(bridge.key(), bridge.id, bridge.workers_max):
+            borrowed = run.borrowed(bridge.key(), bridge.id, bridge.workers_max)
+            with run.hearing_ctrl_c(), borrowed:
                 self._compute(run, dict(prepared), results, parameters, context)
         except RunCancelled:
             raise QgsProcessingException(tr("Cancelled.")) from None
