@@ -23,7 +23,7 @@ INSIDE = {
         {"service"},
     ),
     "qgis": (
-        {"texts", "strips", "descriptions", "run_log", "workers"},
+        {"texts", "strips", "descriptions", "run_log", "workers", "runs"},
         {"raster_source", "styles", "parameters", "attributes", "shapes", "failures"},
         {"raster_input", "raster_sink", "arguments", "features"},
         {"algorithm_run"},
@@ -37,7 +37,7 @@ INSIDE = {
     ),
 }
 #: Parts that are tested where there is no QGIS.
-WITHOUT_QGIS = {"strips", "descriptions", "run_log", "workers"}
+WITHOUT_QGIS = {"strips", "descriptions", "run_log", "workers", "runs"}
 
 
 def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
