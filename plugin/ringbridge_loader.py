@@ -40,7 +40,7 @@ def load(
     """The module `ringbridge`: the one loaded already, else the host's own, else the newest found.
 
     `environments` are prefixes (conda, venv, pixi, plain), interpreters, or names of conda's or
-    mamba's: a word without a slash. Without any it looks in $RINGBRIDGE_ENV,
+    mamba's: a word without a slash. Without any it looks in $RINGBRIDGE_ENV, ~/.virtualenvs,
     ~/.conda/environments.txt and where conda and mamba keep theirs. core=False leaves the compiled
     part for its first use: for a host's start. Raises ImportError, which says what was looked at
     and what to do.
@@ -129,7 +129,7 @@ def _checked(module: ModuleType, minimum: str) -> ModuleType:
 
 
 def usual_prefixes() -> list[str]:
-    """$RINGBRIDGE_ENV, and what conda and mamba know of."""
+    """$RINGBRIDGE_ENV, what conda and mamba know of, and ~/.virtualenvs."""
     home, found = os.path.expanduser("~"), []
     with contextlib.suppress(OSError):
         listed = os.path.join(home, ".conda", "environments.txt")
@@ -138,6 +138,7 @@ def usual_prefixes() -> list[str]:
     roots = [os.path.join(base, name) for base in (home, "/opt") for name in _ROOTS]
     for root in filter(None, [os.environ.get("MAMBA_ROOT_PREFIX"), *roots]):
         found += [root, *sorted(glob.glob(os.path.join(glob.escape(root), "envs", "*")))]
+    found += sorted(glob.glob(os.path.join(glob.escape(home), ".virtualenvs", "*")))
     wanted = os.environ.get("RINGBRIDGE_ENV")
     found = [place for place in found if os.path.isdir(place)]  # some are gone, and still listed
     return [prefix_of(place) for place in ([wanted] if wanted else []) + found]

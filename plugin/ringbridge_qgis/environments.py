@@ -184,9 +184,12 @@ def _python_version(prefix: str) -> str:
     )
     if said:
         return said[1]
-    real = os.path.basename(os.path.realpath(os.path.join(prefix, "bin", "python3")))
-    named = re.fullmatch(r"python([0-9]+\.[0-9]+)t?", real)
-    return named[1] if named else ""
+    for name in ("python3", "python"):  # the second one may be a Python 2
+        real = os.path.basename(os.path.realpath(os.path.join(prefix, "bin", name)))
+        named = re.fullmatch(r"python([0-9]+\.[0-9]+)t?", real)
+        if named:
+            return named[1]
+    return ""
 
 
 def _packages(prefix: str) -> dict[str, str]:

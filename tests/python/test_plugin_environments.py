@@ -145,6 +145,12 @@ def test_folders_that_cannot_be_used_say_why(tmp_path: Path, good: Path) -> None
     assert state(made.conda(tmp_path / "empty"), good) == "NO_PYTHON"
     assert state(made.conda(tmp_path / "ancient", "3.6.15"), good) == "PYTHON_TOO_OLD"
     assert state(made.conda(tmp_path / "two", "2.7.18"), good) == "PYTHON_TOO_OLD"
+    plain = tmp_path / "plain two" / "bin"  # it has no python3, and was called usable
+    plain.mkdir(parents=True)
+    (plain / "python2.7").write_text("#!/bin/sh\n")
+    (plain / "python2.7").chmod(0o755)
+    (plain / "python").symlink_to("python2.7")
+    assert state(plain.parent, good) == "PYTHON_TOO_OLD"
     assert state(tmp_path / "gone", good) == "NOTHING"
     (tmp_path / "plain").mkdir()
     assert state(tmp_path / "plain", good) == "NOTHING"

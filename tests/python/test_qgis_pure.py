@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import ringbridge
 from ringbridge.compute import Declaration
 from ringbridge.crashes import DEATHS_MAX
-from ringbridge.qgis import descriptions
+from ringbridge.qgis import descriptions, run_log
 from ringbridge.qgis.run_log import RunLog
 from ringbridge.qgis.strips import strips
 from ringbridge.qgis.workers import Key, LeaseCancelled, Workers
@@ -301,6 +301,23 @@ class Heard:
         self.warned: list[str] = []
         self.pushInfo = self.said.append
         self.pushWarning = self.warned.append
+
+
+def test_what_is_read_a_moment_late_is_handed_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line on stderr came after the run's end, from the thread that reads the pipes."""
+    logger, heard = logging.getLogger("ringbridge.worker.late"), Heard()
+    late = iter(["one", "two"])
+
+    def sleep(_seconds: float) -> None:
+        for text in late:
+            logger.warning(text)
+            return
+
+    monkeypatch.setattr(run_log.time, "sleep", sleep)
+    with RunLog(logger.name) as log:
+        log.settle()
+        log.flush_to(heard)
+    assert heard.warned == ["one", "two"]
 
 
 def test_records_are_handed_on_by_who_asks_and_not_afterwards() -> None:

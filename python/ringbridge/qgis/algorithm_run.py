@@ -57,6 +57,7 @@ class Run:
                 try:
                     yield self
                 finally:
+                    log.settle()
                     log.flush_to(self._feedback)
         except LeaseCancelled:
             raise RunCancelled from None

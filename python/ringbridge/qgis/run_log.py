@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import logging
 import queue
+import time
 from typing import Any
+
+_SETTLE_S = 0.1
 
 
 class RunLog(logging.Handler):
@@ -21,6 +24,14 @@ class RunLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._records.put(record)
+
+    def settle(self) -> None:
+        """Waits a moment for what was printed last: another thread reads the worker's pipes."""
+        until = time.monotonic() + _SETTLE_S
+        seen = -1
+        while seen != self._records.qsize() and time.monotonic() < until:
+            seen = self._records.qsize()
+            time.sleep(_SETTLE_S / 4)
 
     def flush_to(self, feedback: Any) -> None:
         """From the algorithm's thread, as often as it likes."""
