@@ -169,16 +169,20 @@ def in_background(algorithm: str, parameters: dict[str, Any]) -> list[Any]:
     found = QgsApplication.processingRegistry().algorithmById(f"ringbridge:{algorithm}").create()
     context, feedback = QgsProcessingContext(), QgsProcessingFeedback()
     task = QgsProcessingAlgRunnerTask(found, parameters, context, feedback)
-    kept = (found, context, feedback, task)
+    # The collector sees through a connection: what only a slot knew went away in the middle of a run.
+    _kept.append((found, context, feedback, task))
     began = time.perf_counter()
     done: list[Any] = []
 
-    def end(successful: bool, _results: Any, _kept: Any = kept) -> None:
+    def end(successful: bool, _results: Any) -> None:
         done.extend([successful, time.perf_counter() - began])
 
     task.executed.connect(end)
     QgsApplication.taskManager().addTask(task)
     return done
+
+
+_kept: list[Any] = []
 
 
 class Ticks:
