@@ -169,7 +169,7 @@ def in_background(algorithm: str, parameters: dict[str, Any]) -> list[Any]:
     found = QgsApplication.processingRegistry().algorithmById(f"ringbridge:{algorithm}").create()
     context, feedback = QgsProcessingContext(), QgsProcessingFeedback()
     task = QgsProcessingAlgRunnerTask(found, parameters, context, feedback)
-    # The collector sees through a connection: what only a slot knew went away in the middle of a run.
+    # The collector sees through a connection: what only a slot knew went away during the run.
     _kept.append((found, context, feedback, task))
     began = time.perf_counter()
     done: list[Any] = []
