@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from rbr_testing import conda as conda_environments
 
 HERE = Path(__file__).resolve().parent
 TIMEOUT_S = 90
+QGIS_PYTHON = "/usr/bin/python3"  # the first python3 on PATH may be another one
 #: Each alone reaches the environment's Python, and the tests say what comes of it.
 ALONE = (
     *("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "PROJ_DATA", "PROJ_*"),
@@ -99,6 +101,35 @@ def environ() -> Callable[[Path], dict[str, str]]:
         }
 
     return made
+
+
+@pytest.fixture(scope="session")
+def in_qgis(
+    tmp_path_factory: pytest.TempPathFactory,
+    host_copy: Path,
+    installed: Callable[..., list[str]],
+    environ: Callable[[Path], dict[str, str]],
+) -> Callable[..., Report]:
+    """Runs a script of this folder in QGIS's Python, without a window; what it has written down.
+
+    Beside the settings that standalone.py wants it has those that are made in its own folder. Its
+    environment is that of these tests, which has numba, scipy and geopandas.
+    """
+
+    def told(script: str, more: Callable[[Path], dict[str, Any]]) -> Report:
+        installed("qgis", QGIS_PYTHON)
+        folder = tmp_path_factory.mktemp(Path(script).stem)
+        report = folder / "report.json"
+        settings = {
+            **{"copy": str(host_copy), "environment": sys.prefix},
+            **{"work": str(folder), "report": str(report), **more(folder)},
+        }
+        (folder / "settings.json").write_text(json.dumps(settings))
+        run([QGIS_PYTHON, str(HERE / script)], environ(folder), folder)
+        written: Report = json.loads(report.read_text())
+        return written
+
+    return told
 
 
 class Host:

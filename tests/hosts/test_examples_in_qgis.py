@@ -3,52 +3,40 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from conftest import HERE, Report, run
+from conftest import HERE, Report
 
-PYTHON = "/usr/bin/python3"  # QGIS's
 COMPUTE = HERE.parents[1] / "plugin" / "ringbridge_qgis" / "compute"
 CELLS_OF_GDALS_ESTIMATE = 1e-4  # of which GDAL's quick square root rounds to the other side
 FLOAT_PRECISION = 1e-5  # of a slope in degrees, up to 90
 
 
-@pytest.fixture(scope="module")
-def report(
-    tmp_path_factory: pytest.TempPathFactory,
-    host_copy: Path,
-    installed: Callable[..., list[str]],
-    environ: Callable[[Path], dict[str, str]],
-) -> Report:
-    installed("qgis", PYTHON)
-    for needed in ("numba", "sklearn", "geopandas", "matplotlib"):
-        pytest.importorskip(needed)
+def settings(folder: Path) -> dict[str, Any]:
     from matplotlib.cbook import get_sample_data
 
-    folder = tmp_path_factory.mktemp("examples")
     # The file calls the edges ymin = 36.733 and ymax = 36.446: the towns say that the second one
     # is the northern edge, as docs/demo has it.
     with get_sample_data("jacksboro_fault_dem.npz") as data:
         np.save(folder / "heights.npy", data["elevation"])
         west, north = float(data["xmin"]), float(data["ymax"])
         cell = float(data["dx"])
-    settings = {
-        "copy": str(host_copy),
-        "environment": sys.prefix,
+    return {
         "compute": str(COMPUTE),
         "heights": str(folder / "heights.npy"),
         "geotransform": [west, cell, 0.0, north, 0.0, -cell],
-        "work": str(folder),
-        "report": str(folder / "report.json"),
     }
-    (folder / "settings.json").write_text(json.dumps(settings))
-    run([PYTHON, str(HERE / "host_script_examples.py")], environ(folder), folder)
-    told: Report = json.loads((folder / "report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def report(in_qgis: Callable[..., Report]) -> Report:
+    for needed in ("numba", "sklearn", "geopandas", "matplotlib"):
+        pytest.importorskip(needed)
+    told = in_qgis("host_script_examples.py", settings)
     assert told["problems"] == []
     return told
 

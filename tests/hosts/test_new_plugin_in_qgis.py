@@ -13,13 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import HERE, Report, run
+from conftest import HERE, QGIS_PYTHON, Report, run
 from rbr_testing.conda import Facts
 
 from ringbridge.new_plugin import generate, package
 from ringbridge.new_plugin.generate import Plugin
 
-PYTHON = "/usr/bin/python3"  # QGIS's
 WHERE = '''
 import sys
 
@@ -38,7 +37,7 @@ Environ = Callable[[Path], dict[str, str]]
 
 @pytest.fixture
 def plugin(tmp_path: Path, installed: Callable[..., list[str]]) -> Path:
-    installed("qgis", PYTHON)
+    installed("qgis", QGIS_PYTHON)
     return generate.write(Plugin("terrain_tools", title="Terrain 50 %"), tmp_path / "plugins")
 
 
@@ -111,7 +110,7 @@ def report(
     installed: Callable[..., list[str]],
     environ: Environ,
 ) -> Report:
-    installed("qgis", PYTHON)
+    installed("qgis", QGIS_PYTHON)
     folder = tmp_path_factory.mktemp("two-plugins")
     for name in ("first_plugin", "second_plugin"):
         made = generate.write(Plugin(name), folder / "plugins")
@@ -124,7 +123,7 @@ def report(
         "report": str(folder / "report.json"),
     }
     (folder / "settings.json").write_text(json.dumps(settings))
-    run([PYTHON, str(HERE / "host_script_new_plugins.py")], environ(folder), folder)
+    run([QGIS_PYTHON, str(HERE / "host_script_new_plugins.py")], environ(folder), folder)
     told: Report = json.loads((folder / "report.json").read_text())
     return told
 

@@ -3,37 +3,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from conftest import HERE, Report, run
-
-PYTHON = "/usr/bin/python3"  # QGIS's
+from conftest import HERE, Report
 
 
 @pytest.fixture(scope="module")
-def report(
-    tmp_path_factory: pytest.TempPathFactory,
-    host_copy: Path,
-    installed: Callable[..., list[str]],
-    environ: Callable[[Path], dict[str, str]],
-) -> Report:
-    installed("qgis", PYTHON)
-    folder = tmp_path_factory.mktemp("odd-inputs")
-    settings = {
-        "copy": str(host_copy),
-        "environment": sys.prefix,
-        "folders": [str(HERE / "far_side" / "algorithms")],
-        "work": str(folder),
-        "report": str(folder / "report.json"),
-    }
-    (folder / "settings.json").write_text(json.dumps(settings))
-    run([PYTHON, str(HERE / "host_script_odd_inputs.py")], environ(folder), folder)
-    told: Report = json.loads((folder / "report.json").read_text())
-    return told
+def report(in_qgis: Callable[..., Report]) -> Report:
+    folders = [str(HERE / "far_side" / "algorithms")]
+    return in_qgis("host_script_odd_inputs.py", lambda _folder: {"folders": folders})
 
 
 def test_a_list_of_vector_layers_may_be_files_in_the_background_too(report: Report) -> None:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import HERE, Report, run
+from conftest import HERE, QGIS_PYTHON, Report, run
 from rbr_testing import user_environments as made
 
 PLUGINS = HERE.parents[1] / "plugin"
-PYTHON = "/usr/bin/python3"  # the one that Debian's QGIS is built for
 
 MODULE = """
 from typing import Annotated
@@ -78,7 +77,7 @@ def report(place: Place) -> Report:
     }
     (place.folder / "settings.json").write_text(json.dumps(settings))
     script = str(HERE / "host_script_plugin_session.py")
-    said = place.run(PYTHON, script, RBR_HOSTS_SETTINGS=str(place.folder / "settings.json"))
+    said = place.run(QGIS_PYTHON, script, RBR_HOSTS_SETTINGS=str(place.folder / "settings.json"))
     assert file.exists(), said
     told: Report = json.loads(file.read_text())
     return told

@@ -8,11 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import HERE, Report, run
+from conftest import HERE, QGIS_PYTHON, Report
 
-PYTHON = "/usr/bin/python3"  # QGIS's
 CANCEL_S_MAX = 1.0
 SIDE = 10_000  # cells: 400 MB of float32
 RATIO_MAX = 1.5
@@ -28,33 +28,21 @@ def {name}(more: Annotated[float, Number()] = 0.0) -> Annotated[float, NumberOut
 """
 
 
-@pytest.fixture(scope="module")
-def report(
-    tmp_path_factory: pytest.TempPathFactory,
-    host_copy: Path,
-    installed: Callable[..., list[str]],
-    environ: Callable[[Path], dict[str, str]],
-) -> Report:
-    installed("qgis", PYTHON)
-    folder = tmp_path_factory.mktemp("processing")
-    settings = {
-        "copy": str(host_copy),
-        "environment": sys.prefix,  # which has numba, scipy and geopandas
-        "folders": [str(HERE / "far_side" / "algorithms"), str(folder / "own")],
-        "work": str(folder),
+def settings(folder: Path) -> dict[str, Any]:
+    own = folder / "own"
+    own.mkdir()
+    (own / "edited.py").write_text(EDITED.format(name="edited", value=1))
+    later = [("edited", 2), ("renamed", 3)]
+    return {
+        "folders": [str(HERE / "far_side" / "algorithms"), str(own)],
         "side": SIDE,
-        "report": str(folder / "report.json"),
+        "edited": [EDITED.format(name=name, value=value) for name, value in later],
     }
-    (folder / "own").mkdir()
-    (folder / "own" / "edited.py").write_text(EDITED.format(name="edited", value=1))
-    settings["edited"] = [
-        EDITED.format(name="edited", value=2),
-        EDITED.format(name="renamed", value=3),
-    ]
-    (folder / "settings.json").write_text(json.dumps(settings))
-    run([PYTHON, str(HERE / "host_script_processing.py")], environ(folder), folder)
-    told: Report = json.loads((folder / "report.json").read_text())
-    return told
+
+
+@pytest.fixture(scope="module")
+def report(in_qgis: Callable[..., Report]) -> Report:
+    return in_qgis("host_script_processing.py", settings)
 
 
 def test_every_module_that_can_be_described_is(report: Report) -> None:
@@ -197,5 +185,5 @@ def test_qgis_keeps_its_own_libraries(report: Report) -> None:
 
 def test_the_environments_python_is_another_one_than_qgis() -> None:
     """Or all of the above says less than it seems to."""
-    said = subprocess.run([PYTHON, "-c", "import sys; print(sys.prefix)"], capture_output=True)
+    said = subprocess.run([QGIS_PYTHON, "-c", "import sys; print(sys.prefix)"], capture_output=True)
     assert said.stdout.decode().strip() != sys.prefix

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import expected
 import pytest
-from conftest import HERE, TIMEOUT_S, Host, Report
+from conftest import HERE, QGIS_PYTHON, TIMEOUT_S, Host, Report
 from rbr_testing.conda import Facts
 
-PYTHON = "/usr/bin/python3"  # QGIS's: the first python3 on PATH may be another one
 LOADER = HERE.parents[1] / "plugin" / "ringbridge_loader.py"
 IMPORT_MS_MAX = 50.0  # ten times the 5 ms that it may take on a quiet machine
 IMPORTS = 7
@@ -29,10 +28,12 @@ print((time.perf_counter() - began) * 1e3)
 @pytest.fixture(scope="module")
 def qgis(host: Callable[[str], Host], installed: Callable[..., list[str]]) -> Host:
     """QGIS's folders; the environment's name is found through ~/.conda/environments.txt."""
-    installed("qgis", PYTHON)
-    done = subprocess.run([PYTHON, "-c", "import qgis.core, numpy"], capture_output=True, text=True)
+    installed("qgis", QGIS_PYTHON)
+    done = subprocess.run(
+        [QGIS_PYTHON, "-c", "import qgis.core, numpy"], capture_output=True, text=True
+    )
     if done.returncode != 0:
-        pytest.skip(f"{PYTHON} has no qgis or no numpy: {done.stderr.splitlines()[-1:]}")
+        pytest.skip(f"{QGIS_PYTHON} has no qgis or no numpy: {done.stderr.splitlines()[-1:]}")
     made = host("qgis")
     made.list_in_home()
     profile = made.folder / "profile"
@@ -46,7 +47,7 @@ def qgis(host: Callable[[str], Host], installed: Callable[..., list[str]]) -> Ho
 def report(request: pytest.FixtureRequest, qgis: Host, host: Callable[[str], Host]) -> Report:
     qgis.report_file.unlink(missing_ok=True)
     if request.param == "standalone script":
-        return qgis.report(PYTHON, str(HERE / "host_script_qgis.py"))
+        return qgis.report(QGIS_PYTHON, str(HERE / "host_script_qgis.py"))
     return of_algorithm(qgis)
 
 
@@ -126,13 +127,13 @@ def test_importing_ringbridge_costs_qgis_little(
     best = {name: min(each) for name, each in times.items()}
     told = ", ".join(f"{name} {ms:.2f} ms" for name, ms in best.items())
     ratio = best["import ringbridge"] / best["import concurrent.futures"]
-    figure(f"{PYTHON}, the best of {IMPORTS} processes: {told}")
+    figure(f"{QGIS_PYTHON}, the best of {IMPORTS} processes: {told}")
     figure(f"import ringbridge takes {ratio:.2f} times as long as import concurrent.futures")
     assert best["import ringbridge"] < IMPORT_MS_MAX, told
 
 
 def timed(code: str, environ: dict[str, str]) -> float:
-    command = [PYTHON, "-c", TIMED.format(code)]
+    command = [QGIS_PYTHON, "-c", TIMED.format(code)]
     done = subprocess.run(
         command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
     )

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HERE, run
+from conftest import HERE, QGIS_PYTHON, run
 
-PYTHON = "/usr/bin/python3"  # QGIS's: the first python3 on PATH may be another one
 SCRIPT = HERE / "host_script_qgis_features.py"
 CHECKS = re.findall(r"^def (check_\w+)", SCRIPT.read_text(), re.MULTILINE)
 
@@ -25,10 +24,12 @@ def report(
     installed: Callable[..., list[str]],
 ) -> dict[str, Any]:
     """Of one run of the script, which goes on after a check that failed."""
-    installed(PYTHON)
-    done = subprocess.run([PYTHON, "-c", "import qgis.core, numpy"], capture_output=True, text=True)
+    installed(QGIS_PYTHON)
+    done = subprocess.run(
+        [QGIS_PYTHON, "-c", "import qgis.core, numpy"], capture_output=True, text=True
+    )
     if done.returncode != 0:
-        pytest.skip(f"{PYTHON} has no qgis or no numpy: {done.stderr.splitlines()[-1:]}")
+        pytest.skip(f"{QGIS_PYTHON} has no qgis or no numpy: {done.stderr.splitlines()[-1:]}")
     folder = tmp_path_factory.mktemp("features")
     (folder / "runtime").mkdir(mode=0o700)
     (folder / "layers").mkdir()
@@ -45,7 +46,7 @@ def report(
         "XDG_RUNTIME_DIR": str(folder / "runtime"),
         "RBR_HOSTS_SETTINGS": str(folder / "settings.json"),
     }
-    run([PYTHON, str(SCRIPT)], environ, folder)
+    run([QGIS_PYTHON, str(SCRIPT)], environ, folder)
     told: dict[str, Any] = json.loads((folder / "report.json").read_text())
     return told
 

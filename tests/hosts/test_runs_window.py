@@ -18,9 +18,8 @@ from pathlib import Path
 
 import pytest
 import qgis_window
-from conftest import HERE, Report, run
+from conftest import HERE, QGIS_PYTHON, Report, run
 
-PYTHON = "/usr/bin/python3"  # QGIS's
 PLUGIN = HERE.parents[1] / "plugin" / "ringbridge_qgis"
 WAIT_S = 60.0
 START_MS_MAX = 50.0
@@ -65,7 +64,7 @@ application.exitQgis()
 def folder(
     tmp_path_factory: pytest.TempPathFactory, host_copy: Path, installed: Callable[..., list[str]]
 ) -> Path:
-    installed(*qgis_window.NEEDED, "qgis_process.bin", PYTHON)
+    installed(*qgis_window.NEEDED, "qgis_process.bin", QGIS_PYTHON)
     made = tmp_path_factory.mktemp("runs-window")
     has_it = made / "has it" / "lib" / "python3" / "site-packages"
     has_it.mkdir(parents=True)
@@ -94,7 +93,7 @@ def dem(folder: Path, variables: dict[str, str]) -> Path:
         hosts=str(HERE), large=LARGE, **{name: str(path) for name, path in names.items()}
     )
     (folder / "settings.json").write_text("{}")
-    run([PYTHON, "-c", code], variables, folder)
+    run([QGIS_PYTHON, "-c", code], variables, folder)
     return names["dem"]
 
 
@@ -142,7 +141,12 @@ a, b = (gdal.Open(each).ReadAsArray().astype(float) for each in ({one!r}, {other
 print((a != b).mean(), abs(a - b).max())
 """
     done = subprocess.run(
-        [PYTHON, "-c", code], env=variables, capture_output=True, text=True, check=True, cwd=folder
+        [QGIS_PYTHON, "-c", code],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
     )
     return [float(word) for word in done.stdout.split()]
 
