@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         Cancelled,
         CannotCross,
         EnvironmentNotFound,
+        HostNotFound,
+        HostRefused,
         ProtocolError,
         RemoteError,
         RemoteTraceback,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from ringbridge.objects import RemoteObject
     from ringbridge.pool import Pool
     from ringbridge.remote import RemoteModule
+    from ringbridge.rendezvous import hosts
     from ringbridge.stream import Stream
     from ringbridge.task import Progress, Task
     from ringbridge.worker import Worker
@@ -54,6 +57,8 @@ __all__ = [
     "CannotCross",
     "Environment",
     "EnvironmentNotFound",
+    "HostNotFound",
+    "HostRefused",
     "Pool",
     "Progress",
     "ProtocolError",
@@ -70,6 +75,7 @@ __all__ = [
     "current_task",
     "empty",
     "environments",
+    "hosts",
     "progress_bar",
 ]
 
@@ -87,6 +93,7 @@ _HOMES = {
     "current_task": "current",
     "empty": "current",
     "environments": "discovery",
+    "hosts": "rendezvous",
     "progress_bar": "bars",
 }
 

@@ -166,6 +166,7 @@ PYTHON_LAYERS = (
     {"sources", "shares", "timers"},
     {"giving_up"},
     {"environment", "discovery", "plan", "activation", "diagnosis", "running", "builds"},
+    {"rendezvous"},
     {"crashes", "attempts"},
     {"launch", "output", "channel"},
     {"readers", "answering", "callbacks", "coroutines", "objects"},
