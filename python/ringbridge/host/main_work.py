@@ -82,11 +82,14 @@ class MainWork:
         with contextlib.suppress(BlockingIOError):
             os.read(self._woken, 4096)
         until = time.perf_counter() + budget_s
-        more = self._run_posted(until)
-        for lane in self._lanes:
-            more = lane.drain(until) or more
-        if more:
-            self._tell()  # so that who watches fileno() comes back
+        more = True  # unless we get to the end: Ctrl-C and sys.exit() leave the others waiting
+        try:
+            more = self._run_posted(until)
+            for lane in self._lanes:
+                more = lane.drain(until) or more
+        finally:
+            if more:
+                self._tell()  # so that who watches fileno() comes back
         return more
 
     def _run_posted(self, until: float) -> bool:
