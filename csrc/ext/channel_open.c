@@ -112,7 +112,7 @@ PyObject *
 channel_connect(PyObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"socket", "name", "ring_bytes", "arena_bytes", "pickle", NULL};
-    rbr_channel_options options = {.kind = "application", .spin_ns = -1};
+    rbr_channel_options options = {.name = "", .kind = "application", .spin_ns = -1};
     unsigned long long arena_bytes = 0;
     unsigned int ring_bytes = 0;
     int socket, pickle = 0;
@@ -120,7 +120,7 @@ channel_connect(PyObject *type, PyObject *args, PyObject *kwargs)
     rbr_error error;
     rbr_status status;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i$s|IKp:connect", keywords, &socket,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|$sIKp:connect", keywords, &socket,
                                      &options.name, &ring_bytes, &arena_bytes, &pickle))
         return NULL;
     self = channel_new_empty(core_state_of_type((PyTypeObject *)type), options.kind, options.name);
@@ -191,7 +191,7 @@ PyObject *
 channel_accept(PyObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"socket", "name", "arena_bytes", "pickle", NULL};
-    rbr_channel_options options = {.kind = "client"};
+    rbr_channel_options options = {.name = "", .kind = "client"};
     unsigned long long arena_bytes = 0;
     introduction us;
     ChannelObject *self;
@@ -199,7 +199,7 @@ channel_accept(PyObject *type, PyObject *args, PyObject *kwargs)
     rbr_status status;
     int socket, pickle = 0;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i$s|Kp:accept", keywords, &socket,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|$sKp:accept", keywords, &socket,
                                      &options.name, &arena_bytes, &pickle))
         return NULL;
     self = channel_new_empty(core_state_of_type((PyTypeObject *)type), options.kind, options.name);

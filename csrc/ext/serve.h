@@ -54,6 +54,7 @@ typedef struct server {
     unsigned long thread; /* which runs the calls; of a lane: which did so last */
     uint64_t running;     /* the call that it runs; 0: none */
     uint64_t requests;    /* taken so far */
+    uint32_t function;    /* of the call that began last; NO_FUNCTION: it was none of a module */
     uint64_t callback_ns; /* how long a callback may take; RBR_FOREVER */
     bool served;          /* for an application's client */
     bool waits;           /* a call waits for a callback of it, on its thread */
@@ -68,6 +69,8 @@ typedef struct server {
     unsigned notice_count;
     unsigned depth; /* of calls that wait for callbacks, one within the other, on the main thread */
 } server;
+
+#define NO_FUNCTION UINT32_MAX
 
 /* serve_loop.c */
 server *server_new(ChannelObject *channel, PyObject *table);

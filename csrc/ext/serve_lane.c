@@ -22,6 +22,7 @@ typedef struct LaneObject {
     server *server;    /* NULL: closed */
     unsigned entered;  /* times that serve() runs, one within the other */
     bool closing;      /* it is to end with the outermost of them */
+    bool armed;        /* its descriptor may have become readable */
     uint64_t requests; /* of the server, when that has ended */
 } LaneObject;
 
@@ -64,7 +65,7 @@ lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     self->channel = (ChannelObject *)Py_NewRef((PyObject *)channel);
     self->entered = 0;
-    self->closing = false;
+    self->closing = self->armed = false;
     self->requests = 0;
     self->server = server_new(channel, table);
     PyObject_GC_Track((PyObject *)self);
@@ -139,7 +140,9 @@ serve_entered(LaneObject *self, uint64_t deadline_ns)
 
     if (self->entered > 1)
         serving->depth++;
-    rbr_inbox_clear(rbr_channel_inbox(self->channel->channel));
+    if (self->armed)
+        rbr_inbox_clear(rbr_channel_inbox(self->channel->channel));
+    self->armed = false;
     result = serve_until(serving, deadline_ns);
     notices_look(serving);
     if (self->entered > 1) {
@@ -183,6 +186,7 @@ lane_arm(LaneObject *self, PyObject *unused)
         Py_RETURN_NONE;
     if (channel_enter(self->channel) == NULL)
         return NULL;
+    self->armed = true;
     rbr_inbox_arm(rbr_channel_inbox(self->channel->channel));
     channel_leave(self->channel);
     Py_RETURN_NONE;
@@ -217,6 +221,16 @@ get_requests(LaneObject *self, void *unused)
     (void)unused;
     return PyLong_FromUnsignedLongLong(self->server != NULL ? self->server->requests
                                                             : self->requests);
+}
+
+/* Of the call that runs now; None: none does, or it is a method. */
+static PyObject *
+get_function(LaneObject *self, void *unused)
+{
+    (void)unused;
+    if (self->server == NULL || self->server->running == 0 || self->server->function == NO_FUNCTION)
+        Py_RETURN_NONE;
+    return PyLong_FromUnsignedLong(self->server->function);
 }
 
 /* -------------------------------------------------------------------------------------- spinning */
@@ -290,6 +304,7 @@ static PyMethodDef lane_methods[] = {
 
 static PyGetSetDef lane_getset[] = {
     {"requests", (getter)get_requests, NULL, PyDoc_STR("How many it has taken."), NULL},
+    {"function", (getter)get_function, NULL, PyDoc_STR("The number of what it runs now."), NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

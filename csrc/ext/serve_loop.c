@@ -172,6 +172,9 @@ on_call(server *self, rbr_message **message, rbr_table call)
     int status = -1;
     bool keep;
 
+    self->function = rbr_get_u64(call, RBR_CALL__HANDLE, 0) != 0
+                         ? NO_FUNCTION
+                         : rbr_get_u32(call, RBR_CALL__FUNCTION, 0);
     if (serve_begin(self, id) == 0)
         function = callee(self, call);
     if (function != NULL)

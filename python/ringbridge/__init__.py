@@ -15,6 +15,7 @@ import sys
 TYPE_CHECKING = False  # type checkers know the name; importing typing takes 10 ms
 if TYPE_CHECKING:
     from ringbridge.bars import progress_bar
+    from ringbridge.connection import Connection, connect
     from ringbridge.crew import BrokenPool
     from ringbridge.current import current_task, empty
     from ringbridge.discovery import environments
@@ -55,6 +56,7 @@ __all__ = [
     "CallTimeout",
     "Cancelled",
     "CannotCross",
+    "Connection",
     "Environment",
     "EnvironmentNotFound",
     "HostNotFound",
@@ -72,6 +74,7 @@ __all__ = [
     "Worker",
     "WorkerDied",
     "WorkerStartFailed",
+    "connect",
     "current_task",
     "empty",
     "environments",
@@ -82,6 +85,7 @@ __all__ = [
 # Where each name comes from; the rest comes from errors.
 _HOMES = {
     "BrokenPool": "crew",
+    "Connection": "connection",
     "Environment": "environment",
     "Pool": "pool",
     "Progress": "task",
@@ -90,6 +94,7 @@ _HOMES = {
     "Stream": "stream",
     "Task": "task",
     "Worker": "worker",
+    "connect": "connection",
     "current_task": "current",
     "empty": "current",
     "environments": "discovery",

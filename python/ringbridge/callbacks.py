@@ -32,9 +32,7 @@ class Callback:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Waits for the function's result."""
-        return _core.call_back(
-            self._held, self._call, self._index, self._name, args, kwargs, True
-        )
+        return _core.call_back(self._held, self._call, self._index, self._name, args, kwargs, True)
 
     def notify(self, *args: Any, **kwargs: Any) -> None:
         """Calls it without waiting. What it raises is reported as an unraisable exception here.
