@@ -90,26 +90,38 @@ def folder() -> str:
 
     Raises RingbridgeError where others could put something there, or see what is in it.
     """
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if os.path.isabs(runtime):  # the standard says: another one counts as not set
-        path, hint = os.path.join(runtime, "ringbridge"), "set XDG_RUNTIME_DIR to one, or unset it"
-    else:
-        from tempfile import gettempdir
-
-        path = os.path.join(gettempdir(), f"ringbridge-{os.geteuid()}")
-        hint = "set XDG_RUNTIME_DIR, to the same in the application and in its clients"
+    path, hint = _place()
     try:
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)
-        wrong = _not_private(os.lstat(path))
     except OSError as error:
-        wrong = error.strerror or str(error)
-    if wrong:
-        raise RingbridgeError(
-            f"the sockets of served applications need a folder of this user alone, and {path} is "
-            f"none ({wrong}): {hint}"
-        )
+        raise _unfit(path, error.strerror or str(error), hint) from None
+    _check(path, hint)
     return path
+
+
+def _place() -> tuple[str, str]:
+    """The folder's path, and what to do where it cannot be used."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(runtime):  # the standard says: another one counts as not set
+        return os.path.join(runtime, "ringbridge"), "set XDG_RUNTIME_DIR to another, or unset it"
+    from tempfile import gettempdir
+
+    hint = "set XDG_RUNTIME_DIR, to the same in the application and in its clients"
+    return os.path.join(gettempdir(), f"ringbridge-{os.geteuid()}"), hint
+
+
+def _unfit(path: str, wrong: str, hint: str) -> RingbridgeError:
+    return RingbridgeError(
+        f"the sockets of served applications need a folder of this user alone, and {path} is none "
+        f"({wrong}): {hint}"
+    )
+
+
+def _check(path: str, hint: str) -> None:
+    wrong = _not_private(os.lstat(path))
+    if wrong:
+        raise _unfit(path, wrong, hint)
 
 
 def _not_private(info: os.stat_result) -> str:
@@ -148,10 +160,10 @@ def address_of(name: str, pid: int) -> Address:
 def addresses() -> list[Address]:
     """Where served applications of this user listen, by name and pid. Removes dead sockets.
 
-    Raises RingbridgeError as `folder` does.
+    Raises RingbridgeError where their folder is not of this user alone.
     """
     found = []
-    for address, why in _sockets(folder()):
+    for address, why in _sockets():
         if why is None:
             found.append(address)
         else:
@@ -161,13 +173,17 @@ def addresses() -> list[Address]:
 
 
 def dead_sockets() -> list[DeadSocket]:
-    """What `addresses` would remove. Raises RingbridgeError as `folder` does."""
-    return [DeadSocket(at.path, at.pid, why) for at, why in _sockets(folder()) if why is not None]
+    """What `addresses` would remove. Raises what that does."""
+    return [DeadSocket(at.path, at.pid, why) for at, why in _sockets() if why is not None]
 
 
-def _sockets(place: str) -> Iterator[tuple[Address, str | None]]:
+def _sockets() -> Iterator[tuple[Address, str | None]]:
     """Each with why it is dead, or None."""
-    with os.scandir(place) as entries:
+    path, hint = _place()
+    if not os.path.lexists(path):  # nobody has served yet; looking leaves no folder behind
+        return
+    _check(path, hint)
+    with os.scandir(path) as entries:
         files = sorted(entries, key=lambda each: each.name)
     for entry in files:
         word = _FILE.fullmatch(entry.name)
@@ -199,7 +215,7 @@ def not_found(what: str) -> HostNotFound:
     there = [f"{each.name} (pid {each.pid})" for each in addresses()]
     runs = f"there is {', '.join(there)}" if there else "there is none"
     return HostNotFound(
-        f"{what}: {runs}, in {folder()}. In the application, `ringbridge.host.serve()` serves it"
+        f"{what}: {runs}, in {_place()[0]}. In the application, `ringbridge.host.serve()` serves it"
     )
 
 
@@ -267,10 +283,8 @@ def _check_peer(peer: socket.socket, address: Address) -> None:
     if uid != os.geteuid():
         raise HostRefused(f"{address.path} is served by user {uid}, not by you")
     if pid != address.pid:
-        raise HostRefused(
-            f"{address.path} is served by process {pid or 'of another container'}, not by "
-            f"{address.pid}"
-        )
+        other = f"process {pid}" if pid else "a process of another container"
+        raise HostRefused(f"{address.path} is served by {other}, not by {address.pid}")
 
 
 def credentials(peer: socket.socket) -> tuple[int, int]:
@@ -285,10 +299,10 @@ def _ask(peer: socket.socket, message: bytes, deadline: float) -> bytes:
     # Refused before it was heard: the reason lies here already, behind the error.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         peer.send(message)
-    try:
-        return _receive(peer, deadline)
-    except ConnectionResetError:
-        return _receive(peer, deadline)
+    for _ in range(2):
+        with contextlib.suppress(ConnectionResetError):
+            return _receive(peer, deadline)
+    return b""
 
 
 def _receive(peer: socket.socket, deadline: float) -> bytes:
@@ -324,7 +338,8 @@ def parse(message: bytes, bytes_max: int) -> Any:
 def hosts(timeout_s: float = 1.0) -> list[RunningHost]:
     """The served applications of this user, by name and pid; each has that long to answer.
 
-    The main thread of none is waited for. Raises RingbridgeError as `folder` does.
+    The main thread of none is waited for. Raises RingbridgeError where their folder is not of this
+    user alone. From any thread.
     """
     there = addresses()
     if not there:
