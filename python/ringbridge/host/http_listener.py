@@ -92,11 +92,12 @@ class Listener(http.server.ThreadingHTTPServer):
         for sock in left:
             _shutdown(sock, socket.SHUT_RDWR)
         self.server_close()
-        os.close(self._stopped)
+        for end in (self._stopped, self._stop):
+            os.close(end)
 
     def stop(self) -> None:
         """Once, from any thread: `listen` ends soon, and the connections with it."""
-        os.close(self._stop)
+        os.write(self._stop, b"1")  # not closed: a forked child may have this end, too
 
     def _patience_ms(self) -> float | None:
         return self._request_s * 250 if self._open else None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TOKEN_CHARS_MIN = 16
 
-_TOKEN = re.compile(r"[!-~]{%d,}" % TOKEN_CHARS_MIN)
+_TOKEN = re.compile(rf"[!-~]{{{TOKEN_CHARS_MIN},}}")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LOOPBACK = re.compile(r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 _LENGTH = re.compile(r"[0-9]{1,15}")
@@ -57,7 +57,7 @@ def check_token(token: str | None, host: str) -> None:
 
 
 def one(headers: Message, name: str) -> str | None:
-    """A header that may stand there once: two of them are read differently by different programs."""
+    """A header that may stand there once: of two, a proxy may believe the other one."""
     found: list[str] = headers.get_all(name, [])
     if len(found) > 1:
         raise Refused(400, f"more than one {name} header")

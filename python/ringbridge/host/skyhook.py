@@ -11,13 +11,14 @@ stays served what was named, whatever a client sends.
 from __future__ import annotations
 
 import inspect
-import json
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
 from ringbridge.errors import CallTimeout
 from ringbridge.host.http_calls import Answer, Calls, Failure
 from ringbridge.host.http_rules import Refused
+from ringbridge.host.json_values import NotJson, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,7 @@ PORTS = {
 
 _MODULE = "_Module"
 _PREFIX = "skyhook.modules."
+_BY_GET = re.compile(r'"(?P<name>[^"]+)"&(?P<parameters>.+)', re.DOTALL)
 _TIMEOUT = "ERROR 0x5: The command timed out"
 
 
@@ -54,15 +56,14 @@ def refused(refusal: Refused) -> Answer:
 
 def asked_by_get(text: str) -> dict[str, Any]:
     """The body that the address of a GET stands for: "name"&{...}. Raises Refused."""
-    decoder = json.JSONDecoder()
+    call = _BY_GET.fullmatch(text)
     try:
-        name, end = decoder.raw_decode(text)
-        parameters = decoder.decode(text[end + 1 :]) if text[end : end + 1] == "&" else None
-    except ValueError:
-        name = parameters = None
-    if not isinstance(name, str) or not isinstance(parameters, dict):
-        raise Refused(404, 'nothing is here; a call by GET is /"name"&{"parameter": value}')
-    return {"FunctionName": name, "Parameters": parameters}
+        parameters = parse(call["parameters"].encode()) if call else None
+    except (NotJson, UnicodeEncodeError):
+        parameters = None
+    if call is None or not isinstance(parameters, dict):
+        raise Refused(400, 'a call by GET is /"name"&{"parameter": value}')
+    return {"FunctionName": call["name"], "Parameters": parameters}
 
 
 class SkyHook:
