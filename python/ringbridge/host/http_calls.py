@@ -22,7 +22,7 @@ from ringbridge.host.json_values import carried
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ringbridge.host.exposure import Exposed, ExposedModule, Exposure
+    from ringbridge.host.exposure import Exposed, Exposure
 
 T = TypeVar("T")
 
@@ -82,16 +82,31 @@ class Calls:
         self.timeout_s = timeout_s
         self._places = threading.BoundedSemaphore(at_once)
 
-    def load(self, module: str) -> ExposedModule:
-        """The module, imported on the main thread where it has not been yet.
+    def find(self, module: str, name: str) -> Exposed:
+        """A module's function; it is loaded where it has not been yet. Raises Refused, and what
+        `load` raises."""
+        self.load(module)
+        return self.find_loaded(f"{module}.{name}")
+
+    def find_loaded(self, name: str) -> Exposed:
+        """By its own name, or with its module's before it. Raises Refused."""
+        try:
+            return self.served.exposure.find(name)[1]
+        except PermissionError as error:
+            raise Refused(403, str(error)) from None
+        except LookupError as error:
+            raise Refused(404, str(error)) from None
+
+    def load(self, module: str) -> None:
+        """Imports it, on the main thread, where it has not been yet.
 
         Raises Refused for one that is not served or is not there, and what the import raised.
         """
         exposure = self.served.exposure
+        if module in exposure.loaded():
+            return
         try:
-            if module in exposure.loaded():
-                return exposure.load(module)
-            return self.on_main(lambda: exposure.load(module))
+            self.on_main(lambda: exposure.load(module))
         except PermissionError as error:
             raise Refused(403, str(error)) from None
         except ModuleNotFoundError as error:
@@ -102,8 +117,8 @@ class Calls:
     def run(
         self, function: Exposed, args: list[Any], kwargs: dict[str, Any], timeout_s: float
     ) -> Any:
-        """The result as JSON has it. Raises what the function raises, CannotCross, CallTimeout."""
-        # Made where the function ran: there, nobody changes the result meanwhile, nor frees it.
+        """The result as JSON has it, or a Failure. Raises Refused, CallTimeout and what else keeps
+        the call from running."""
         into_json = dataclasses.replace(function, function=_giving_json(function.function))
         with self._place():
             return self.served.call(into_json, args, kwargs, timeout_s=timeout_s)
@@ -123,16 +138,27 @@ class Calls:
 
 
 def _giving_json(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with a result that JSON has a form for, or a Failure.
+
+    Both are made where the function runs: there, nobody changes its result meanwhile, nor frees
+    it; and no sys.exit() of it ends the application.
+    """
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
         async def run_async(*args: Any, **kwargs: Any) -> Any:
-            return carried(await function(*args, **kwargs))
+            try:
+                return carried(await function(*args, **kwargs))
+            except (Exception, SystemExit) as error:
+                return Failure.of(error)
 
         return run_async
 
     @functools.wraps(function, updated=())
     def run(*args: Any, **kwargs: Any) -> Any:
-        return carried(function(*args, **kwargs))
+        try:
+            return carried(function(*args, **kwargs))
+        except (Exception, SystemExit) as error:
+            return Failure.of(error)
 
     return run

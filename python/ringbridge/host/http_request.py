@@ -25,6 +25,8 @@ from ringbridge.host.http_rules import Admission, Refused, body_length, check_fo
 from ringbridge.host.json_values import NotJson, dump, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ringbridge.host.http_listener import Listener
 
 logger = logging.getLogger("ringbridge.host")
@@ -132,7 +134,7 @@ class Request(http.server.BaseHTTPRequestHandler):
 
     # -------------------------------------------------------------------------------- the answer
 
-    def _answer(self, find: Any) -> None:
+    def _answer(self, find: Callable[[], Answer]) -> None:
         headers: dict[str, str] = {}
         try:
             self._check_head()
@@ -160,7 +162,7 @@ class Request(http.server.BaseHTTPRequestHandler):
     def _refused(self, refusal: Refused) -> Answer:
         if self.server.is_expired(self.request):
             refusal = Refused(408, "the request took too long to come")
-        return (skyhook if self._is_skyhooks() else http_wire).refused(refusal)
+        return skyhook.refused(refusal) if self._is_skyhooks() else http_wire.refused(refusal)
 
     def _is_skyhooks(self) -> bool:
         path = getattr(self, "path", "")

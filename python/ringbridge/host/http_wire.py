@@ -12,15 +12,11 @@ Knows values only: it is handed bodies that are parsed, and gives what is to be 
 
 from __future__ import annotations
 
-import difflib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ringbridge.host.http_calls import Answer, Calls, Failure
 from ringbridge.host.http_rules import Refused
 from ringbridge.host.json_values import carried
-
-if TYPE_CHECKING:
-    from ringbridge.host.exposure import Exposed
 
 _KEYS = {"args", "kwargs", "timeout"}
 
@@ -33,12 +29,13 @@ def call(calls: Calls, module: str, function: str, body: Any) -> Answer:
     """Raises Refused for what cannot be called so; what the function raised is an answer."""
     args, kwargs, timeout_s = _arguments(body, calls.timeout_s)
     try:
-        exposed = _function(calls, module, function)
-        return Answer(200, {"value": calls.run(exposed, args, kwargs, timeout_s)})
+        exposed = calls.find(module, function)
+        value = calls.run(exposed, args, kwargs, timeout_s)
     except Refused:
         raise
-    except BaseException as error:  # also its sys.exit(): this thread is the gateway's
-        return failed(Failure.of(error))
+    except Exception as error:
+        value = Failure.of(error)
+    return failed(value) if isinstance(value, Failure) else Answer(200, {"value": value})
 
 
 def failed(failure: Failure) -> Answer:
@@ -52,15 +49,6 @@ def failed(failure: Failure) -> Answer:
 
 def refused(refusal: Refused) -> Answer:
     return failed(Failure(refusal.status, "Refused", refusal.reason, ""))
-
-
-def _function(calls: Calls, module: str, name: str) -> Exposed:
-    functions = calls.load(module).functions
-    if name not in functions:
-        near = difflib.get_close_matches(name, functions) or sorted(functions)[:10]
-        known = f"; it serves {', '.join(near)}" if near else "; it serves no function"
-        raise Refused(404, f"module {module!r} serves no function {name!r}{known}")
-    return functions[name]
 
 
 def _arguments(body: Any, timeout_max: float) -> tuple[list[Any], dict[str, Any], float]:

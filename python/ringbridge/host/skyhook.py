@@ -15,7 +15,6 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from ringbridge.errors import CallTimeout
 from ringbridge.host.http_calls import Answer, Calls, Failure
 from ringbridge.host.http_rules import Refused
 from ringbridge.host.json_values import NotJson, parse
@@ -23,7 +22,7 @@ from ringbridge.host.json_values import NotJson, parse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ringbridge.host.exposure import Exposed, ExposedModule
+    from ringbridge.host.exposure import Exposed
 
 #: Where SkyHook's clients look for their applications.
 PORTS = {
@@ -91,8 +90,10 @@ class SkyHook:
             if refusal.status == 503:
                 raise
             return Answer(200, reply(False, refusal.reason, name))
-        except BaseException as error:  # also a function's sys.exit()
-            return Answer(200, reply(False, _told(error), name))
+        except Exception as error:
+            value = Failure.of(error)
+        if isinstance(value, Failure):
+            return Answer(200, reply(False, _told(value), name))
         afterwards = self._calls.served.stop if name == "SKY_SHUTDOWN" else None
         return Answer(200, reply(True, value, name), afterwards)
 
@@ -104,33 +105,29 @@ class SkyHook:
         return self._calls.run(exposed, [], given, self._calls.timeout_s)
 
     def _find(self, name: str, module: Any) -> Exposed:
-        try:
-            if isinstance(module, str):
-                return self._module(module, is_skyhook_module=True).functions[name]
-            return self._calls.served.exposure.find(name)[1]
-        except KeyError:
-            raise Refused(404, f"module {module!r} serves no function {name!r}") from None
-        except (LookupError, PermissionError) as error:
-            raise Refused(404, str(error)) from None
+        if isinstance(module, str):
+            name = f"{self._load_one(module, is_skyhook_module=True)}.{name}"
+        return self._calls.find_loaded(name)
 
-    def _module(self, name: str, *, is_skyhook_module: bool) -> ExposedModule:
-        """SkyHook's own modules are named by their last part."""
+    def _load_one(self, name: str, *, is_skyhook_module: bool) -> str:
+        """Gives its full name: SkyHook's own modules are known by the last part of theirs."""
         try:
-            return self._calls.load(name)
+            self._calls.load(name)
         except Refused as refusal:
             if not is_skyhook_module or refusal.status == 503:
                 raise
             try:
-                return self._calls.load(_PREFIX + name)
+                self._calls.load(_PREFIX + name)
             except Refused:
                 raise refusal from None
+            return _PREFIX + name
+        return name
 
     # ---------------------------------------------------------------------------------- commands
 
     def _names(self, _parameters: dict[str, Any]) -> list[str]:
-        exposure = self._calls.served.exposure
-        names = [name for module in exposure.loaded() for name in exposure.load(module).functions]
-        return list(dict.fromkeys(["is_online", *names]))
+        functions = self._calls.served.exposure.about().values()
+        return list(dict.fromkeys(["is_online", *(name for names in functions for name in names)]))
 
     def _reload(self, _parameters: dict[str, Any]) -> list[str]:
         exposure = self._calls.served.exposure
@@ -144,7 +141,7 @@ class SkyHook:
         names = _modules(parameters)
         is_skyhook_module = parameters.get("is_skyhook_module", True) is not False
         for name in names:
-            self._module(name, is_skyhook_module=is_skyhook_module)
+            self._load_one(name, is_skyhook_module=is_skyhook_module)
         return names
 
     def _unload(self, parameters: dict[str, Any]) -> list[str]:
@@ -195,8 +192,7 @@ def _modules(parameters: dict[str, Any]) -> list[str]:
     return names
 
 
-def _told(error: BaseException) -> str:
-    failure = Failure.of(error)
-    if isinstance(error, CallTimeout):
+def _told(failure: Failure) -> str:
+    if failure.status == 504:
         return f"{_TIMEOUT}: {failure.message}"
     return failure.traceback or f"{failure.type}: {failure.message}"
