@@ -171,7 +171,7 @@ class Connection:
 
     @property
     def alive(self) -> bool:
-        """True while calls can be made. After the application's end the next call may find it again."""
+        """True while calls can be made. After the application's end the next call looks for it."""
         return self._link.alive
 
     def stats(self) -> dict[str, int]:
@@ -181,7 +181,7 @@ class Connection:
     def reconnect(self) -> None:
         """Looks for the application again now, where it has ended; and else does nothing.
 
-        Raises WorkerDied where there is none. May wait, which the first call after the application's
+        Raises WorkerDied where there is none. May wait, which the first call after an application's
         end must not do on an event loop's thread.
         """
         self._link.reconnect()

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     Number = Union[SupportsFloat, SupportsIndex]
 
-# The one channel of a worker, from serve.main, for code that runs outside of any call; None in every
-# other process.
+# The one channel of a worker, from serve.main, for code that runs outside of any call; None in
+# every other process.
 _channel: Channel | None = None
 
 

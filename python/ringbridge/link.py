@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ringbridge.plan import Limits
     from ringbridge.rendezvous import Address
 
-#: In a described function's kind: it runs on the thread lane by itself (host/table.py).
+#: In a described function's kind: it runs on the thread lane by itself (host/client_table.py).
 _ON_THREAD = 0x10
 _LANES = ("main", "thread")
 

@@ -174,7 +174,8 @@ PYTHON_LAYERS = (
         *("worker", "worker_process", "loads", "remote", "task", "stream", "bars"),
         *("serve", "current", "exports", "tqdm_bars", "pooled"),
     },
-    {"seats"},
+    {"link"},
+    {"connection", "seats"},
     {"crew"},
     {"pool"},
     {"_bootstrap", "host", "qt", "plot", "bench", "versions"},
@@ -197,6 +198,7 @@ HOST_SIDE = {
     ),
     *("environment", "discovery", "activation"),
     *("sources", "shares", "seats", "crew"),
+    *("link", "connection"),
 }
 WORKER_SIDE = {
     *("serve", "current", "exports", "callbacks", "coroutines", "pooled", "tqdm_bars"),

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ringbridge import _core
 from ringbridge.errors import RingbridgeError
-from ringbridge.host.table import ClientTable
+from ringbridge.host.client_table import ClientTable
 
 if TYPE_CHECKING:
     import socket

@@ -33,13 +33,11 @@ from ringbridge.host.pumps import pump_for
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable, Mapping
-    from types import ModuleType, TracebackType
+    from types import TracebackType
 
     from ringbridge.host.door import Knock
-    from ringbridge.host.exposure import Exposed
+    from ringbridge.host.exposure import Exposed, Named
     from ringbridge.host.pumps import Choice
-
-    Served = str | ModuleType | Callable[..., Any]
 
 CLIENTS_MAX = 64
 CALLBACK_S = 10.0
@@ -60,7 +58,7 @@ class ClientInfo:
 
 def serve(
     name: str | None = None,
-    modules: Iterable[Served] = (),
+    modules: Iterable[Named] = (),
     *,
     on: str = "main",
     pump: Choice = None,
@@ -117,7 +115,7 @@ class Server:
     def __init__(
         self,
         name: str | None,
-        modules: Iterable[Served],
+        modules: Iterable[Named],
         *,
         on: str,
         pump: Choice,
@@ -166,7 +164,7 @@ class Server:
         if http is not None:
             from ringbridge.host.gateway import Gateway
 
-            options = {"port": http} if isinstance(http, int) else dict(http)
+            options: dict[str, Any] = {"port": http} if isinstance(http, int) else dict(http)
             self.gateway = Gateway(self, **options)
             self.gateway.start()
 
