@@ -14,6 +14,7 @@ import queue
 import signal
 import socket
 import sys
+import time
 from typing import Any
 
 from ringbridge import rendezvous
@@ -53,8 +54,8 @@ class Room:
 def visitor(address: rendezvous.Address) -> socket.socket:
     """Stands in the door and has said nothing yet."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    rendezvous._connect(sock, address, time.monotonic() + 20.0)
     sock.settimeout(20.0)
-    sock.connect(address.path)
     return sock
 
 
