@@ -11,13 +11,22 @@ import os
 import random
 import resource
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from rbr_testing.doors import CLIENT, LANE, Room, knocked, refusal, said, visitor
+from rbr_testing.doors import (
+    ABOUT_KNOCK,
+    CLIENT,
+    LANE,
+    Room,
+    answers,
+    knocked,
+    refusal,
+    said,
+    visitor,
+)
 from rbr_testing.eventually import until
 
 import ringbridge
@@ -27,7 +36,6 @@ from ringbridge.host.door import Door, Knock
 
 NOBODY = 65534
 FAR = time.monotonic() + 3600.0
-ABOUT_KNOCK = b'{"ringbridge": 1, "want": "about"}'
 
 pytestmark = pytest.mark.usefixtures("runtime_folder")
 
@@ -62,20 +70,6 @@ def opened(
 
 def lane_knock(**fields: object) -> bytes:
     return json.dumps({"ringbridge": 1, "want": "lane", **LANE, **fields}).encode()
-
-
-def open_inodes() -> set[int]:
-    found = set()
-    for fd in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # the one that listdir itself had open
-            found.add(os.fstat(int(fd)).st_ino)
-    return found
-
-
-def answers(address: rendezvous.Address) -> bool:
-    told, peer = rendezvous.knock(address, "about", timeout_s=20.0)
-    peer.close()
-    return told["application"] == "a test"
 
 
 def test_a_client_is_welcomed_after_it_was_told_ok(
@@ -337,82 +331,3 @@ def test_without_free_descriptors_it_waits_and_does_not_spin(
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert tries[2] - tries[0] >= 0.1
     assert "ok" in said(waiting)
-
-
-# ------------------------------------------------------------------------------- its beginning, end
-
-
-def test_stopping_takes_the_address_away_and_sends_the_waiting_away(
-    opened: Callable[..., Door], address: rendezvous.Address
-) -> None:
-    door = opened()
-    waiting = visitor(address)
-    until(lambda: door._visitors)
-    door.stop()
-    assert not os.path.exists(address.path)
-    assert said(waiting)["refused"] == "this server has stopped"
-    assert "ringbridge door" not in {each.name for each in threading.enumerate()}
-    door.stop()
-    door.start()
-    assert answers(address)
-
-
-def test_it_may_be_stopped_on_its_own_thread(
-    opened: Callable[..., Door],
-    address: rendezvous.Address,
-    room: Room,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    door = opened()
-    thread = door._thread
-    assert thread is not None
-    monkeypatch.setattr(room, "welcome", lambda _knock, sock: (sock.close(), door.stop()))
-    knocked(address)[1].close()
-    thread.join(20.0)
-    assert not thread.is_alive() and not os.path.exists(address.path)
-
-
-def test_a_name_is_served_once_by_a_process(
-    opened: Callable[..., Door], address: rendezvous.Address, room: Room
-) -> None:
-    opened()
-    second = Door(address, room)
-    with pytest.raises(ringbridge.RingbridgeError, match="this process serves as 'map' already"):
-        second.start()
-    second.stop()
-    assert answers(address)
-
-
-def test_what_an_earlier_process_with_our_pid_left_is_replaced(
-    opened: Callable[..., Door], address: rendezvous.Address
-) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as earlier:
-        earlier.bind(address.path)
-    opened()
-    assert answers(address)
-
-
-def test_a_forked_child_leaves_its_parents_door_alone(
-    opened: Callable[..., Door], address: rendezvous.Address
-) -> None:
-    door = opened()
-    waiting = visitor(address)
-    until(lambda: door._visitors)
-    assert door._listener is not None
-    sockets = [door._listener, *(each.sock for each in door._visitors)]
-    ours = {os.fstat(each.fileno()).st_ino for each in sockets}
-    ready, told = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with contextlib.suppress(BaseException):
-            door.stop()
-            os.write(told, b"%d" % len(ours & open_inodes()))
-        os._exit(0)
-    os.waitpid(child, 0)
-    os.close(told)
-    with open(ready, "rb") as report:
-        assert report.read() == b"0", "its copies keep clients of a dead application waiting"
-    assert len(ours & open_inodes()) == 2
-    waiting.send(ABOUT_KNOCK)
-    assert "ok" in said(waiting)
-    assert answers(address) and os.path.exists(address.path)

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from rbr_testing.doors import ABOUT, LANE, Room
+from rbr_testing.doors import ABOUT, LANE, Room, listening
 from rbr_testing.looked_at import WAITS, dead_pid
 
 import ringbridge
@@ -57,15 +57,6 @@ def application(start_process: Start, *arguments: str) -> tuple[subprocess.Popen
     pid, child = (int(word) for word in process.stdout.readline().split())
     assert pid == process.pid
     return process, child
-
-
-@contextlib.contextmanager
-def listening(path: str, backlog: int = 5) -> Iterator[socket.socket]:
-    """A listener that is no door."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(path)
-        listener.listen(backlog)
-        yield listener
 
 
 # ------------------------------------------------------------------------------------ the folder
