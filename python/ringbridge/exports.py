@@ -51,15 +51,15 @@ class ExportTable:
         for name, value in _public(module):
             if callable(value):
                 described.extend(self._export(module_name, name, value))
-            elif _is_sendable(value):
+            elif is_sendable(value):
                 values[name] = value
         self._withdraw(module_name, {entry[1] for entry in described})
         self._generation += 1
-        return self._generation, described, values, _doc(module)
+        return self._generation, described, values, doc_of(module)
 
     def _export(self, module_name: str, name: str, function: Callable[..., Any]) -> list[Described]:
         try:
-            kind, signature, doc = _kind(function), _signature(function), _doc(function)
+            kind, signature, doc = kind_of(function), signature_of(function), doc_of(function)
         except Exception:  # a proxy whose target is missing: as if it were not there
             return []
         number = self._ids.setdefault((module_name, name), len(self.functions))
@@ -82,7 +82,7 @@ class ExportTable:
         """
         if not callable(value) or isinstance(value, type):
             return None
-        kind, signature, doc = _kind(value), _signature(value), _doc(value)
+        kind, signature, doc = kind_of(value), signature_of(value), doc_of(value)
         of_the_type = name not in getattr(thing, "__dict__", ())
         return int(of_the_type), name, signature, doc, kind
 
@@ -102,7 +102,7 @@ class ExportTable:
         """What a reload took away is an error when it is called, under its old number too."""
         for (module, name), number in self._ids.items():
             if module == module_name and name not in kept:
-                self.functions[number] = _gone(module_name, name)
+                self.functions[number] = gone(module_name, name)
 
 
 def _import(name: str, reload: bool) -> ModuleType:
@@ -142,7 +142,8 @@ def _public(module: ModuleType) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _kind(function: Callable[..., Any]) -> int:
+def kind_of(function: Callable[..., Any]) -> int:
+    """PLAIN, GENERATOR, COROUTINE or CLASS."""
     import inspect
 
     if isinstance(function, type):
@@ -152,20 +153,24 @@ def _kind(function: Callable[..., Any]) -> int:
     return COROUTINE if coroutines.is_async(function) else PLAIN
 
 
-def _gone(module_name: str, name: str) -> Callable[..., Any]:
-    def gone(*_args: Any, **_kwargs: Any) -> Any:
+def gone(module_name: str, name: str) -> Callable[..., Any]:
+    """What stands under the number of a function that a reload has taken away."""
+
+    def raising(*_args: Any, **_kwargs: Any) -> Any:
         raise AttributeError(f"module {module_name!r} has no function {name!r} any more")
 
-    return gone
+    return raising
 
 
-def _is_sendable(value: object) -> bool:
+def is_sendable(value: object) -> bool:
+    """Whether a module's value is shown to the host: it is plain, and not large."""
     from ringbridge.values import is_plain
 
     return is_plain(value, bytes_max=_VALUE_BYTES_MAX)
 
 
-def _doc(thing: object) -> str | None:
+def doc_of(thing: object) -> str | None:
+    """Its own docstring, cut where it is very long."""
     doc = getattr(thing, "__doc__", None)
     if not isinstance(doc, str):
         return None
@@ -174,7 +179,7 @@ def _doc(thing: object) -> str | None:
     return _sendable_text(doc)[:_DOC_CHARS_MAX]
 
 
-def _signature(function: Callable[..., Any]) -> str | None:
+def signature_of(function: Callable[..., Any]) -> str | None:
     """Its signature as text for signatures.parse, in the host; None where there is none."""
     import inspect
 
@@ -204,7 +209,7 @@ def _simplified(signature: Any) -> Any:
         parameter.replace(
             annotation=empty,
             default=parameter.default
-            if parameter.default is empty or _is_sendable(parameter.default)
+            if parameter.default is empty or is_sendable(parameter.default)
             else _HIDDEN,
         )
         for parameter in signature.parameters.values()

@@ -166,6 +166,7 @@ PYTHON_LAYERS = (
     {"sources", "shares", "timers"},
     {"giving_up"},
     {"environment", "discovery", "plan", "activation", "diagnosis", "running", "builds"},
+    {"rendezvous"},
     {"crashes", "attempts"},
     {"launch", "output", "channel"},
     {"readers", "answering", "callbacks", "coroutines", "objects"},
@@ -173,7 +174,8 @@ PYTHON_LAYERS = (
         *("worker", "worker_process", "loads", "remote", "task", "stream", "bars"),
         *("serve", "current", "exports", "tqdm_bars", "pooled"),
     },
-    {"seats"},
+    {"link"},
+    {"connection", "seats"},
     {"crew"},
     {"pool"},
     {"_bootstrap", "host", "qt", "plot", "bench", "versions"},
@@ -196,6 +198,7 @@ HOST_SIDE = {
     ),
     *("environment", "discovery", "activation"),
     *("sources", "shares", "seats", "crew"),
+    *("link", "connection"),
 }
 WORKER_SIDE = {
     *("serve", "current", "exports", "callbacks", "coroutines", "pooled", "tqdm_bars"),

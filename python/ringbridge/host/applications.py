@@ -99,3 +99,6 @@ _DOCUMENTS: dict[str, Callable[[], Any]] = {
     "maya": lambda: _module("maya.cmds").file(query=True, sceneName=True),
     "houdini": lambda: _module("hou").hipFile.path(),
 }
+
+#: Kinds of applications that have documents.
+WITH_DOCUMENT = frozenset(_DOCUMENTS)

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: MIT
+"""Exposure: which modules and functions of this process others may load and call.
+
+What was not named is refused. No channel, no I/O but imports, and these happen on the thread that
+calls: whoever wants them on the application's main thread calls from there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import importlib
+import sys
+import threading
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Union
+
+from ringbridge.host.expose import THREADS
+from ringbridge.host.module_rules import (
+    Exposed,
+    ExposedModule,
+    exposed_function,
+    exposed_of,
+    joined,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Named = Union[str, ModuleType, Callable[..., Any]]
+
+__all__ = ["Exposed", "ExposedModule", "Exposure"]
+
+_KINDS = ("function", "generator", "coroutine", "class")  # indexed by the kinds of exports.py
+
+
+@dataclass
+class _Loaded:
+    """A module that is served."""
+
+    shown: ExposedModule
+    #: Names in sys.modules that came with our import, and go when it is unloaded.
+    imported: frozenset[str] = frozenset()
+    #: What a reload has left behind in the module although its file has it no more.
+    gone: dict[str, object] = field(default_factory=dict)
+
+
+class Exposure:
+    """What was named, and what of it is loaded. Any thread may use it; imports block only those
+    who wait for them."""
+
+    def __init__(
+        self, what: Iterable[Named] = (), *, on: str = "main", label: str = "this server"
+    ) -> None:
+        """`what` holds names of modules ("mytools"), patterns ("mytools.*"; "*" is any module),
+        modules, and functions, each served as part of its module. `on` is where functions run that
+        do not say it. Modules and functions are loaded at once: they are there.
+
+        Raises TypeError or ValueError for what cannot be served.
+        """
+        if on not in THREADS:
+            raise ValueError(f'on="main" or on="thread", and not {on!r}')
+        self._on = on
+        self._label = label
+        self._names: list[str] = []
+        self._modules: dict[str, ModuleType] = {}
+        self._functions: dict[str, dict[str, Callable[..., Any]]] = {}
+        self._loaded: dict[str, _Loaded] = {}
+        self._lock = threading.Lock()
+        for each in [what] if isinstance(what, str) else what:
+            self._name(each)
+        for name in (*self._modules, *self._functions):
+            self.load(name)
+
+    def names(self) -> list[str]:
+        """What may be loaded: names of modules, and patterns."""
+        return list(dict.fromkeys((*self._names, *self._functions)))
+
+    def loaded(self) -> list[str]:
+        """The modules that are served now, in the order in which they were loaded."""
+        with self._lock:
+            return list(self._loaded)
+
+    def load(self, name: str) -> ExposedModule:
+        """A module as it is now; imported where that was not done yet.
+
+        Raises PermissionError for one that was not named, and what its import raises.
+        """
+        self._check(name)
+        before = frozenset(sys.modules)
+        module = self._module(name)
+        came = {each for each in set(sys.modules) - before if _is_within(each, name)}
+        with self._lock:
+            loaded = self._loaded.get(name)
+            gone = {} if loaded is None else loaded.gone
+            if loaded is not None:
+                came |= loaded.imported
+        shown = self._shown(name, module, gone)
+        with self._lock:
+            self._loaded[name] = _Loaded(shown, frozenset(came), gone)
+        return shown
+
+    def unload(self, name: str) -> None:
+        """Serves a module no longer. One that was imported for this leaves sys.modules, with its
+        submodules that came with it and are not served: the next load reads its file again.
+
+        Raises LookupError for a module that is not loaded.
+        """
+        with self._lock:
+            loaded = self._loaded.pop(name, None)
+            others = list(self._loaded)
+        if loaded is None:
+            raise LookupError(f"module {name!r} is not loaded: loaded are {_list(others)}")
+        for each in loaded.imported:
+            if not any(_is_within(each, other) or _is_within(other, each) for other in others):
+                sys.modules.pop(each, None)
+
+    def find(self, function_name: str) -> tuple[ExposedModule, Exposed]:
+        """The function of that name, in the modules that are loaded, in their order; or the one of
+        "module.function".
+
+        Raises LookupError where there is none, PermissionError where there is one that is not
+        exposed.
+        """
+        with self._lock:
+            loaded = {name: each.shown for name, each in self._loaded.items()}
+        module_name, _, own_name = function_name.rpartition(".")
+        if module_name:
+            if module_name not in loaded:
+                self._check(module_name)
+                raise LookupError(
+                    f"module {module_name!r} is not loaded: loaded are {_list(loaded)}"
+                )
+            loaded = {module_name: loaded[module_name]}
+        for module in loaded.values():
+            if own_name in module.functions:
+                return module, module.functions[own_name]
+        raise self._not_found(own_name, loaded)
+
+    def about(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """What is loaded, for people and other languages: {module: {function: {"signature", "doc",
+        "on", "kind"}}}."""
+        with self._lock:
+            loaded = [each.shown for each in self._loaded.values()]
+        return {
+            module.name: {name: _described(each) for name, each in module.functions.items()}
+            for module in loaded
+        }
+
+    # -------------------------------------------------------------------------------- what is named
+
+    def _name(self, what: Named) -> None:
+        if isinstance(what, str):
+            if not _is_module_name(what.replace("*", "a")):
+                raise ValueError(f"{what!r} is no module's name, nor a pattern such as 'tools.*'")
+            self._names.append(what)
+        elif isinstance(what, ModuleType):
+            self._names.append(what.__name__)
+            self._modules[what.__name__] = what
+        elif callable(what):
+            self._name_function(what)
+        else:
+            raise TypeError(
+                "served are modules, their names, and functions, and not "
+                f"{type(what).__name__} ({what!r})"
+            )
+
+    def _name_function(self, function: Callable[..., Any]) -> None:
+        name = getattr(function, "__name__", None)
+        if not isinstance(name, str) or not name.isidentifier():
+            raise TypeError(f"{function!r} has no name to call it by: define a function by `def`")
+        # A console's functions may say None, which is their __name__ there.
+        module_name = getattr(function, "__module__", None) or "__main__"
+        functions = self._functions.setdefault(module_name, {})
+        if functions.setdefault(name, function) is not function:
+            raise ValueError(f"two functions are named {module_name}.{name}")
+
+    def _check(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"a module's name must be a str, and not {type(name).__name__}")
+        if name in self._names or name in self._functions:
+            return
+        if _is_module_name(name) and any(_stands_for(each, name) for each in self._names):
+            return
+        served = self.names()
+        near = difflib.get_close_matches(name, [each for each in served if "*" not in each], n=1)
+        raise PermissionError(
+            f"module {name!r} is not served by {self._label}: it serves {_list(served)}; "
+            + (f"did you mean {near[0]!r}?" if near else "name it in serve(modules=[...])")
+        )
+
+    # -------------------------------------------------------------------------------- what is there
+
+    def _module(self, name: str) -> ModuleType | None:
+        """Imported where needed; None where only functions of it were named."""
+        if name not in self._names and not any(_stands_for(each, name) for each in self._names):
+            return None
+        module = sys.modules.get(name) or self._modules.get(name)
+        return module if module is not None else _import(name, self._label)
+
+    def _shown(
+        self, name: str, module: ModuleType | None, gone: dict[str, object]
+    ) -> ExposedModule:
+        if module is None:
+            shown = ExposedModule(name, {}, {}, None)
+        else:
+            shown = exposed_of(module, name, on=self._on, gone=gone)
+        functions = self._functions.get(name, {})
+        found = (exposed_function(each, own, on=self._on) for own, each in functions.items())
+        return joined(shown, [each for each in found if each is not None])
+
+    def _not_found(self, name: str, loaded: dict[str, ExposedModule]) -> Exception:
+        for module_name in loaded:
+            module = sys.modules.get(module_name)
+            if module is not None and callable(vars(module).get(name)):
+                return PermissionError(
+                    f"function {name!r} of module {module_name!r} is not exposed: mark it with "
+                    "@expose, or name it in the module's __all__"
+                )
+        known = [each for shown in loaded.values() for each in shown.functions]
+        near = difflib.get_close_matches(name, known, n=3)
+        return LookupError(
+            f"no function {name!r} in {_list(loaded)}"
+            + (f": did you mean {' or '.join(near)}?" if near else f": there are {_list(known)}")
+        )
+
+
+def _import(name: str, label: str) -> ModuleType:
+    importlib.invalidate_caches()  # the file may have been written a moment ago
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not _is_within(name, error.name):
+            raise
+        raise ModuleNotFoundError(
+            f"No module named {error.name!r} where {label} runs, which is Python "
+            f"{sys.version.partition(' ')[0]}: its folder must be in sys.path there",
+            name=error.name,
+        ) from None
+
+
+def _described(function: Exposed) -> dict[str, Any]:
+    doc = function.doc and function.doc.strip().partition("\n\n")[0]
+    return {
+        "signature": function.signature,
+        "doc": doc,
+        "on": function.on,
+        "kind": _KINDS[function.kind],
+    }
+
+
+def _is_module_name(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))
+
+
+def _stands_for(pattern: str, name: str) -> bool:
+    """What is private is not meant by a `*`."""
+    private = any(part.startswith("_") for part in name.split("."))
+    return not private and "*" in pattern and fnmatch.fnmatchcase(name, pattern)
+
+
+def _is_within(name: str, package: str) -> bool:
+    return (name + ".").startswith(package + ".")
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names) or "nothing"
