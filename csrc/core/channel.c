@@ -9,14 +9,10 @@
 
 #include "os.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Bytes of control messages that the peer may have unread before a Cancel is dropped. */
-#define CANCELS_QUEUED_MAX 32768
 
 /* ------------------------------------------------------------------------------------- opening */
 
@@ -48,6 +44,7 @@ let_go(rbr_channel *channel)
     atomic_store(&watch->handshaken, false); /* rbr_exchange_wake_all looks under the lock */
     pthread_mutex_unlock(&channel->exchange.lock);
     rbr_segment_detach(&channel->segment);
+    rbr_inbox_free_own(channel);
     for (i = 0; i < sizeof fds / sizeof fds[0]; i++)
         if (fds[i] >= 0)
             close(fds[i]);
@@ -87,9 +84,10 @@ channel_new(rbr_channel **out, int role, int socket, int out_fd, int err_fd,
     atomic_init(&channel->memory, 1);
     channel->role = role;
     channel->options = *options;
-    snprintf(channel->name, sizeof channel->name, "%s",
+    snprintf(channel->title, sizeof channel->title, "%s %s",
+             options->kind != NULL ? options->kind : "worker",
              options->name != NULL ? options->name : "worker");
-    channel->options.name = channel->name;
+    channel->options.name = channel->options.kind = NULL; /* the caller's */
     channel->watch.control = socket;
     channel->watch.child_pidfd = -1;
     atomic_init(&channel->watch.peer_pidfd, -1);
@@ -149,33 +147,85 @@ rbr_channel_open_host(rbr_channel **out, int socket, int pid, int out_fd, int er
     return RBR_OK;
 }
 
-rbr_status
-rbr_channel_open_worker(rbr_channel **out, int socket, const char *python_version, const char *abi,
-                        const char *executable, rbr_error *err)
+/* The peer is a process that the socket is connected to, and no child of ours. */
+static rbr_status
+watch_connected(rbr_channel *channel, rbr_error *err)
 {
-    const rbr_channel_options options = {.name = NULL};
-    rbr_channel *channel;
-    int host, pidfd = -1;
-    rbr_status status = channel_new(&channel, RBR_ROLE_WORKER, socket, -1, -1, &options, err);
+    const int pid = rbr_control_peer_pid(channel->watch.control);
+    int pidfd = -1;
+    rbr_status status = RBR_OK;
 
+    channel->peer.pid = pid;
+    if (pid > 0) /* opened; the handshake that follows shows that the socket still answers */
+        status = rbr_os_pidfd_open(&pidfd, pid, err);
+    atomic_store(&channel->watch.peer_pidfd, pidfd);
+    return status == RBR_OK ? rbr_watch_start(channel, err) : status;
+}
+
+rbr_status
+rbr_channel_open_client(rbr_channel **out, int socket, const rbr_channel_options *options,
+                        rbr_error *err)
+{
+    rbr_channel_options checked = *options;
+    rbr_channel *channel;
+    rbr_status status = check_options(&checked, err);
+
+    if (status != RBR_OK) {
+        close(socket);
+        return status;
+    }
+    checked.memory = RBR_MEMORY_MEMFD;
+    status = channel_new(&channel, RBR_ROLE_HOST, socket, -1, -1, &checked, err);
     if (status != RBR_OK)
         return status;
-    snprintf(channel->peer_text[0], sizeof channel->peer_text[0], "%s", python_version);
-    snprintf(channel->peer_text[1], sizeof channel->peer_text[1], "%s", abi);
-    snprintf(channel->peer_text[3], sizeof channel->peer_text[3], "%s", executable);
-    host = rbr_control_peer_pid(socket);
-    channel->peer.pid = host;
-    if (host > 0) /* opened; the handshake that follows shows that the socket still answers */
-        status = rbr_os_pidfd_open(&pidfd, host, err);
-    atomic_store(&channel->watch.peer_pidfd, pidfd);
-    if (status == RBR_OK)
-        status = rbr_watch_start(channel, err);
+    channel->served = channel->wake.nudge = true;
+    channel->wake.spin_ns = checked.spin_ns < 0 ? rbr_wake_calibrate() : (uint64_t)checked.spin_ns;
+    status = watch_connected(channel, err);
     if (status != RBR_OK) {
         channel_free(channel);
         return status;
     }
     *out = channel;
     return RBR_OK;
+}
+
+/* options: of an application that serves; NULL: of a worker. */
+static rbr_status
+open_worker(rbr_channel **out, int socket, const char *python_version, const char *abi,
+            const char *executable, const rbr_channel_options *options, rbr_error *err)
+{
+    const rbr_channel_options none = {.name = NULL};
+    rbr_channel *channel;
+    rbr_status status = channel_new(&channel, RBR_ROLE_WORKER, socket, -1, -1,
+                                    options != NULL ? options : &none, err);
+
+    if (status != RBR_OK)
+        return status;
+    channel->served = channel->wake.nudge = options != NULL;
+    snprintf(channel->peer_text[0], sizeof channel->peer_text[0], "%s", python_version);
+    snprintf(channel->peer_text[1], sizeof channel->peer_text[1], "%s", abi);
+    snprintf(channel->peer_text[3], sizeof channel->peer_text[3], "%s", executable);
+    status = watch_connected(channel, err);
+    if (status != RBR_OK) {
+        channel_free(channel);
+        return status;
+    }
+    *out = channel;
+    return RBR_OK;
+}
+
+rbr_status
+rbr_channel_open_worker(rbr_channel **out, int socket, const char *python_version, const char *abi,
+                        const char *executable, rbr_error *err)
+{
+    return open_worker(out, socket, python_version, abi, executable, NULL, err);
+}
+
+rbr_status
+rbr_channel_open_served(rbr_channel **out, int socket, const char *python_version, const char *abi,
+                        const char *executable, const rbr_channel_options *options, rbr_error *err)
+{
+    return open_worker(out, socket, python_version, abi, executable, options, err);
 }
 
 /* --------------------------------------------------------------------------------- final state */
@@ -206,9 +256,9 @@ rbr_channel_state(rbr_channel *channel, rbr_error *err)
 
     if (!rbr_os_fork_check(channel->fork_token))
         return rbr_fail(err, RBR_FORKED,
-                        "this process was forked from the one that owns worker %s: start a worker "
-                        "of its own here",
-                        channel->name);
+                        "this process was forked from the one that owns %s: start a worker, or "
+                        "connect, anew here",
+                        channel->title);
     if (state != RBR_OK && err != NULL) {
         pthread_mutex_lock(&channel->exchange.lock);
         *err = channel->final;
@@ -251,113 +301,10 @@ rbr_channel_allow_pickle(rbr_channel *channel)
     channel->pickle_ok = true;
 }
 
-/* ------------------------------------------------------------------- what goes beside the rings */
-
-static void
-send_control(rbr_channel *channel, uint64_t id, uint8_t body, const rbr_shape *shape, bool hard)
+const char *
+rbr_channel_host_of(const rbr_channel *channel)
 {
-    alignas(8) uint8_t room[256];
-    rbr_builder builder;
-    const uint32_t table = rbr_frame_start(&builder, room, sizeof room, id, body, shape);
-
-    if (body == RBR_BODY_CANCEL)
-        rbr_build_u8(&builder, table, shape, RBR_CANCEL__HARD, hard);
-    rbr_control_send(channel->watch.control, room, rbr_build_finish(&builder), -1, NULL);
-}
-
-void
-rbr_channel_say_goodbye(rbr_channel *channel)
-{
-    rbr_shape shape;
-
-    if (rbr_channel_check(channel) != RBR_OK)
-        return;
-    rbr_shape_make(&shape, &rbr_desc_goodbye, RBR_BIT(RBR_GOODBYE__CODE));
-    send_control(channel, 0, RBR_BODY_GOODBYE, &shape, false);
-}
-
-rbr_status
-rbr_channel_cancel(rbr_channel *channel, uint64_t id, bool hard)
-{
-    rbr_status status = rbr_channel_check(channel);
-    rbr_shape shape;
-
-    if (status != RBR_OK)
-        return status;
-    if (rbr_control_queued(channel->watch.control) > CANCELS_QUEUED_MAX)
-        return RBR_AGAIN; /* the peer does not read: what matters more needs the room */
-    rbr_shape_make(&shape, &rbr_desc_cancel, RBR_BIT(RBR_CANCEL__HARD));
-    send_control(channel, id, RBR_BODY_CANCEL, &shape, hard);
-    return RBR_OK;
-}
-
-static bool
-began(const struct rbr_runs_shared *runs, uint64_t id)
-{
-    return atomic_load_explicit(&runs->begun[id % RBR_BEGUN_MAX], memory_order_relaxed) >= id;
-}
-
-static bool
-is_running(const struct rbr_runs_shared *runs, uint64_t id)
-{
-    uint32_t depth;
-
-    for (depth = 0; depth < RBR_RUNS_MAX; depth++)
-        if (atomic_load_explicit(&runs->calls[depth], memory_order_relaxed) == id)
-            return true;
-    return false;
-}
-
-static bool
-peer_says(rbr_channel *channel, bool (*what)(const struct rbr_runs_shared *, uint64_t), uint64_t id)
-{
-    bool said = false;
-
-    if (id == 0 || !rbr_os_fork_check(channel->fork_token)) /* the lock may be held for ever */
-        return false;
-    pthread_mutex_lock(&channel->exchange.lock); /* let_go takes it before it unmaps */
-    if (atomic_load(&channel->watch.handshaken))
-        said = what(&channel->segment.shared->runs[1 - channel->role], id);
-    pthread_mutex_unlock(&channel->exchange.lock);
-    return said;
-}
-
-bool
-rbr_channel_peer_runs(rbr_channel *channel, uint64_t id)
-{
-    return peer_says(channel, is_running, id);
-}
-
-bool
-rbr_channel_peer_began(rbr_channel *channel, uint64_t id)
-{
-    return peer_says(channel, began, id);
-}
-
-rbr_status
-rbr_channel_kill(rbr_channel *channel, int signal_number, bool group, rbr_error *err)
-{
-    rbr_watch *watch = &channel->watch;
-    const int peer = atomic_load(&watch->peer_pidfd);
-    const int pidfd = peer >= 0 ? peer : watch->child_pidfd;
-    rbr_exit ignored;
-    bool sent = false;
-
-    if (!rbr_os_fork_check(channel->fork_token))
-        return RBR_FORKED;
-    if (group || pidfd < 0) { /* no pidfd: a kernel before 5.3, or it has ended */
-        /* The group's number is the child's: sure to be ours only while nobody reaped it. */
-        pthread_mutex_lock(&watch->child_lock);
-        if (watch->child_pid != 0 &&
-            rbr_os_wait_child(watch->child_pidfd, watch->child_pid, true, &ignored) != RBR_DEAD)
-            sent = kill(group ? -watch->child_pid : watch->child_pid, signal_number) == 0;
-        pthread_mutex_unlock(&watch->child_lock);
-        if (sent)
-            return RBR_OK;
-    }
-    if (pidfd < 0)
-        return rbr_fail(err, RBR_DEAD, "the process has ended");
-    return rbr_os_pidfd_signal(pidfd, signal_number, err);
+    return channel->role == RBR_ROLE_WORKER && !channel->served ? "the host of " : "";
 }
 
 /* ------------------------------------------------------------------------------------- closing */
@@ -370,7 +317,7 @@ rbr_channel_close(rbr_channel *channel)
     if (!rbr_os_fork_check(channel->fork_token) || atomic_exchange(&channel->closed, true))
         return;
     rbr_watch_stop(channel);
-    rbr_channel_latch(channel, RBR_CLOSED, "worker %s is closed", channel->name);
+    rbr_channel_latch(channel, RBR_CLOSED, "%s is closed", channel->title);
     rbr_output_end(channel, &unknown);
 }
 

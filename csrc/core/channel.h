@@ -49,12 +49,13 @@ struct rbr_channel {
     _Atomic uint32_t memory; /* users plus our own blocks that are still held */
     int role; /* RBR_ROLE_... */
     uint64_t fork_token;
-    char name[64];
+    bool served; /* the peers are an application and its client: neither is the other's to end */
+    char title[96]; /* what the peer is, and its name: for messages */
     rbr_channel_options options;
 
-    _Atomic int state;    /* rbr_status; RBR_OK until the one final change */
-    rbr_error final;      /* its message; under exchange.lock */
-    _Atomic bool closed;  /* rbr_channel_close has run */
+    _Atomic int state; /* rbr_status; RBR_OK until the one final change */
+    rbr_error final; /* its message; under exchange.lock */
+    _Atomic bool closed; /* rbr_channel_close has run */
 
     rbr_segment segment;
     rbr_wake wake;
@@ -68,12 +69,15 @@ struct rbr_channel {
     uint64_t session;
     rbr_peer peer;
     char peer_text[4][256]; /* behind rbr_peer's strings */
-    bool pickle_ok;         /* this side's word; set before the handshake */
+    bool pickle_ok; /* this side's word; set before the handshake */
 };
 
 /* The first final state wins. Wakes everybody. */
 void rbr_channel_latch(rbr_channel *channel, rbr_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* What stands before the title where the worker's end speaks of its peer. */
+const char *rbr_channel_host_of(const rbr_channel *channel);
 
 /* RBR_OK, or why this process must not touch the peer. */
 rbr_status rbr_channel_check(const rbr_channel *channel);

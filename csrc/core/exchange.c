@@ -427,6 +427,25 @@ rbr_channel_receive(rbr_channel *channel, rbr_message **out, uint64_t spin_ns, u
     return rbr_inbox_take(&channel->exchange.own, out, spin_ns, deadline_ns);
 }
 
+bool
+rbr_channel_has_frames(rbr_channel *channel)
+{
+    rbr_exchange *exchange = &channel->exchange;
+    uint32_t unsent;
+    bool found;
+
+    if (rbr_channel_check(channel) != RBR_OK || atomic_load(&channel->watch.goodbye))
+        return true; /* who takes hears of it */
+    unsent = atomic_load_explicit(&exchange->unsent_next, memory_order_relaxed);
+    if (unsent != 0) /* nothing is taken until it has gone */
+        return rbr_producer_has_room(&exchange->producer, unsent);
+    pthread_mutex_lock(&exchange->lock); /* the consumer is of whoever reads */
+    found = exchange->own.queue.first != NULL ||
+            (!exchange->reading && rbr_consumer_has_data(&exchange->consumer));
+    pthread_mutex_unlock(&exchange->lock);
+    return found;
+}
+
 rbr_status
 rbr_exchange_wait_room(rbr_channel *channel, uint32_t bytes, uint64_t deadline_ns)
 {

@@ -113,7 +113,7 @@ typedef struct rbr_exchange {
     uint64_t aside_bytes; /* of the asides of all calls */
     rbr_inbox *inboxes; /* of event loops */
     uint32_t armed; /* of them, how many are */
-    int event; /* the eventfd that the peer writes; -1: no loop has asked */
+    int event; /* what the peer sets to wake our loops; -1: no loop has asked */
     _Atomic uint64_t frames_received, bytes_received, dropped_answers, dropped_asides;
 } rbr_exchange;
 
@@ -165,6 +165,8 @@ void rbr_unsent_free(rbr_channel *channel);
  * be a loop that was stopped: nobody would read.) */
 void rbr_inbox_wake(rbr_exchange *exchange, rbr_inbox *inbox);
 void rbr_inboxes_wake_all(rbr_exchange *exchange);
+/* Lets go of the descriptors of the channel's own. */
+void rbr_inbox_free_own(rbr_channel *channel);
 
 rbr_status rbr_exchange_init(rbr_channel *channel);
 void rbr_exchange_free(rbr_channel *channel);

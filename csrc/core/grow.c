@@ -192,9 +192,8 @@ await_death(rbr_channel *channel, uint64_t deadline_ns, rbr_error *err)
     pthread_mutex_lock(&channel->blocks.arena_lock);
     if (status != RBR_OK)
         return status;
-    return rbr_fail(err, RBR_DEAD, "%s %s (pid %d) no longer reads its control socket",
-                    channel->role == RBR_ROLE_HOST ? "worker" : "the host of worker", channel->name,
-                    channel->peer.pid);
+    return rbr_fail(err, RBR_DEAD, "%s%s (pid %d) no longer reads its control socket",
+                    rbr_channel_host_of(channel), channel->title, channel->peer.pid);
 }
 
 /* Makes a segment and offers it. Called and returns with arena_lock held; lets go of it between. */
@@ -304,9 +303,10 @@ on_offered(rbr_channel *channel, uint16_t index, uint64_t bytes, int fd, rbr_err
 
     if (table->peers[index] != NULL || bytes == 0 || bytes % RBR_ARENA_GRAIN != 0)
         return rbr_fail(err, RBR_BROKEN, "the peer offers arena segment %u wrongly", index);
-    if (fd >= 0 && channel->role == RBR_ROLE_HOST && channel->options.memory == RBR_MEMORY_MEMFD &&
+    if (fd >= 0 && (channel->role == RBR_ROLE_HOST || channel->served) &&
+        channel->options.memory == RBR_MEMORY_MEMFD &&
         !rbr_os_shared_is_sealed(fd)) /* asked for the kind that cannot shrink under us */
-        return rbr_fail(err, RBR_BROKEN, "the worker offers a segment that is not sealed");
+        return rbr_fail(err, RBR_BROKEN, "the peer offers a segment that is not sealed");
     /* fd -1: we had none left to receive it with. */
     status = fd < 0 || bytes > table->limit || table->peer_bytes > table->limit - bytes
                  ? RBR_ARENA_FULL

@@ -24,6 +24,9 @@ enum step { STEP_HELLO, STEP_WELCOME, STEP_READY, STEP_DONE };
 /* How often a wait for the socket looks whether the child has died meanwhile. */
 #define HANDSHAKE_LOOK_NS (20 * RBR_MS)
 
+/* An application maps no larger rings for a client. */
+#define RBR_CLIENT_RING_BYTES_MAX (16 * RBR_MIB)
+
 /* In Segment.arena: the ring segment, which is no arena. */
 #define RING_SEGMENT UINT16_MAX
 
@@ -110,8 +113,11 @@ keep_text(char *to, size_t size, rbr_table table, uint32_t field)
 static rbr_status
 on_welcome(rbr_channel *channel, rbr_table welcome, int fd, rbr_error *err)
 {
+    const uint32_t ring_bytes = rbr_get_u32(welcome, RBR_WELCOME__RING_BYTES, 0);
+    const uint64_t spin_ns = rbr_get_u32(welcome, RBR_WELCOME__SPIN_NS, 0);
     char reject[512], version[64];
     rbr_status status;
+    uint64_t limit;
 
     keep_text(reject, sizeof reject, welcome, RBR_WELCOME__REJECT);
     keep_text(version, sizeof version, welcome, RBR_WELCOME__VERSION);
@@ -124,18 +130,24 @@ on_welcome(rbr_channel *channel, rbr_table welcome, int fd, rbr_error *err)
     channel->session = rbr_get_u64(welcome, RBR_WELCOME__SESSION, 0);
     channel->peer.pickle = channel->pickle_ok &&
                            rbr_get_u8(welcome, RBR_WELCOME__PICKLE_OK, 0) != 0;
-    status = rbr_segment_attach(&channel->segment, fd,
-                                rbr_get_u32(welcome, RBR_WELCOME__RING_BYTES, 0), channel->session,
-                                err);
+    if (channel->served && ring_bytes > RBR_CLIENT_RING_BYTES_MAX)
+        return rbr_fail(err, RBR_BROKEN, "the client wants rings of %u bytes", ring_bytes);
+    status = rbr_segment_attach(&channel->segment, fd, ring_bytes, channel->session, err);
     if (status != RBR_OK)
         return status;
+    if (channel->served && !rbr_os_shared_is_sealed(fd))
+        return rbr_fail(err, RBR_BROKEN,
+                        "the client's shared memory is not sealed: it could shrink");
     if (rbr_os_shared_is_sealed(fd)) /* the host wants, or has, only this kind */
         channel->options.memory = RBR_MEMORY_MEMFD;
-    channel->blocks.limit = rbr_get_u64(welcome, RBR_WELCOME__ARENA_BYTES, 0);
+    limit = rbr_get_u64(welcome, RBR_WELCOME__ARENA_BYTES, 0);
+    if (!channel->served ||
+        limit < channel->blocks.limit) /* an application has a word of its own */
+        channel->blocks.limit = limit;
     channel->peer.pid = rbr_get_i32(welcome, RBR_WELCOME__PID, 0);
     snprintf(channel->peer_text[2], sizeof channel->peer_text[2], "%s", version);
     rbr_wake_init(&channel->wake, channel->segment.shared, RBR_ROLE_WORKER,
-                  rbr_get_u32(welcome, RBR_WELCOME__SPIN_NS, 0));
+                  channel->served && spin_ns > RBR_SPIN_MAX_NS ? RBR_SPIN_MAX_NS : spin_ns);
     status = rbr_channel_control_segment(channel, RING_SEGMENT, RBR_SEGMENT_STATE_ACCEPTED, 0, -1,
                                          err);
     if (status == RBR_OK)

@@ -6,7 +6,8 @@
  * process that read something for it, or saw the channel's end, sets it. The other is the channel's,
  * which the peer has too, and sets when it sends something while only loops sleep here. Neither is
  * ever read, since a peer could make that wait: the epoll is edge-triggered, and tells each loop of each
- * time that one was set.
+ * time that one was set. Where the channel's is a socket (wake.c) it is emptied, or it would be full some
+ * day; a loop that misses its edge thereby loses nothing, since who emptied it reads for all.
  *
  *   loop                                        whoever brings a message
  *   poll, clear
@@ -29,7 +30,20 @@ rbr_channel_inbox(rbr_channel *channel)
     return &channel->exchange.own;
 }
 
-/* The eventfd that the peer sets; made, and given to the peer, when the first loop asks. */
+/* What is polled, and what the peer gets. */
+static rbr_status
+event_pair(const rbr_channel *channel, int *event, int *peers, rbr_error *err)
+{
+    rbr_status status;
+
+    if (channel->served)
+        return rbr_os_nudge_new(event, peers, err);
+    status = rbr_os_event_new(event, err);
+    *peers = *event;
+    return status;
+}
+
+/* The descriptor that the peer sets; made, and given to the peer, when the first loop asks. */
 static rbr_status
 shared_event(rbr_channel *channel, rbr_error *err)
 {
@@ -41,14 +55,16 @@ shared_event(rbr_channel *channel, rbr_error *err)
 
     pthread_mutex_lock(&exchange->send_lock); /* one of us makes it */
     if (exchange->event < 0) {
-        int event;
+        int event, peers;
 
-        status = rbr_os_event_new(&event, err);
+        status = event_pair(channel, &event, &peers, err);
         if (status == RBR_OK) {
             rbr_shape_make(&shape, &rbr_desc_event, RBR_BIT(RBR_EVENT__ROLE));
             rbr_frame_start(&builder, room, sizeof room, 0, RBR_BODY_EVENT, &shape);
             status = rbr_control_send(channel->watch.control, room, rbr_build_finish(&builder),
-                                      event, err);
+                                      peers, err);
+            if (peers != event)
+                close(peers);
             if (status == RBR_OK)
                 exchange->event = event;
             else
@@ -64,6 +80,8 @@ forget_edges(const rbr_inbox *inbox)
 {
     struct epoll_event events[2];
 
+    if (inbox->channel->served)
+        rbr_os_nudge_forget(inbox->channel->exchange.event);
     epoll_wait(inbox->poll, events, 2, 0);
 }
 
@@ -81,19 +99,53 @@ poll_both(rbr_inbox *inbox, rbr_error *err)
 }
 
 static void
-inbox_free(rbr_inbox *inbox)
+close_both(rbr_inbox *inbox)
 {
     if (inbox->event >= 0)
         close(inbox->event);
     if (inbox->poll >= 0)
         close(inbox->poll);
-    free(inbox);
+    inbox->event = inbox->poll = -1;
+}
+
+static rbr_status
+open_both(rbr_inbox *inbox, rbr_error *err)
+{
+    rbr_exchange *exchange = &inbox->channel->exchange;
+    rbr_status status = shared_event(inbox->channel, err);
+
+    if (status == RBR_OK)
+        status = rbr_os_event_new(&inbox->event, err);
+    if (status == RBR_OK)
+        status = poll_both(inbox, err);
+    if (status != RBR_OK) {
+        close_both(inbox);
+        return status;
+    }
+    pthread_mutex_lock(&exchange->lock);
+    inbox->next = exchange->inboxes;
+    exchange->inboxes = inbox;
+    pthread_mutex_unlock(&exchange->lock);
+    return RBR_OK;
+}
+
+rbr_status
+rbr_channel_poll_requests(rbr_channel *channel, rbr_error *err)
+{
+    const rbr_status status = rbr_channel_state(channel, err);
+
+    return status == RBR_OK ? open_both(&channel->exchange.own, err) : status;
+}
+
+void
+rbr_inbox_free_own(rbr_channel *channel)
+{
+    close_both(&channel->exchange.own);
 }
 
 rbr_status
 rbr_inbox_open(rbr_inbox **out, rbr_channel *channel, rbr_error *err)
 {
-    rbr_exchange *exchange = &channel->exchange;
     rbr_status status = rbr_channel_state(channel, err);
     rbr_inbox *inbox;
 
@@ -103,20 +155,12 @@ rbr_inbox_open(rbr_inbox **out, rbr_channel *channel, rbr_error *err)
     if (inbox == NULL)
         return rbr_fail(err, RBR_NO_MEMORY, "out of memory");
     *inbox = (rbr_inbox){.channel = channel, .event = -1, .poll = -1};
-    status = shared_event(channel, err);
-    if (status == RBR_OK)
-        status = rbr_os_event_new(&inbox->event, err);
-    if (status == RBR_OK)
-        status = poll_both(inbox, err);
+    status = open_both(inbox, err);
     if (status != RBR_OK) {
-        inbox_free(inbox);
+        free(inbox);
         return status;
     }
     rbr_channel_retain(channel);
-    pthread_mutex_lock(&exchange->lock);
-    inbox->next = exchange->inboxes;
-    exchange->inboxes = inbox;
-    pthread_mutex_unlock(&exchange->lock);
     *out = inbox;
     return RBR_OK;
 }
@@ -192,7 +236,8 @@ rbr_inbox_close(rbr_inbox *inbox)
         next = message->next;
         rbr_message_discard(channel, message);
     }
-    inbox_free(inbox);
+    close_both(inbox);
+    free(inbox);
     rbr_channel_release(channel);
 }
 

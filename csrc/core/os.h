@@ -44,6 +44,12 @@ rbr_status rbr_os_event_new(int *event, rbr_error *err);
 void rbr_os_event_set(int event);
 bool rbr_os_event_clear(int event); /* false: it cannot be read */
 
+/* A pair of sockets that does the same across processes that do not trust each other: whatever its other
+ * owner does to it, a nudge never waits. `nudge` makes `wait` readable, until it is forgotten there. */
+rbr_status rbr_os_nudge_new(int *wait, int *nudge, rbr_error *err);
+void rbr_os_nudge(int nudge);
+void rbr_os_nudge_forget(int wait);
+
 void rbr_os_random(void *bytes, size_t size);
 
 /* Starts a thread with every signal blocked, so that no handler of the host runs on it. */

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -155,6 +156,36 @@ rbr_os_event_clear(int event)
     uint64_t ignored;
 
     return read(event, &ignored, sizeof ignored) >= 0 || errno == EAGAIN || errno == EINTR;
+}
+
+rbr_status
+rbr_os_nudge_new(int *wait, int *nudge, rbr_error *err)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return rbr_fail_sys(err, "make a pair of sockets");
+    *wait = pair[0];
+    *nudge = pair[1];
+    return RBR_OK;
+}
+
+void
+rbr_os_nudge(int nudge)
+{
+    /* Full: it is readable then. No socket at all: its loss, who gave it to us. */
+    while (send(nudge, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR)
+        ;
+}
+
+void
+rbr_os_nudge_forget(int wait)
+{
+    char ignored
+        [4096]; /* more than fit: a peer that sends on is heard again, and keeps nobody here */
+
+    while (recv(wait, ignored, sizeof ignored, MSG_DONTWAIT) < 0 && errno == EINTR)
+        ;
 }
 
 /* ------------------------------------------------------------------------------------ threads */

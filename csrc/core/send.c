@@ -213,6 +213,17 @@ rbr_send_unsent(rbr_channel *channel)
     try_put(channel, NULL, 0, NULL, &ignored);
 }
 
+bool
+rbr_channel_flush(rbr_channel *channel)
+{
+    _Atomic uint32_t *unsent = &channel->exchange.unsent_next;
+
+    if (atomic_load_explicit(unsent, memory_order_relaxed) != 0 &&
+        rbr_channel_check(channel) == RBR_OK)
+        rbr_send_unsent(channel);
+    return atomic_load_explicit(unsent, memory_order_relaxed) != 0;
+}
+
 static rbr_status
 put(rbr_channel *channel, const void *frame, uint32_t size, uint64_t deadline_ns)
 {

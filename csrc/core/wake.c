@@ -16,7 +16,8 @@
  * The hint is a futex word, 0 or 1. A post without a sleeper stays there and costs one empty look later.
  *
  * An event loop sleeps in the kernel on an eventfd that both processes hold: its announcement is the
- * bit RBR_WAKE_EVENT, and the waker then writes the eventfd, too.
+ * bit RBR_WAKE_EVENT, and the waker then writes the eventfd, too. Between an application and its client
+ * it is a socket instead: a write to an eventfd can be made to wait by whoever else has it.
  */
 #include "wake.h"
 
@@ -107,7 +108,11 @@ rbr_wake_event(rbr_wake *wake)
 {
     const int event = atomic_load(&wake->peers_event);
 
-    if (event >= 0) /* else it is on its way: who receives it calls us */
+    if (event < 0) /* it is on its way: who receives it calls us */
+        return;
+    if (wake->nudge)
+        rbr_os_nudge(event);
+    else
         rbr_os_event_set(event);
 }
 

@@ -26,7 +26,8 @@ typedef struct rbr_wake {
     struct rbr_wake_shared *mine; /* we sleep on it */
     struct rbr_wake_shared *peers;
     uint64_t spin_ns;             /* 0: never spin */
-    _Atomic int peers_event;      /* the eventfd that the peer's event loops sleep on; -1: none */
+    _Atomic int peers_event;      /* what the peer's event loops sleep on; -1: none */
+    bool nudge;                   /* it is a socket, see rbr_os_nudge; else an eventfd */
     _Atomic uint64_t wakes_sent, sleeps, late_looks;
 } rbr_wake;
 
@@ -47,7 +48,7 @@ void rbr_wake_add_reason(rbr_wake *wake, uint32_t reason);
 
 /* The other side: after publishing data (or room), wake who announced a sleep for it. */
 void rbr_wake_peer(rbr_wake *wake, uint32_t reason);
-/* Wakes the peer's event loops, if it has given us their eventfd. */
+/* Wakes the peer's event loops, if it has given us a descriptor for that. */
 void rbr_wake_event(rbr_wake *wake);
 /* Wakes our own sleeper: at death and close. */
 void rbr_wake_self(rbr_wake *wake);

@@ -44,10 +44,11 @@ enum {
 /* ---------------------------------------------------------------------------- control messages */
 
 static void
-remember_cancel(rbr_channel *channel, uint64_t id, bool hard)
+remember_cancel(rbr_channel *channel, uint64_t id, bool interrupt)
 {
     rbr_watch *watch = &channel->watch;
     _Atomic uint64_t *known = &watch->cancelled[id % RBR_CANCELLED_MAX];
+    const bool hard = interrupt && !channel->served; /* an application is only ever asked */
     uint64_t main_thread;
 
     if (atomic_load(known) != (id << 1 | 1)) /* a soft one takes no hard one back */
@@ -84,8 +85,8 @@ on_message(rbr_channel *channel, rbr_datagram *datagram)
         remember_cancel(channel, rbr_get_u64(root, RBR_FRAME__ID, 0),
                         rbr_get_u8(body, RBR_CANCEL__HARD, 0) != 0);
         break;
-    case RBR_BODY_EVENT: /* loops are in hosts; a host writes to no descriptor of a worker's choice */
-        if (channel->role == RBR_ROLE_WORKER && datagram->fd >= 0 &&
+    case RBR_BODY_EVENT: /* a worker's loop sleeps on nothing: a host writes to no descriptor of its choice */
+        if ((channel->role == RBR_ROLE_WORKER || channel->served) && datagram->fd >= 0 &&
             atomic_load(&channel->wake.peers_event) < 0) {
             atomic_store(&channel->wake.peers_event, datagram->fd);
             datagram->fd = -1;
@@ -189,10 +190,13 @@ on_peer_ended(rbr_channel *channel)
     for (stream = 0; stream < 2; stream++)
         rbr_output_drain(channel, stream, RBR_OUTPUT_BYTES);
     rbr_output_end(channel, &result);
-    if (channel->role == RBR_ROLE_HOST) {
+    if (channel->served) {
+        rbr_channel_latch(channel, RBR_DEAD, "%s (pid %d) has ended", channel->title,
+                          channel->peer.pid);
+    } else if (channel->role == RBR_ROLE_HOST) {
         describe_exit(&result, text, sizeof text);
-        rbr_channel_latch(channel, RBR_DEAD, "worker %s (pid %d) %s", channel->name,
-                          channel->peer.pid, text);
+        rbr_channel_latch(channel, RBR_DEAD, "%s (pid %d) %s", channel->title, channel->peer.pid,
+                          text);
     } else {
         rbr_channel_latch(channel, RBR_DEAD, "the host has ended");
     }
@@ -206,6 +210,8 @@ end_orphan(rbr_channel *channel)
     struct pollfd stop = {.fd = channel->watch.stop_event, .events = POLLIN};
     const uint64_t until = rbr_now_ns() + ORPHAN_MS * RBR_MS;
 
+    if (channel->served)
+        return; /* the application goes on without this client */
     while (rbr_now_ns() < until) {
         poll(&stop, 1, ORPHAN_MS / 10);
         if (atomic_load(&channel->watch.stop))
@@ -333,10 +339,10 @@ on_timers(watch_loop *loop)
     if (loop->hint_ns != 0 && now >= loop->hint_ns && !loop->ended) {
         loop->hint_ns = 0;
         rbr_channel_latch(channel, RBR_DEAD,
-                          channel->role == RBR_ROLE_HOST
-                              ? "worker %s (pid %d) lives, but closed its control socket"
-                              : "the host of worker %s (pid %d) closed the channel",
-                          channel->name, channel->peer.pid);
+                          channel->role == RBR_ROLE_HOST && !channel->served
+                              ? "%s%s (pid %d) lives, but closed its control socket"
+                              : "%s%s (pid %d) closed the channel",
+                          rbr_channel_host_of(channel), channel->title, channel->peer.pid);
         if (channel->role == RBR_ROLE_WORKER)
             end_orphan(channel);
     }
@@ -351,8 +357,8 @@ on_ready(watch_loop *loop)
 
     if (loop->polled[SLOT_STOP].revents != 0 && !rbr_os_event_clear(watch->stop_event)) {
         /* Without it nobody could stop us: we stop, and say so. */
-        rbr_channel_latch(channel, RBR_BROKEN, "the eventfd of worker %s cannot be read (errno %d)",
-                          channel->name, errno);
+        rbr_channel_latch(channel, RBR_BROKEN, "the eventfd of %s cannot be read (errno %d)",
+                          channel->title, errno);
         atomic_store(&watch->stop, true);
     }
     if ((loop->polled[SLOT_OUT].revents & any) != 0)

@@ -208,7 +208,7 @@ array_empty(ChannelObject *channel, PyObject *shape, PyObject *dtype)
         goto done;
     }
     tensor_pack(&as, false);
-    block = channel_allocate(channel, bytes != 0 ? bytes : 1, RBR_FOREVER);
+    block = channel_allocate(channel, bytes != 0 ? bytes : 1, channel_answer_deadline(channel));
     if (block == NULL)
         goto done;
     result = array_present(channel->state, array_new(channel->state, block, bytes, 0, &as), &as,

@@ -131,6 +131,8 @@ PyObject *serve_type_name(PyObject *value);
 /* 1: the object is one of those that stay, and goes as *number from now on (NULL: as none); 0: it is
  * not; -1. */
 int serve_handle_of(struct server *server, PyObject *value, uint64_t *number);
+/* A new number for an object that stays from now on; 0 with an exception. */
+uint64_t serve_keep(struct server *server, PyObject *object);
 /* These numbers (a list of int) are not known to the host: they go. server NULL: they have gone. */
 void serve_take_back(struct server *server, PyObject *numbers);
 /* They have gone to the host, with a message of this call. Keeps the exception that is set. */
@@ -155,8 +157,13 @@ PyObject *serve_loop(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *serve_cancelled(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *serve_interrupt_heard(PyObject *module, PyObject *unused);
 PyObject *serve_current_call(PyObject *module, PyObject *unused);
+PyObject *serve_current_channel(PyObject *module, PyObject *unused);
+PyObject *serve_on_idle(PyObject *module, PyObject *function);
+PyObject *serve_run_idle(PyObject *module, PyObject *unused);
 /* serve_callback.c */
 PyObject *serve_call_back(PyObject *module, PyObject *args);
+/* serve_lane.c */
+PyObject *lanes_spin(PyObject *module, PyObject *lanes);
 /* serve_task.c */
 PyObject *serve_progress(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *serve_log(PyObject *module, PyObject *const *args, Py_ssize_t count);

@@ -245,7 +245,8 @@ next_message(CallObject *self, uint64_t deadline_ns, rbr_message **message)
     rbr_status status;
 
     do
-        status = channel_next(&self->pending, channel_slice_end(deadline_ns), message);
+        status = channel_next(self->channel, &self->pending,
+                              channel_slice_end(self->channel->state, deadline_ns), message);
     while (status == RBR_TIMED_OUT && self->held != NULL && rbr_now_ns() < deadline_ns);
     return status;
 }

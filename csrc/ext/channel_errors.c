@@ -88,12 +88,11 @@ void *
 channel_raise_closed(ChannelObject *self)
 {
     if (self->retired != NULL)
-        PyErr_Format(self->state->worker_died, "this process of worker %U has been replaced",
-                     self->name);
+        PyErr_Format(self->state->worker_died, "this process of %U has been replaced", self->title);
     else
         PyErr_Format(self->state->ringbridge_error,
-                     "worker %U is closed: by close(), or since nothing held the Worker any more",
-                     self->name);
+                     "%U is closed: by close(), or since nothing held the %s any more", self->title,
+                     self->served ? "Connection" : "Worker");
     return NULL;
 }
 
@@ -114,12 +113,11 @@ channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err, cons
     case RBR_CLOSED:
         if (self->retired != NULL)
             return channel_raise_closed(self);
-        PyErr_Format(state->ringbridge_error, "worker %U is closed; the call was %s", self->name,
-                     what);
+        PyErr_Format(state->ringbridge_error, "%U is closed; the call was %s", self->title, what);
         break;
     case RBR_TIMED_OUT:
-        PyErr_Format(state->call_timeout, "%s did not finish within its timeout (worker %U)", what,
-                     self->name);
+        PyErr_Format(state->call_timeout, "%s did not finish within its timeout (%U)", what,
+                     self->title);
         break;
     case RBR_ARENA_FULL:
         return raise_text(state->arena_full, err, "the arena is full");

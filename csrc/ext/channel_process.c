@@ -32,12 +32,12 @@ channel_wait_end(ChannelObject *self, PyObject *timeout)
     if (!deadline_from_timeout(timeout, &deadline_ns) || channel_enter(self) == NULL)
         return NULL;
     do {
-        const uint64_t until = channel_slice_end(deadline_ns);
+        const uint64_t until = channel_slice_end(NULL, deadline_ns);
 
         Py_BEGIN_ALLOW_THREADS
         status = rbr_channel_wait_end(self->channel, &result, until);
         Py_END_ALLOW_THREADS
-    } while (status != RBR_OK && (more = channel_slice_over(status, deadline_ns)) == 1);
+    } while (status != RBR_OK && (more = channel_slice_over(NULL, status, deadline_ns)) == 1);
     channel_leave(self);
     if (more < 0)
         return NULL;

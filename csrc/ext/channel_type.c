@@ -8,8 +8,6 @@
 #include "ext.h"
 
 #include <stddef.h>
-#include <string.h>
-#include <unistd.h>
 
 /* --------------------------------------------------------------------------------- using a channel */
 
@@ -62,127 +60,7 @@ channel_leave(ChannelObject *self)
         let_go(self);
 }
 
-/* -------------------------------------------------------------------------------- making, ending */
-
-static ChannelObject *
-channel_new_empty(core_state *state, const char *name)
-{
-    ChannelObject *self = PyObject_GC_New(ChannelObject, state->channel_type);
-
-    if (self == NULL)
-        return NULL;
-    self->state = state;
-    self->channel = NULL;
-    self->users = 0;
-    self->closing = false;
-    self->host = false;
-    self->coroutines = false;
-    self->retired = NULL;
-    self->pickle = false;
-    self->scratch = NULL;
-    self->scratch_bytes = 0;
-    self->owner = Py_NewRef(Py_None);
-    self->readers = NULL;
-    self->weakrefs = NULL;
-    self->name = PyUnicode_FromString(name);
-    PyObject_GC_Track((PyObject *)self);
-    if (self->name == NULL)
-        Py_CLEAR(self);
-    return self;
-}
-
-static void
-close_fds(int socket, int out, int err)
-{
-    close(socket);
-    if (out >= 0)
-        close(out);
-    if (err >= 0)
-        close(err);
-}
-
-static PyObject *
-channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    static char *keywords[] = {"socket",     "pid",         "stdout", "stderr", "name",
-                               "ring_bytes", "arena_bytes", "memory", "pickle", NULL};
-    core_state *state = core_state_of_type(type);
-    rbr_channel_options options = {.spin_ns = -1};
-    int socket, pid, out, err, memory = 0, pickle = 0;
-    unsigned long long arena_bytes = 0;
-    unsigned int ring_bytes = 0;
-    const char *name = NULL;
-    ChannelObject *self;
-    rbr_error error;
-    rbr_status status;
-
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iiii|$sIKip:Channel", keywords, &socket, &pid,
-                                     &out, &err, &name, &ring_bytes, &arena_bytes, &memory,
-                                     &pickle))
-        return NULL;
-    if (name == NULL) {
-        PyErr_SetString(PyExc_TypeError, "Channel() needs the keyword name");
-        return NULL;
-    }
-    self = channel_new_empty(state, name);
-    if (self == NULL) {
-        close_fds(socket, out, err);
-        return NULL;
-    }
-    self->host = true;
-    options.name = name;
-    options.ring_bytes = ring_bytes;
-    options.arena_limit = arena_bytes;
-    options.memory = (enum rbr_memory)memory;
-    Py_BEGIN_ALLOW_THREADS
-    status = rbr_channel_open_host(&self->channel, socket, pid, out, err, &options, &error);
-    Py_END_ALLOW_THREADS
-    if (status != RBR_OK) {
-        channel_raise(self, status, &error, "starting the channel");
-        Py_CLEAR(self);
-    } else if (pickle) {
-        rbr_channel_allow_pickle(self->channel);
-    }
-    return (PyObject *)self;
-}
-
-/* Class method, so that it knows its module's state. */
-static PyObject *
-channel_join(PyObject *type, PyObject *args)
-{
-    core_state *state = core_state_of_type((PyTypeObject *)type);
-    PyObject *executable = PySys_GetObject("executable"); /* borrowed */
-    PyObject *path = NULL;
-    const char *path_text = "";
-    char version[32], abi[16];
-    ChannelObject *self;
-    rbr_error error;
-    rbr_status status;
-    int socket, pickle = 0;
-
-    if (!PyArg_ParseTuple(args, "i|p:join", &socket, &pickle))
-        return NULL;
-    self = channel_new_empty(state, "worker");
-    if (self == NULL)
-        return NULL;
-    if (executable != NULL && PyUnicode_Check(executable))
-        path = PyUnicode_EncodeFSDefault(executable);
-    if (path != NULL)
-        path_text = PyBytes_AsString(path);
-    PyErr_Clear();
-    PyOS_snprintf(version, sizeof version, "%.*s", (int)strcspn(Py_GetVersion(), " "),
-                  Py_GetVersion());
-    PyOS_snprintf(abi, sizeof abi, "cp%d%d", PY_MAJOR_VERSION, PY_MINOR_VERSION);
-    status = rbr_channel_open_worker(&self->channel, socket, version, abi, path_text, &error);
-    Py_XDECREF(path);
-    if (status != RBR_OK) {
-        channel_raise(self, status, &error, "joining the channel");
-        Py_CLEAR(self);
-    } else if (pickle) {
-        rbr_channel_allow_pickle(self->channel);
-    }
-    return (PyObject *)self;
-}
+/* ---------------------------------------------------------------------------------------- ending */
 
 static int
 channel_traverse(PyObject *self, visitproc visit, void *arg)
@@ -206,6 +84,7 @@ channel_dealloc(PyObject *object)
         let_go(self);
     value_scratch_free(self);
     Py_XDECREF(self->name);
+    Py_XDECREF(self->title);
     Py_XDECREF(self->retired);
     Py_XDECREF(self->owner);
     Py_XDECREF(self->readers);
@@ -243,12 +122,12 @@ channel_handshake(ChannelObject *self, PyObject *timeout)
     if (!deadline_from_timeout(timeout, &deadline_ns) || (channel = channel_enter(self)) == NULL)
         return NULL;
     do {
-        const uint64_t until = channel_slice_end(deadline_ns);
+        const uint64_t until = channel_slice_end(NULL, deadline_ns);
 
         Py_BEGIN_ALLOW_THREADS
         status = rbr_channel_handshake(channel, until, &error);
         Py_END_ALLOW_THREADS
-    } while (status != RBR_OK && (more = channel_slice_over(status, deadline_ns)) == 1);
+    } while (status != RBR_OK && (more = channel_slice_over(NULL, status, deadline_ns)) == 1);
     if (status != RBR_OK || more < 0) {
         channel_raise(self, status, &error, status == RBR_TIMED_OUT ? "the handshake" : NULL);
     } else {
@@ -377,6 +256,14 @@ static PyMethodDef channel_methods[] = {
     {"join", channel_join, METH_VARARGS | METH_CLASS,
      PyDoc_STR(
          "join($type, socket, pickle=False)\n--\n\nThe worker's end, over the inherited socket.")},
+    {"connect", (PyCFunction)(void (*)(void))channel_connect,
+     METH_VARARGS | METH_KEYWORDS | METH_CLASS,
+     PyDoc_STR("connect($type, socket, *, name, ring_bytes=0, arena_bytes=0, pickle=False)\n--\n\n"
+               "The client's end, over a socket that an application has accepted.")},
+    {"accept", (PyCFunction)(void (*)(void))channel_accept,
+     METH_VARARGS | METH_KEYWORDS | METH_CLASS,
+     PyDoc_STR("accept($type, socket, *, name, arena_bytes=0, pickle=False)\n--\n\n"
+               "The application's end, over a client's socket.")},
     {"handshake", (PyCFunction)channel_handshake, METH_O,
      PyDoc_STR("handshake($self, timeout)\n--\n\nMeets the peer.")},
     {"load", (PyCFunction)(void (*)(void))channel_load, METH_FASTCALL,
@@ -417,6 +304,7 @@ static PyGetSetDef channel_getset[] = {
 
 static PyMemberDef channel_members[] = {
     {"name", T_OBJECT, offsetof(ChannelObject, name), READONLY, NULL},
+    {"title", T_OBJECT, offsetof(ChannelObject, title), READONLY, NULL},
     {"owner", T_OBJECT, offsetof(ChannelObject, owner), 0, NULL},
     {"readers", T_OBJECT, offsetof(ChannelObject, readers), 0, NULL},
     {"coroutines", T_BOOL, offsetof(ChannelObject, coroutines), 0, NULL},

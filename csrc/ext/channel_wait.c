@@ -26,21 +26,36 @@ deadline_from_timeout(PyObject *timeout, uint64_t *deadline_ns)
     return true;
 }
 
-uint64_t
-channel_slice_end(uint64_t deadline_ns)
+bool
+channel_has_idle(const core_state *state)
 {
-    const uint64_t look_ns = rbr_now_ns() + SIGNAL_LOOK_NS;
+    return state != NULL && state->idle != NULL &&
+           state->idle_thread == PyThread_get_thread_ident();
+}
+
+uint64_t
+channel_slice_end(const core_state *state, uint64_t deadline_ns)
+{
+    const uint64_t look_ns = rbr_now_ns() +
+                             (channel_has_idle(state) ? IDLE_SLICE_NS : SIGNAL_LOOK_NS);
 
     return deadline_ns < look_ns ? deadline_ns : look_ns;
 }
 
 int
-channel_slice_over(rbr_status status, uint64_t deadline_ns)
+channel_slice_over(const core_state *state, rbr_status status, uint64_t deadline_ns)
 {
     if (status != RBR_INTERRUPTED && status != RBR_TIMED_OUT && status != RBR_AGAIN)
         return 0;
     if (PyErr_CheckSignals() < 0)
         return -1;
+    if (channel_has_idle(state)) {
+        PyObject *done = PyObject_CallObject(state->idle, NULL);
+
+        Py_XDECREF(done);
+        if (done == NULL)
+            return -1;
+    }
     return status == RBR_TIMED_OUT && rbr_now_ns() >= deadline_ns ? 0 : 1;
 }
 
@@ -56,8 +71,8 @@ channel_send(ChannelObject *self, value_encoder *encoder, uint32_t size, uint64_
 
     if (status == RBR_OK)
         return 0;
-    while (more == 1 && (more = channel_slice_over(status, deadline_ns)) == 1) {
-        const uint64_t until = channel_slice_end(deadline_ns);
+    while (more == 1 && (more = channel_slice_over(NULL, status, deadline_ns)) == 1) {
+        const uint64_t until = channel_slice_end(NULL, deadline_ns);
 
         Py_BEGIN_ALLOW_THREADS
         status = rbr_channel_send(channel, encoder->build.base, size, encoder->blocks,
@@ -84,13 +99,13 @@ channel_post(ChannelObject *self, value_encoder *encoder, uint32_t size, uint64_
         return 0;
     if (status == RBR_AGAIN && deadline_ns == 0) {
         PyErr_Format(self->state->busy,
-                     "%s cannot be sent now: the calls that worker %U has not taken yet fill this "
+                     "%s cannot be sent now: the calls that %U has not taken yet fill this "
                      "process's outbox, and an event loop's thread must not wait; await some first",
-                     doing, self->name);
+                     doing, self->title);
         return -1;
     }
-    while (more == 1 && (more = channel_slice_over(status, deadline_ns)) == 1) {
-        const uint64_t until = channel_slice_end(deadline_ns);
+    while (more == 1 && (more = channel_slice_over(NULL, status, deadline_ns)) == 1) {
+        const uint64_t until = channel_slice_end(NULL, deadline_ns);
 
         Py_BEGIN_ALLOW_THREADS
         status = rbr_channel_post(channel, encoder->build.base, size, encoder->blocks,
@@ -103,15 +118,21 @@ channel_post(ChannelObject *self, value_encoder *encoder, uint32_t size, uint64_
     return -1;
 }
 
+uint64_t
+channel_answer_deadline(const ChannelObject *self)
+{
+    return self->served && !self->host ? rbr_now_ns() + PATIENCE_NS : RBR_FOREVER;
+}
+
 rbr_status
-channel_next(rbr_pending *pending, uint64_t deadline_ns, rbr_message **message)
+channel_next(ChannelObject *self, rbr_pending *pending, uint64_t deadline_ns, rbr_message **message)
 {
     rbr_status status = rbr_pending_wait(pending, message, GIL_SPIN_NS, 0);
     uint64_t spin_ns = RBR_FOREVER; /* once: a long call is not spun for at each look */
     int more = 1;
 
-    while (status != RBR_OK && (more = channel_slice_over(status, deadline_ns)) == 1) {
-        const uint64_t until = channel_slice_end(deadline_ns);
+    while (status != RBR_OK && (more = channel_slice_over(self->state, status, deadline_ns)) == 1) {
+        const uint64_t until = channel_slice_end(self->state, deadline_ns);
 
         Py_BEGIN_ALLOW_THREADS
         status = rbr_pending_wait(pending, message, spin_ns, until);
@@ -126,7 +147,7 @@ channel_wait(ChannelObject *self, rbr_pending *pending, uint64_t id, uint64_t de
              const char *doing)
 {
     rbr_message *message = NULL;
-    const rbr_status status = channel_next(pending, deadline_ns, &message);
+    const rbr_status status = channel_next(self, pending, deadline_ns, &message);
 
     if (status == RBR_OK)
         return message;
@@ -147,8 +168,9 @@ channel_allocate(ChannelObject *self, uint64_t bytes, uint64_t deadline_ns)
     if (channel == NULL)
         return NULL;
     status = rbr_block_allocate(&block, channel, bytes, 0, &error);
-    while (status != RBR_OK && more == 1 && (more = channel_slice_over(status, deadline_ns)) == 1) {
-        const uint64_t until = channel_slice_end(deadline_ns);
+    while (status != RBR_OK && more == 1 &&
+           (more = channel_slice_over(NULL, status, deadline_ns)) == 1) {
+        const uint64_t until = channel_slice_end(NULL, deadline_ns);
 
         Py_BEGIN_ALLOW_THREADS
         status = rbr_block_allocate(&block, channel, bytes, until, &error);

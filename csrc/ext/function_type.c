@@ -139,20 +139,50 @@ function_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return wished(self, &wishes);
 }
 
+/* The target of the same function on the other of an application's threads. */
+static TargetObject *
+target_on(FunctionObject *self, PyObject *on)
+{
+    TargetObject *target = self->target;
+    PyObject *other;
+
+    if (on == Py_None)
+        return (TargetObject *)Py_NewRef((PyObject *)target);
+    if (self->handle != Py_None || !PyObject_HasAttrString(target->owner, "target_on")) {
+        PyErr_SetString(PyExc_ValueError,
+                        "options(on=...) is for the functions of an application's modules, as "
+                        "ringbridge.connect() gives them");
+        return NULL;
+    }
+    other = PyObject_CallMethod(target->owner, "target_on", "OO", (PyObject *)target, on);
+    if (other != NULL && !Py_IS_TYPE(other, target->channel->state->target_type)) {
+        PyErr_SetString(PyExc_TypeError, "target_on() must give a Target");
+        Py_CLEAR(other);
+    }
+    return (TargetObject *)other;
+}
+
 static PyObject *
 function_options(FunctionObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"timeout", "copy", "label", "keep", "callbacks_on", "latest", NULL};
+    static char *keywords[] = {"timeout",      "copy",   "label", "keep",
+                               "callbacks_on", "latest", "on",    NULL};
     function_wishes wishes = {self->timeout, self->label, self->callbacks_on,
                               self->copy,    self->keep,  self->latest};
+    PyObject *on = Py_None;
     FunctionObject *other;
+    TargetObject *target;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OpOpOp:options", keywords, &wishes.timeout,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OpOpOpO:options", keywords, &wishes.timeout,
                                      &wishes.copy, &wishes.label, &wishes.keep,
-                                     &wishes.callbacks_on, &wishes.latest) ||
+                                     &wishes.callbacks_on, &wishes.latest, &on) ||
         !check_wishes(&wishes))
         return NULL;
-    other = function_alloc(self->target->channel->state, self->target);
+    target = target_on(self, on);
+    if (target == NULL)
+        return NULL;
+    other = function_alloc(self->target->channel->state, target);
+    Py_DECREF((PyObject *)target);
     if (other == NULL)
         return NULL;
     put(&other->doc, self->doc);
@@ -225,8 +255,8 @@ function_dealloc(FunctionObject *self)
 static PyObject *
 function_repr(FunctionObject *self)
 {
-    return PyUnicode_FromFormat("<remote function %U on worker %U>", self->title,
-                                self->target->channel->name);
+    return PyUnicode_FromFormat("<remote function %U on %U>", self->title,
+                                self->target->channel->title);
 }
 
 static PyObject *
@@ -315,10 +345,11 @@ static PyMethodDef function_methods[] = {
                "      owner=None)\n--\n\nCalls it without waiting: a Call.")},
     {"options", (PyCFunction)(void (*)(void))function_options, METH_VARARGS | METH_KEYWORDS,
      PyDoc_STR("options($self, *, timeout=..., copy=..., label=..., keep=..., callbacks_on=...,\n"
-               "        latest=...)\n--\n\n"
+               "        latest=..., on=...)\n--\n\n"
                "The same function with these options: seconds to wait for a result (None: no\n"
                "limit), results as private copies, a label for messages, results that stay over\n"
-               "there, the executor for its callbacks, streams whose newest item wins.")},
+               "there, the executor for its callbacks, streams whose newest item wins, and on\n"
+               "which of an application's threads it runs ('main', 'thread').")},
     {NULL, NULL, 0, NULL},
 };
 

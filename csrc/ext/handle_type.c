@@ -74,8 +74,8 @@ handle_is_here(const HandleObject *self)
         rbr_channel_state(channel->channel, NULL) == RBR_OK)
         return true;
     PyErr_Format(channel->state->worker_died,
-                 "this %U is gone: it lived in a process of worker %U that has ended; make another",
-                 self->name, channel->name);
+                 "this %U is gone: it lived in a process of %U that has ended; make another",
+                 self->name, channel->title);
     return false;
 }
 

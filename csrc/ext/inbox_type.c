@@ -200,8 +200,8 @@ next_message(InboxObject *self, rbr_message **message, uint64_t deadline_ns)
     if (deadline_ns == 0)
         return status;
     while (status != RBR_OK && !self->closing && more == 1 &&
-           (more = channel_slice_over(status, deadline_ns)) == 1) {
-        const uint64_t until = channel_slice_end(deadline_ns);
+           (more = channel_slice_over(self->channel->state, status, deadline_ns)) == 1) {
+        const uint64_t until = channel_slice_end(self->channel->state, deadline_ns);
 
         Py_BEGIN_ALLOW_THREADS
         status = rbr_inbox_take(self->inbox, message, spin_ns, until);

@@ -76,7 +76,7 @@ core_exec(PyObject *module)
         {&state->channel_type, &channel_type_spec},   {&state->target_type, &target_type_spec},
         {&state->function_type, &function_type_spec}, {&state->array_type, &array_type_spec},
         {&state->call_type, &call_type_spec},         {&state->inbox_type, &inbox_type_spec},
-        {&state->handle_type, &handle_type_spec},
+        {&state->handle_type, &handle_type_spec},     {&state->lane_type, &lane_type_spec},
     };
     size_t i;
 
@@ -105,6 +105,8 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->target_type);
     Py_VISIT(state->function_type);
     Py_VISIT(state->handle_type);
+    Py_VISIT(state->lane_type);
+    Py_VISIT(state->idle);
     Py_VISIT(state->inbox_type);
     Py_VISIT(state->call_type);
     Py_VISIT(state->array_type);
@@ -137,6 +139,8 @@ core_clear(PyObject *module)
     Py_CLEAR(state->target_type);
     Py_CLEAR(state->function_type);
     Py_CLEAR(state->handle_type);
+    Py_CLEAR(state->lane_type);
+    Py_CLEAR(state->idle);
     Py_CLEAR(state->inbox_type);
     Py_CLEAR(state->call_type);
     Py_CLEAR(state->array_type);
@@ -180,8 +184,18 @@ static PyMethodDef core_functions[] = {
     {"log", (PyCFunction)(void (*)(void))serve_log, METH_FASTCALL,
      PyDoc_STR("log(channel, call_id, level, logger, text)\n--\n\n"
                "Sends a log record of a call; False when that has ended.")},
+    {"spin", lanes_spin, METH_O,
+     PyDoc_STR("spin(lanes)\n--\n\n"
+               "Waits about as long as a wake-up takes; whether one of the lanes has something.")},
+    {"on_idle", serve_on_idle, METH_O,
+     PyDoc_STR("on_idle(function)\n--\n\n"
+               "What this thread does while it waits here for another process; None: nothing.")},
+    {"run_idle", serve_run_idle, METH_NOARGS,
+     PyDoc_STR("run_idle()\n--\n\nDoes that now; False: this thread has nothing to do.")},
+    {"current_channel", serve_current_channel, METH_NOARGS,
+     PyDoc_STR("current_channel()\n--\n\nThe channel that this call came through; None: no call.")},
     {"call_back", serve_call_back, METH_VARARGS,
-     PyDoc_STR("call_back(call, index, name, args, kwargs, wait)\n--\n\n"
+     PyDoc_STR("call_back(held, call, index, name, args, kwargs, wait)\n--\n\n"
                "In a worker: calls a function that came with a call; not waiting gives None.")},
     {"run_callback", event_run_callback, METH_VARARGS,
      PyDoc_STR("run_callback(channel, call, request, callable, args, kwargs)\n--\n\n"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * serve.h - private to serve_*.c: the worker's loop and what it keeps between two requests.
+ * serve.h - private to serve_*.c: what runs a peer's calls, and what it keeps between two of them.
  */
 #ifndef RBR_EXT_SERVE_H
 #define RBR_EXT_SERVE_H
@@ -51,7 +51,14 @@ typedef struct server {
     unsigned users;
     PyObject *table;     /* exports.ExportTable: load, bind, describe, iterate */
     PyObject *functions; /* its list, by function id */
-    unsigned long thread; /* which runs the calls */
+    unsigned long thread; /* which runs the calls; of a lane: which did so last */
+    uint64_t running;     /* the call that it runs; 0: none */
+    uint64_t requests;    /* taken so far */
+    uint32_t function;    /* of the call that began last; NO_FUNCTION: it was none of a module */
+    uint64_t callback_ns; /* how long a callback may take; RBR_FOREVER */
+    bool served;          /* for an application's client */
+    bool waits;           /* a call waits for a callback of it, on its thread */
+    bool interrupted;     /* Ctrl-C has hit a call: it means this process */
     stream *streams;     /* whoever made an item last stands last */
     PyObject *kept;      /* dict: number -> object that stays */
     PyObject *kept_for;  /* dict: number -> id of the call whose message gave it to the host */
@@ -63,10 +70,26 @@ typedef struct server {
     unsigned depth; /* of calls that wait for callbacks, one within the other, on the main thread */
 } server;
 
+#define NO_FUNCTION UINT32_MAX
+
 /* serve_loop.c */
-/* NULL with an exception: this is no worker, or its loop has ended. */
-server *serve_enter(core_state *state);
+server *server_new(ChannelObject *channel, PyObject *table);
+/* Nothing more is run: what was kept for the peer goes on this thread, whoever stays. */
+void server_end(server *self);
+/* NULL with an exception: its loop has ended. */
+server *serve_enter(ChannelObject *channel);
 void serve_leave(server *self);
+/* Serves one more request, or lets a stream make an item. May free the message, and sets it to NULL then. */
+int serve_one(server *self, rbr_message **message);
+
+/* serve_running.c */
+/* From now on, until the second is called with what it gave, this thread runs calls of that server. */
+server *serve_enter_thread(server *self);
+void serve_leave_thread(server *before);
+/* What runs calls on this thread, or in this worker; NULL: nothing. */
+server *serve_here(const core_state *state);
+/* Ends the call `id` as its cancel asks for. -1 with an exception. */
+int serve_interrupt(const server *self);
 /* Marks a call as running for the watcher and for the SIGINT handler; gives the one that ran before.
  * From the moment it is cleared, right after the user's code, no cancel can hit another. That code is
  * the function, and then what the values of its answer run while they are encoded. */
@@ -75,6 +98,8 @@ uint64_t serve_set_running(server *self, uint64_t id);
 int serve_run_again(server *self, uint64_t before);
 /* The same for a call that begins: -1 when it was cancelled before. */
 int serve_begin(server *self, uint64_t id);
+/* Which name of an object that stays may be asked for. False with an exception. */
+bool serve_is_reachable(const server *self, const char *name, uint32_t size);
 /* Its values could not be encoded: where it was interrupted meanwhile, Cancelled instead of what their
  * code made of that. */
 void serve_raise_cancelled(server *self, uint64_t id);
@@ -111,8 +136,6 @@ int latest_offer(server *self, stream *from, PyObject *item);
 void latest_tell(server *self, stream *from);
 
 /* serve_handle.c */
-/* Keeps the object; its number, 0 with an exception. */
-uint64_t serve_keep(server *self, PyObject *object);
 /* id: of a call that the host has ended before it took all of its answers; 0: no call. */
 void serve_release(server *self, uint64_t id, rbr_table body);
 int serve_attribute(server *self, const rbr_message *message, rbr_table body);

@@ -27,7 +27,11 @@ send_answer(ChannelObject *channel, value_encoder *encoder, uint64_t id)
     }
     if (channel->host) /* to a callback: the worker waits, the host must not */
         return channel_post(channel, encoder, size, 0, RBR_FOREVER, "answering a callback");
-    result = channel_send(channel, encoder, size, RBR_FOREVER, "sending a result");
+    if (channel->served) /* a client that does not read must not keep the application's thread */
+        result = channel_post(channel, encoder, size, 0, channel_answer_deadline(channel),
+                              "sending a result");
+    else
+        result = channel_send(channel, encoder, size, RBR_FOREVER, "sending a result");
     if (result == 0)
         value_encoder_sent(encoder, id);
     return result;
@@ -85,7 +89,7 @@ try_send_error(ChannelObject *channel, uint64_t id, const stream *end, PyObject 
     uint32_t slot;
     int result;
 
-    if (value_encoder_start(&encoder, channel, RBR_FOREVER) < 0)
+    if (value_encoder_start(&encoder, channel, channel_answer_deadline(channel)) < 0)
         return -1;
     if (end != NULL)
         slot = start_end(&encoder, end, true);
@@ -178,7 +182,7 @@ serve_answer_result(ChannelObject *channel, uint64_t id, PyObject *value)
     value_encoder encoder;
     int status;
 
-    if (value_encoder_start(&encoder, channel, RBR_FOREVER) < 0)
+    if (value_encoder_start(&encoder, channel, channel_answer_deadline(channel)) < 0)
         return -1;
     status = build_result(&encoder, NULL, id, value);
     if (status == 0)
@@ -193,7 +197,7 @@ serve_answer_call(server *self, uint64_t id, PyObject *value, bool keep)
     value_encoder encoder;
     int status;
 
-    if (value_encoder_start(&encoder, self->channel, RBR_FOREVER) < 0)
+    if (value_encoder_start(&encoder, self->channel, channel_answer_deadline(self->channel)) < 0)
         return -1;
     status = build_result(&encoder, keep ? self : NULL, id, value);
     if (status < 0)
@@ -231,7 +235,7 @@ serve_answer_item(server *self, const stream *from, PyObject *value, uint64_t *b
     int status;
     size_t i;
 
-    if (value_encoder_start(&encoder, self->channel, RBR_FOREVER) < 0)
+    if (value_encoder_start(&encoder, self->channel, channel_answer_deadline(self->channel)) < 0)
         return -1;
     status = serve_build_item(&encoder, self, from, value);
     if (status == 0)
@@ -251,7 +255,7 @@ serve_answer_end(server *self, const stream *from)
 
     if (PyErr_Occurred())
         return send_error(self->channel, from->id, from);
-    if (value_encoder_start(&encoder, self->channel, RBR_FOREVER) < 0)
+    if (value_encoder_start(&encoder, self->channel, channel_answer_deadline(self->channel)) < 0)
         return -1;
     start_end(&encoder, from, false);
     status = send_answer(self->channel, &encoder, from->id);
@@ -363,7 +367,7 @@ serve_answer_loaded(ChannelObject *channel, uint64_t id, PyObject *loaded)
     value_encoder encoder;
     int status;
 
-    if (value_encoder_start(&encoder, channel, RBR_FOREVER) < 0)
+    if (value_encoder_start(&encoder, channel, channel_answer_deadline(channel)) < 0)
         return -1;
     status = encode_loaded(&encoder, id, loaded);
     if (status < 0 && !PyErr_Occurred())

@@ -26,7 +26,7 @@ static void
 let_go(PyObject *capsule)
 {
     held *self = PyCapsule_GetPointer(capsule, HELD);
-    server *serving = self->channel->state->server;
+    server *serving = self->channel->server;
     PyObject *type, *value, *traceback, *key;
 
     PyErr_Fetch(&type, &value, &traceback);
@@ -107,6 +107,13 @@ encode(value_encoder *encoder, uint64_t call, uint64_t index, PyObject *const *a
     return root;
 }
 
+/* A client that does not answer must not keep an application's thread. */
+static uint64_t
+serve_callback_deadline(const server *self)
+{
+    return self->callback_ns == RBR_FOREVER ? RBR_FOREVER : rbr_now_ns() + self->callback_ns;
+}
+
 static int
 send(server *self, rbr_pending *pending, uint64_t call, uint64_t index, PyObject *args,
      PyObject *kwargs)
@@ -124,7 +131,8 @@ send(server *self, rbr_pending *pending, uint64_t call, uint64_t index, PyObject
             size = rbr_build_finish(&encoder.build);
         if (size > 0) {
             call_set_id(&encoder, root, rbr_pending_begin(pending, self->channel->channel));
-            result = channel_send(self->channel, &encoder, size, RBR_FOREVER, "a callback");
+            result = channel_send(self->channel, &encoder, size, serve_callback_deadline(self),
+                                  "a callback");
             if (result == 0)
                 value_encoder_sent(&encoder, call);
             else
@@ -145,7 +153,8 @@ static rbr_message *
 next_message(server *self, rbr_pending *pending)
 {
     rbr_message *message = NULL;
-    const rbr_status status = channel_next(pending, RBR_FOREVER, &message);
+    const rbr_status status = channel_next(self->channel, pending, serve_callback_deadline(self),
+                                           &message);
 
     if (status != RBR_OK)
         return channel_raise(self->channel, status, NULL, "a callback");
@@ -234,10 +243,13 @@ answer_of(server *self, rbr_pending *pending, uint64_t call)
 {
     rbr_message *message;
     int served = 0;
+    bool waited;
 
     if (PyThread_get_thread_ident() != self->thread)
         return next_message(self, pending);
     rbr_pending_nest(pending, call);
+    waited = self->waits;
+    self->waits = true;
     self->depth++;
     do {
         message = next_of_nested(self, pending);
@@ -248,6 +260,7 @@ answer_of(server *self, rbr_pending *pending, uint64_t call)
         message = NULL;
     } while (served == 0);
     self->depth--;
+    self->waits = waited;
     stream_leave(self);
     rbr_pending_nest(pending, 0);
     return message;
@@ -426,15 +439,20 @@ call_back(server *self, uint64_t call, uint64_t index, PyObject *args, PyObject 
 PyObject *
 serve_call_back(PyObject *module, PyObject *args)
 {
-    PyObject *name, *call_args, *call_kwargs, *result = NULL;
+    PyObject *capsule, *name, *call_args, *call_kwargs, *result = NULL;
     unsigned long long call, index;
+    const held *function;
     server *self;
     int wait;
 
-    if (!PyArg_ParseTuple(args, "KKUO!O!p:call_back", &call, &index, &name, &PyTuple_Type,
-                          &call_args, &PyDict_Type, &call_kwargs, &wait))
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OKKUO!O!p:call_back", &capsule, &call, &index, &name,
+                          &PyTuple_Type, &call_args, &PyDict_Type, &call_kwargs, &wait))
         return NULL;
-    self = serve_enter(PyModule_GetState(module));
+    function = PyCapsule_GetPointer(capsule, HELD);
+    if (function == NULL)
+        return NULL;
+    self = serve_enter(function->channel);
     if (self == NULL)
         return NULL;
     if (still_runs(self, call, name) < 0)

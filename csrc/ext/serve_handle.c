@@ -8,6 +8,8 @@
  */
 #include "serve.h"
 
+#include <string.h>
+
 PyObject *
 serve_type_name(PyObject *value)
 {
@@ -201,6 +203,25 @@ serve_take_back(server *self, PyObject *numbers)
 
 /* ----------------------------------------------------------------------------------- attributes */
 
+/* A client of an application reaches what its objects show, not what they are made of: from there it is a
+ * short way to everything. */
+bool
+serve_is_reachable(const server *self, const char *name, uint32_t size)
+{
+    static const char *const special[] = {"__call__", "__dir__"};
+    size_t i;
+
+    if (!self->served || size == 0 || name[0] != '_')
+        return true;
+    for (i = 0; i < sizeof special / sizeof special[0]; i++)
+        if (size == strlen(special[i]) && memcmp(name, special[i], size) == 0)
+            return true;
+    PyErr_Format(
+        PyExc_PermissionError,
+        "%.100s: what begins with an underscore is not served of an object that stays there", name);
+    return false;
+}
+
 /* Whether it stays here already: then it is no method, even where it can be called. */
 static bool
 is_kept(const server *self, PyObject *object)
@@ -257,14 +278,14 @@ set_attribute(server *self, const rbr_message *message, PyObject *object, PyObje
 int
 serve_attribute(server *self, const rbr_message *message, rbr_table body)
 {
-    const uint64_t id = rbr_message_id(message), before = self->channel->state->running_call;
+    const uint64_t id = rbr_message_id(message), before = self->running;
     const rbr_table set = rbr_get_table(body, RBR_ATTRIBUTE__SET);
     PyObject *object = NULL, *name = NULL;
     int result = -1;
     uint32_t size;
     const char *text = rbr_get_string(body, RBR_ATTRIBUTE__NAME, &size);
 
-    if (serve_begin(self, id) == 0)
+    if (serve_begin(self, id) == 0 && serve_is_reachable(self, text, size))
         object = serve_kept(self, rbr_get_u64(body, RBR_ATTRIBUTE__HANDLE, 0));
     if (object != NULL)
         name = PyUnicode_DecodeUTF8(text, (Py_ssize_t)size, NULL);

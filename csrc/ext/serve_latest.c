@@ -62,7 +62,8 @@ static int
 offer_in_larger(server *self, const stream *from, const void *frame, uint32_t size)
 {
     const uint64_t room = room_for(size);
-    rbr_block *block = channel_allocate(self->channel, rbr_latest_bytes(1, room), RBR_FOREVER);
+    rbr_block *block = channel_allocate(self->channel, rbr_latest_bytes(1, room),
+                                        channel_answer_deadline(self->channel));
     rbr_latest_writer writer;
     void *slot;
 

@@ -11,7 +11,6 @@
  */
 #include "serve.h"
 
-#include <signal.h>
 #include <unistd.h>
 
 /* An idle loop lets Python's signal handlers run this often: a signal that came just before the
@@ -131,6 +130,8 @@ callee(server *self, rbr_table call)
     if (handle == 0) /* a new reference: a reload may take it off the list while it runs */
         return serve_function(self, rbr_get_u32(call, RBR_CALL__FUNCTION, 0));
     name = rbr_get_string(call, RBR_CALL__TARGET, &size);
+    if (!serve_is_reachable(self, name != NULL ? name : "", name != NULL ? size : 0))
+        return NULL;
     object = serve_kept(self, handle);
     if (object == NULL)
         return NULL;
@@ -161,89 +162,19 @@ run_call(server *self, rbr_message **message, rbr_table call, PyObject *function
     return result;
 }
 
-uint64_t
-serve_set_running(server *self, uint64_t id)
-{
-    core_state *state = self->channel->state;
-    const uint64_t before = state->running_call;
-
-    state->running_call = id;
-    rbr_channel_set_running(self->channel->channel, self->depth, id);
-    return before;
-}
-
-int
-serve_run_again(server *self, uint64_t before)
-{
-    core_state *state = self->channel->state;
-
-    if (state->running_call != 0)
-        serve_set_running(self, 0);
-    if (before == 0)
-        return 0;
-    state->running_call = before; /* it runs one level above this one, where it waits */
-    rbr_channel_set_running(self->channel->channel, self->depth - 1, before);
-    if (rbr_channel_cancelled(self->channel->channel, before) == 2)
-        raise(SIGINT); /* it came while another call ran on top of this one */
-    return PyErr_CheckSignals();
-}
-
-/* The handler of SIGINT raises Cancelled. */
-int
-serve_begin(server *self, uint64_t id)
-{
-    serve_set_running(self, id);
-    if (rbr_channel_cancelled(self->channel->channel, id))
-        raise(SIGINT);
-    return PyErr_CheckSignals();
-}
-
-void
-serve_raise_cancelled(server *self, uint64_t id)
-{
-    PyObject *type, *value, *traceback;
-
-    if (rbr_channel_cancelled(self->channel->channel, id) != 2)
-        return;
-    PyErr_Fetch(&type, &value, &traceback);
-    raise(SIGINT);
-    if (PyErr_CheckSignals() < 0) {
-        Py_XDECREF(type);
-        Py_XDECREF(value);
-        Py_XDECREF(traceback);
-    } else {
-        PyErr_Restore(type, value, traceback);
-    }
-}
-
-void
-serve_ran(server *self, uint64_t id)
-{
-    if (self->channel->state->running_call != id)
-        return;
-    serve_set_running(self, 0);
-    rbr_channel_progress_end(self->channel->channel, id);
-}
-
-int
-serve_over(server *self, uint64_t id, uint64_t before, int status)
-{
-    serve_ran(self, id);
-    if (status < 0 && rbr_channel_state(self->channel->channel, NULL) == RBR_OK)
-        status = serve_answer_error(self->channel, id);
-    return status < 0 ? status : serve_run_again(self, before);
-}
-
 static int
 on_call(server *self, rbr_message **message, rbr_table call)
 {
-    const uint64_t id = rbr_message_id(*message), before = self->channel->state->running_call;
+    const uint64_t id = rbr_message_id(*message), before = self->running;
     const uint32_t credit = rbr_get_u32(call, RBR_CALL__CREDIT, 0);
     const uint32_t flags = rbr_get_u32(call, RBR_CALL__FLAGS, 0);
     PyObject *function = NULL, *result = NULL;
     int status = -1;
     bool keep;
 
+    self->function = rbr_get_u64(call, RBR_CALL__HANDLE, 0) != 0
+                         ? NO_FUNCTION
+                         : rbr_get_u32(call, RBR_CALL__FUNCTION, 0);
     if (serve_begin(self, id) == 0)
         function = callee(self, call);
     if (function != NULL)
@@ -267,7 +198,7 @@ on_call(server *self, rbr_message **message, rbr_table call)
 static int
 on_load(server *self, const rbr_message *message, rbr_table body)
 {
-    const uint64_t id = rbr_message_id(message), before = self->channel->state->running_call;
+    const uint64_t id = rbr_message_id(message), before = self->running;
     uint32_t size;
     const char *name = rbr_get_string(body, RBR_LOAD__MODULE, &size);
     PyObject *loaded = NULL;
@@ -298,7 +229,9 @@ next_request(server *self, bool *over)
     uint64_t spin_ns = RBR_FOREVER; /* once: an idle worker would else spin at each look */
 
     while (wait && (status == RBR_AGAIN || status == RBR_TIMED_OUT || status == RBR_INTERRUPTED)) {
-        const uint64_t look_ns = self->notices != NULL ? NOTICES_LOOK_NS : IDLE_LOOK_NS;
+        const uint64_t look_ns = self->notices != NULL ? NOTICES_LOOK_NS
+                                 : self->served        ? RBR_FOREVER / 2
+                                                       : IDLE_LOOK_NS;
         const uint64_t until = rbr_now_ns() + look_ns;
 
         Py_BEGIN_ALLOW_THREADS
@@ -352,8 +285,29 @@ serve_request(server *self, rbr_message **message)
 static void
 end_if_forked(server *self)
 {
+    if (self->served)
+        return; /* not ours to end: its fork finds the channel unusable */
     if (rbr_channel_state(self->channel->channel, NULL) == RBR_FORKED)
         _exit(PyErr_Occurred() ? 1 : 0); /* user code forked, and its child came back */
+}
+
+int
+serve_one(server *self, rbr_message **message)
+{
+    int status = 0;
+
+    if (*message != NULL) {
+        self->requests++;
+        status = serve_request(self, message);
+        rbr_message_free(*message);
+        *message = NULL;
+        end_if_forked(self);
+    }
+    if (status == 0 && stream_is_ready(self)) {
+        status = stream_step(self);
+        end_if_forked(self);
+    }
+    return status;
 }
 
 static void
@@ -363,25 +317,13 @@ run(server *self)
 
     while (!over) {
         rbr_message *message = next_request(self, &over);
-        int status = 0;
 
-        if (message != NULL) {
-            status = serve_request(self, &message);
-            rbr_message_free(message);
-        } else if (PyErr_Occurred()) {
-            return;
-        }
-        end_if_forked(self);
-        if (status == 0 && !over && stream_is_ready(self)) {
-            status = stream_step(self);
-            end_if_forked(self);
-        }
-        if (status < 0)
+        if (PyErr_Occurred() || over || serve_one(self, &message) < 0)
             return;
     }
 }
 
-static server *
+server *
 server_new(ChannelObject *channel, PyObject *table)
 {
     server *self = PyMem_Calloc(1, sizeof *self);
@@ -394,7 +336,10 @@ server_new(ChannelObject *channel, PyObject *table)
     }
     self->channel = (ChannelObject *)Py_NewRef((PyObject *)channel);
     self->users = 1;
+    self->served = channel->served;
+    self->callback_ns = RBR_FOREVER;
     self->thread = PyThread_get_thread_ident();
+    channel->server = self;
     self->table = Py_NewRef(table);
     self->functions = PyObject_GetAttrString(table, "functions");
     self->kept = PyDict_New();
@@ -409,14 +354,14 @@ server_new(ChannelObject *channel, PyObject *table)
 }
 
 server *
-serve_enter(core_state *state)
+serve_enter(ChannelObject *channel)
 {
-    if (state->server == NULL)
-        PyErr_SetString(state->ringbridge_error,
-                        "callbacks work inside of a worker only, and until it ends");
+    if (channel->server == NULL)
+        PyErr_SetString(channel->state->ringbridge_error,
+                        "who this callback belongs to is not there any more");
     else
-        state->server->users++;
-    return state->server;
+        channel->server->users++;
+    return channel->server;
 }
 
 void
@@ -426,6 +371,8 @@ serve_leave(server *self)
 
     if (--self->users > 0)
         return;
+    if (channel->server == self)
+        channel->server = NULL;
     notice_drop_all(self);
     Py_XDECREF(self->table);
     Py_XDECREF(self->functions);
@@ -438,13 +385,14 @@ serve_leave(server *self)
     Py_DECREF((PyObject *)channel);
 }
 
-/* The loop has ended: what the worker has kept for the host goes on this thread, whoever stays. */
-static void
-end(server *self)
+void
+server_end(server *self)
 {
     PyObject *type, *value, *traceback;
 
-    self->channel->state->server = NULL;
+    if (self->channel->state->server == self)
+        self->channel->state->server = NULL;
+    self->channel->server = NULL;
     PyErr_Fetch(&type, &value, &traceback);
     stream_drop_all(self);
     PyDict_Clear(self->kept);
@@ -458,8 +406,8 @@ PyObject *
 serve_loop(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     core_state *state = PyModule_GetState(module);
+    server *self, *before;
     bool host_died;
-    server *self;
 
     if (count != 2 || !Py_IS_TYPE(args[0], state->channel_type)) {
         PyErr_SetString(PyExc_TypeError, "serve(channel: Channel, table: ExportTable)");
@@ -468,11 +416,14 @@ serve_loop(PyObject *module, PyObject *const *args, Py_ssize_t count)
     self = server_new((ChannelObject *)args[0], args[1]);
     if (self == NULL)
         return NULL;
-    state->server = self;
+    if (!self->served)
+        state->server = self;
+    before = serve_enter_thread(self);
     rbr_channel_set_running(self->channel->channel, 0, 0); /* this thread runs the calls */
     run(self);
     host_died = rbr_channel_state(self->channel->channel, NULL) == RBR_DEAD;
-    end(self);
+    serve_leave_thread(before);
+    server_end(self);
     if (PyErr_Occurred() && !host_died)
         return NULL;
     PyErr_Clear();

@@ -210,7 +210,7 @@ close_now(server *self, stream *closed)
 int
 stream_step(server *self)
 {
-    const uint64_t before = self->channel->state->running_call;
+    const uint64_t before = self->running;
     stream *from = self->streams;
     int made, result = 0;
 
@@ -251,7 +251,7 @@ stream_credit(server *self, uint64_t id, uint32_t items)
 int
 stream_close(server *self, uint64_t id)
 {
-    const uint64_t before = self->channel->state->running_call;
+    const uint64_t before = self->running;
     stream *closed = stream_find(self, id);
     int result;
 

@@ -17,14 +17,13 @@
 /* Whether the call has begun and not ended: it runs, or waits for a callback, or is a stream between
  * two items. What is told of another one is not sent. */
 static bool
-call_is_open(const core_state *state, uint64_t id)
+call_is_open(const server *loop, uint64_t id)
 {
-    const server *loop = state->server;
     const stream *each;
     PyObject *key;
     bool found;
 
-    if (id == 0 || state->running_call == id || loop == NULL)
+    if (id == 0 || loop == NULL || loop->running == id)
         return id != 0 && loop != NULL;
     for (each = loop->streams; each != NULL; each = each->next)
         if (each->id == id)
@@ -158,7 +157,7 @@ serve_progress(PyObject *module, PyObject *const *args, Py_ssize_t count)
     if (PyErr_Occurred())
         return NULL;
     channel = args[0] == Py_None ? NULL : channel_of(args[0]);
-    if (channel == NULL || !call_is_open(state, id))
+    if (channel == NULL || !call_is_open(((ChannelObject *)args[0])->server, id))
         Py_RETURN_FALSE;
     if (rbr_channel_cancelled(channel, id))
         Py_RETURN_TRUE;
@@ -232,8 +231,12 @@ send_log(ChannelObject *channel, uint64_t id, uint8_t level, PyObject *logger, P
         status = -1;
         if (size == 0)
             PyErr_NoMemory();
-        else
+        else if (!channel->served)
             status = channel_send(channel, &encoder, size, RBR_FOREVER, "sending a log record");
+        else if (rbr_channel_flush(channel->channel)) /* a client that does not read misses it */
+            status = 0;
+        else
+            status = channel_post(channel, &encoder, size, 0, 0, "sending a log record");
     }
     value_encoder_stop(&encoder);
     return status;
@@ -257,7 +260,8 @@ serve_log(PyObject *module, PyObject *const *args, Py_ssize_t count)
         check_text(args[4], "log(): text") < 0)
         return NULL;
     channel = (ChannelObject *)args[0];
-    if (channel_of(args[0]) == NULL || !call_is_open(state, id) || channel_enter(channel) == NULL)
+    if (channel_of(args[0]) == NULL || !call_is_open(channel->server, id) ||
+        channel_enter(channel) == NULL)
         return PyErr_Occurred() ? NULL : PyBool_FromLong(0);
     if (send_log(channel, id,
                  (uint8_t)(level < 0     ? 0
@@ -275,10 +279,19 @@ serve_log(PyObject *module, PyObject *const *args, Py_ssize_t count)
 PyObject *
 serve_current_call(PyObject *module, PyObject *unused)
 {
-    const core_state *state = PyModule_GetState(module);
+    const server *here = serve_here(PyModule_GetState(module));
 
     (void)unused;
-    return PyLong_FromUnsignedLongLong(state->running_call);
+    return PyLong_FromUnsignedLongLong(here != NULL ? here->running : 0);
+}
+
+PyObject *
+serve_current_channel(PyObject *module, PyObject *unused)
+{
+    const server *here = serve_here(PyModule_GetState(module));
+
+    (void)unused;
+    return Py_NewRef(here != NULL && here->running != 0 ? (PyObject *)here->channel : Py_None);
 }
 
 PyObject *

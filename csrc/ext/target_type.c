@@ -210,7 +210,7 @@ target_dealloc(TargetObject *self)
 static PyObject *
 target_repr(TargetObject *self)
 {
-    return PyUnicode_FromFormat("<target %U on worker %U%s>", self->name, self->channel->name,
+    return PyUnicode_FromFormat("<target %U on %U%s>", self->name, self->channel->title,
                                 self->id == TARGET_GONE ? ", gone" : "");
 }
 

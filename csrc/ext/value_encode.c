@@ -344,6 +344,8 @@ encode_other(value_encoder *self, PyObject *value, uint32_t slot, const value_pa
     if (done == 0)
         done = foreign_encode(self, value, slot, path);
     if (done == 0)
+        done = handle_encode_foreign(self, value, slot, path);
+    if (done == 0)
         return value_refuse_type(self, path, value);
     return done < 0 ? -1 : 0;
 }

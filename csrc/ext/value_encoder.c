@@ -92,7 +92,7 @@ void
 value_encoder_sent(value_encoder *self, uint64_t call)
 {
     if (self->kept != NULL)
-        serve_given(self->channel->state->server, call, self->kept);
+        serve_given(self->channel->server, call, self->kept);
     Py_CLEAR(self->kept);
 }
 
@@ -104,7 +104,7 @@ value_encoder_stop(value_encoder *self)
 
     Py_CLEAR(self->callbacks);
     if (self->kept != NULL)
-        serve_take_back(channel->state->server, self->kept);
+        serve_take_back(channel->server, self->kept);
     Py_CLEAR(self->kept);
     if (self->build.base == NULL)
         return;

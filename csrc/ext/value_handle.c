@@ -53,13 +53,12 @@ encode_handle(value_encoder *self, const HandleObject *handle, uint32_t slot,
     if (home != self->channel && (home->channel == NULL || home->closing ||
                                   rbr_channel_state(home->channel, NULL) != RBR_OK))
         return value_refuse(self, path,
-                            "this %U is gone: it lived in a process of worker %U that has ended; "
+                            "this %U is gone: it lived in a process of %U that has ended; "
                             "make another",
-                            handle->name, home->name);
+                            handle->name, home->title);
     if (home != self->channel)
-        return value_refuse(self, path,
-                            "this %U lives in a process of worker %U, and cannot go elsewhere",
-                            handle->name, home->name);
+        return value_refuse(self, path, "this %U lives in a process of %U, and cannot go elsewhere",
+                            handle->name, home->title);
     return encode_number(self, RBR_KIND_HANDLE, 0, handle->id, handle->name, slot, path);
 }
 
@@ -92,6 +91,37 @@ encode_callback(value_encoder *self, PyObject *value, uint32_t slot, const value
     return result;
 }
 
+/* An object of ours that stays here, under this number. */
+static int
+encode_staying(value_encoder *self, PyObject *value, uint64_t number, uint32_t slot,
+               const value_path *path)
+{
+    PyObject *name;
+    int result;
+
+    if (self->all_inline) /* nobody would release those of dropped items */
+        return value_refuse(self, path,
+                            "an object that stays where it is cannot be in an item of a stream "
+                            "with options(latest=True), where items are dropped");
+    name = serve_type_name(value);
+    result = name == NULL ? -1 : value_encode_handle(self, number, name, slot, path);
+    Py_XDECREF(name);
+    return result < 0 ? -1 : 1;
+}
+
+int
+handle_encode_foreign(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path)
+{
+    ChannelObject *channel = self->channel;
+    uint64_t number = 0;
+
+    if (!channel->served || channel->server == NULL || PyModule_Check(value))
+        return 0;
+    if (!self->all_inline && (number = serve_keep(channel->server, value)) == 0)
+        return -1;
+    return encode_staying(self, value, number, slot, path);
+}
+
 int
 handle_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path)
 {
@@ -100,20 +130,11 @@ handle_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_p
 
     if (PyObject_TypeCheck(value, state->handle_type))
         return encode_handle(self, (HandleObject *)value, slot, path) < 0 ? -1 : 1;
-    if (state->server != NULL && !self->channel->host) {
-        PyObject *name;
-        int result = serve_handle_of(state->server, value, self->all_inline ? NULL : &number);
+    if (self->channel->server != NULL) {
+        const int found = serve_handle_of(self->channel->server, value,
+                                          self->all_inline ? NULL : &number);
 
-        if (result <= 0)
-            return result;
-        if (self->all_inline) /* nobody would release those of dropped items */
-            return value_refuse(self, path,
-                                "an object that stays in the worker cannot be in an item of a "
-                                "stream with options(latest=True), where items are dropped");
-        name = serve_type_name(value);
-        result = name == NULL ? -1 : value_encode_handle(self, number, name, slot, path);
-        Py_XDECREF(name);
-        return result < 0 ? -1 : 1;
+        return found <= 0 ? found : encode_staying(self, value, number, slot, path);
     }
     if (Py_IS_TYPE(value, state->function_type)) {
         const FunctionObject *function = (FunctionObject *)value;
@@ -163,7 +184,7 @@ static PyObject *
 decode_callback(value_decoder *self, PyObject *name, uint64_t number)
 {
     const uint64_t call = rbr_message_id(self->message);
-    PyObject *held = serve_hold_callback(self->state->server, call, number);
+    PyObject *held = serve_hold_callback(self->channel->server, call, number);
     PyObject *make = NULL, *made = NULL;
 
     if (held != NULL)
@@ -181,11 +202,12 @@ handle_decode(value_decoder *self, rbr_table value, uint8_t kind)
 {
     const uint64_t number = rbr_get_u64(value, RBR_VALUE__I, 0);
     const uint8_t sub = rbr_get_u8(value, RBR_VALUE__SUB, 0);
-    struct server *server = self->state->server;
+    struct server *server;
     PyObject *name, *made;
 
     if (self->channel == NULL)
         return value_bad(self, "a handle or a callback where there can be none");
+    server = self->channel->server;
     if (rbr_field(value, RBR_VALUE__I) == NULL || rbr_field(value, RBR_VALUE__S) == NULL)
         return value_bad(self, "a handle or a callback without its number or its name");
     if (self->channel->host ? kind != RBR_KIND_HANDLE || sub != 0 : server == NULL)

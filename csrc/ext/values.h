@@ -81,6 +81,9 @@ int dates_encode(value_encoder *self, PyObject *value, uint32_t slot, const valu
 int rare_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
 int foreign_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
 int handle_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
+/* Of what cannot cross: to an application's client it is the name of an object that stays. */
+int handle_encode_foreign(value_encoder *self, PyObject *value, uint32_t slot,
+                          const value_path *path);
 int tensor_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
 /* What has __dlpack__; the same results. */
 int tensor_encode_dlpack(value_encoder *self, PyObject *value, uint32_t slot,

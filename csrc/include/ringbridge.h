@@ -78,7 +78,8 @@ enum rbr_memory { RBR_MEMORY_AUTO = 0, RBR_MEMORY_SHM = 1, RBR_MEMORY_MEMFD = 2 
 
 /* How a channel is made; all zeros (and spin_ns -1) are the defaults. */
 typedef struct rbr_channel_options {
-    const char *name;     /* for messages and for the peer; NULL: "worker" */
+    const char *name;     /* for messages; NULL: "worker" */
+    const char *kind;     /* what the peer is, for messages; NULL: "worker" */
     uint32_t ring_bytes;  /* each way; power of two, 64 KiB to 1 GiB; 0: RBR_RING_BYTES_DEFAULT */
     uint64_t arena_limit; /* bytes each side may allocate in its arena; 0: half of the memory */
     enum rbr_memory memory; /* AUTO: POSIX shared memory, a sealed memfd where that fails */
@@ -94,9 +95,26 @@ typedef struct rbr_channel_options {
 rbr_status rbr_channel_open_host(rbr_channel **out, int socket, int pid, int out_fd, int err_fd,
                                  const rbr_channel_options *options, rbr_error *err);
 
+/*
+ * The host's side towards a process that runs already, which serves us: `socket` is connected to it. That
+ * process is watched, and neither reaped nor signalled; cancels only ask. The rest as for a child. Its memory
+ * must be of the sealed kind: options->memory is not looked at.
+ */
+rbr_status rbr_channel_open_client(rbr_channel **out, int socket,
+                                   const rbr_channel_options *options, rbr_error *err);
+
 /* Joins as the worker, over the inherited `socket`, which it owns from here on. */
 rbr_status rbr_channel_open_worker(rbr_channel **out, int socket, const char *python_version,
                                    const char *abi, const char *executable, rbr_error *err);
+
+/*
+ * The same for an application that serves the client at the other end of `socket`. It belongs to its user, not
+ * to that client, and trusts it with nothing: memory that the client could shrink is refused, nothing it sends
+ * interrupts a thread, and its end ends no process.
+ */
+rbr_status rbr_channel_open_served(rbr_channel **out, int socket, const char *python_version,
+                                   const char *abi, const char *executable,
+                                   const rbr_channel_options *options, rbr_error *err);
 
 /*
  * This side agrees to pickled values, whose decoding runs code that the sender chose. They cross
@@ -127,11 +145,12 @@ void rbr_channel_peer(rbr_channel *channel, rbr_peer *out);
 /* RBR_OK while the channel works, else the final status, with its message. */
 rbr_status rbr_channel_state(rbr_channel *channel, rbr_error *err);
 
-/* Asks the peer to end: it finishes the call it is in, then returns RBR_CLOSED from receive. */
+/* Asks the peer to end: it finishes the call it is in, then returns RBR_CLOSED from receive. To a client:
+ * no more of its calls are run here. */
 void rbr_channel_say_goodbye(rbr_channel *channel);
 
 /* Sends a signal to the peer, never to a process that only has its number. group: to every
- * process of the child's session instead. RBR_DEAD when it has ended. */
+ * process of the child's session instead. RBR_DEAD when it has ended; RBR_REFUSED: it is no child's. */
 rbr_status rbr_channel_kill(rbr_channel *channel, int signal_number, bool group, rbr_error *err);
 
 /* How the child ended. */
@@ -293,6 +312,12 @@ typedef struct rbr_inbox rbr_inbox;
 
 /* The channel's own. */
 rbr_inbox *rbr_channel_inbox(rbr_channel *channel);
+/* Gives the channel's own a descriptor, where requests are served by an event loop. Once; with the channel. */
+rbr_status rbr_channel_poll_requests(rbr_channel *channel, rbr_error *err);
+/* Whether there may be a frame to take now. Looks, and changes nothing. */
+bool rbr_channel_has_frames(rbr_channel *channel);
+/* Sends what was posted and found no room, where there is some now. True: there is more. */
+bool rbr_channel_flush(rbr_channel *channel);
 /* One for an event loop: a reference to the channel, until rbr_inbox_close. */
 rbr_status rbr_inbox_open(rbr_inbox **out, rbr_channel *channel, rbr_error *err);
 /* Forgets what is in it; calls that were directed to it keep to themselves what comes then. */

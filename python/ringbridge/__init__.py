@@ -15,6 +15,7 @@ import sys
 TYPE_CHECKING = False  # type checkers know the name; importing typing takes 10 ms
 if TYPE_CHECKING:
     from ringbridge.bars import progress_bar
+    from ringbridge.connection import Connection, connect
     from ringbridge.crew import BrokenPool
     from ringbridge.current import current_task, empty
     from ringbridge.discovery import environments
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
         Cancelled,
         CannotCross,
         EnvironmentNotFound,
+        HostNotFound,
+        HostRefused,
         ProtocolError,
         RemoteError,
         RemoteTraceback,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from ringbridge.objects import RemoteObject
     from ringbridge.pool import Pool
     from ringbridge.remote import RemoteModule
+    from ringbridge.rendezvous import hosts
     from ringbridge.stream import Stream
     from ringbridge.task import Progress, Task
     from ringbridge.worker import Worker
@@ -52,8 +56,11 @@ __all__ = [
     "CallTimeout",
     "Cancelled",
     "CannotCross",
+    "Connection",
     "Environment",
     "EnvironmentNotFound",
+    "HostNotFound",
+    "HostRefused",
     "Pool",
     "Progress",
     "ProtocolError",
@@ -67,15 +74,18 @@ __all__ = [
     "Worker",
     "WorkerDied",
     "WorkerStartFailed",
+    "connect",
     "current_task",
     "empty",
     "environments",
+    "hosts",
     "progress_bar",
 ]
 
 # Where each name comes from; the rest comes from errors.
 _HOMES = {
     "BrokenPool": "crew",
+    "Connection": "connection",
     "Environment": "environment",
     "Pool": "pool",
     "Progress": "task",
@@ -84,9 +94,11 @@ _HOMES = {
     "Stream": "stream",
     "Task": "task",
     "Worker": "worker",
+    "connect": "connection",
     "current_task": "current",
     "empty": "current",
     "environments": "discovery",
+    "hosts": "rendezvous",
     "progress_bar": "bars",
 }
 

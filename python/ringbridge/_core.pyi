@@ -40,6 +40,26 @@ class Channel:
         """The worker's end, over the inherited socket; the handshake follows. pickle: this side
         agrees to pickled values."""
 
+    @classmethod
+    def connect(
+        cls,
+        socket: int,
+        *,
+        name: str,
+        ring_bytes: int = 0,
+        arena_bytes: int = 0,
+        pickle: bool = False,
+    ) -> Channel:
+        """A client's end, over a socket that an application has accepted; the handshake follows.
+        The host's end on the wire, but the process at the other end is not ours to end."""
+
+    @classmethod
+    def accept(
+        cls, socket: int, *, name: str, arena_bytes: int = 0, pickle: bool = False
+    ) -> Channel:
+        """That application's end. The client may be killed, stopped or hostile: its memory must be
+        of the sealed kind, and nothing of it interrupts or ends this process."""
+
     def handshake(self, timeout: float) -> None:
         """Meets the peer. Raises WorkerStartFailed (version refused, or what the child's
         bootstrap said), WorkerDied, CallTimeout, KeyboardInterrupt."""
@@ -56,8 +76,10 @@ class Channel:
     #: Who takes from its inboxes: readers.py's.
     readers: Any
     @property
-    def name(self) -> str:
-        """For messages."""
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str:
+        """What the peer is, and its name: for messages."""
 
     @property
     def alive(self) -> bool:
@@ -164,11 +186,12 @@ class Function:
         keep: bool = ...,
         callbacks_on: Any = ...,
         latest: bool = ...,
+        on: str | None = ...,
     ) -> Function:
         """The same function with these options: seconds to wait for a result (None: no limit),
         results as private copies, a label for messages, results that stay over there (a
         RemoteObject comes), the executor that runs its callbacks, streams whose newest item wins
-        (for stream() only)."""
+        (for stream() only), the thread of an application that runs it: "main" or "thread"."""
 
     def start(
         self,
@@ -286,8 +309,53 @@ def serve(channel: Channel, table: _ExportTable) -> None:
     """Runs the calls that arrive, one after another, until the peer closes or dies. The table's
     `functions` is indexed by function id; its `load` appends to it."""
 
+@final
+class Lane:
+    """The same for an application's own loop: the calls of one client, run when it comes by.
+
+    serve, arm and spin are for one thread, the one that the calls run on."""
+
+    def __new__(cls, channel: Channel, table: _ExportTable, callback_timeout: float | None) -> Lane:
+        """After the handshake. callback_timeout: seconds that a call waits for an answer of the
+        client's; None: for ever."""
+
+    channel: Channel
+    @property
+    def requests(self) -> int:
+        """How many it has taken."""
+
+    @property
+    def function(self) -> int | None:
+        """The number of the function that runs now; None: none does."""
+
+    def fileno(self) -> int:
+        """What an event loop polls for reading, once it is armed."""
+
+    def serve(self, until: float) -> bool:
+        """Runs what waits, until there is nothing or time.monotonic() has come there; True: there
+        may be more. On top of a call that runs already, too. Raises the channel's end, and
+        KeyboardInterrupt where a call has ended so."""
+
+    def arm(self) -> None:
+        """The next request makes the descriptor readable, once; also one that is there already."""
+
+    def close(self) -> None:
+        """Nothing more is run, and what was kept for the client goes. Idempotent."""
+
+def spin(lanes: tuple[Lane, ...]) -> bool:
+    """Waits about as long as a wake-up takes, without the GIL; whether a lane has something."""
+
+def on_idle(function: Callable[[], object] | None) -> None:
+    """What this thread does, every few milliseconds, while it waits here for another process."""
+
+def run_idle() -> bool:
+    """Does that now; False: this thread has nothing to do."""
+
 def current_call() -> int:
-    """The id of the call that the worker runs now; 0: none."""
+    """The id of the call that this thread, or this worker, runs now; 0: none."""
+
+def current_channel() -> Channel | None:
+    """The channel that it came through; None: no call runs."""
 
 def interrupt_heard() -> None:
     """In the worker's handler of SIGINT: it need not come again."""
@@ -311,7 +379,13 @@ def log(channel: Channel, call_id: int, level: int, logger: str, text: str) -> b
     """Sends a log record to the host; waits for room. False: that call has ended."""
 
 def call_back(
-    call: int, index: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], wait: bool
+    held: object,
+    call: int,
+    index: int,
+    name: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    wait: bool,
 ) -> Any:
     """In a worker: calls a function that came with a call. Raises what it raised, RingbridgeError
     when the call has ended."""

@@ -32,14 +32,14 @@ class Callback:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Waits for the function's result."""
-        return _core.call_back(self._call, self._index, self._name, args, kwargs, True)
+        return _core.call_back(self._held, self._call, self._index, self._name, args, kwargs, True)
 
     def notify(self, *args: Any, **kwargs: Any) -> None:
         """Calls it without waiting. What it raises is reported as an unraisable exception here.
 
         At most 64 such calls are under way; the next one waits for the first of them.
         """
-        _core.call_back(self._call, self._index, self._name, args, kwargs, False)
+        _core.call_back(self._held, self._call, self._index, self._name, args, kwargs, False)
 
     @property
     def __name__(self) -> str:

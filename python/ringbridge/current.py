@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     Number = Union[SupportsFloat, SupportsIndex]
 
-# The one channel of a worker, from serve.main; None in every other process.
+# The one channel of a worker, from serve.main, for code that runs outside of any call; None in
+# every other process.
 _channel: Channel | None = None
 
 
@@ -37,8 +38,9 @@ def empty(shape: SupportsIndex | Sequence[SupportsIndex], dtype: Any = "float64"
     In a worker it lies in shared memory (a memoryview where there is no numpy); elsewhere it is
     what numpy.empty gives, so that the same code runs without a worker.
     """
-    if _channel is not None:
-        return _channel.empty(shape, dtype)
+    channel = _core.current_channel() or _channel
+    if channel is not None:
+        return channel.empty(shape, dtype)
     try:
         import numpy
     except ImportError as error:
@@ -111,15 +113,13 @@ _NO_CALL = CurrentTask(None, 0)
 
 
 def current_task() -> CurrentTask:
-    """The task of the call that this worker runs now; one that does nothing where there is none.
+    """The task of the call that runs here now; one that does nothing where there is none.
 
-    A thread that the call's code has started gets it as well, while the call runs.
+    In a worker a thread that the call's code has started gets it as well, while the call runs; in
+    an application that serves, the thread that runs the call alone.
     """
-    if _channel is not None:
-        call = _core.current_call()
-        if call:
-            return CurrentTask(_channel, call)
-    return _NO_CALL
+    channel = _core.current_channel()
+    return _NO_CALL if channel is None else CurrentTask(channel, _core.current_call())
 
 
 def show_tqdm(bars: bool) -> None:

@@ -64,6 +64,14 @@ class WorkerDied(RingbridgeError):
         self.exit_code = exit_code
 
 
+class HostNotFound(RingbridgeError):
+    """No such application is served; the message lists what is, and where it was looked for."""
+
+
+class HostRefused(RingbridgeError):
+    """A served application did not let us in; the message carries its reason."""
+
+
 class CannotCross(RingbridgeError, TypeError):
     """A value of a kind that cannot be sent; the message names its type and its place."""
 

@@ -102,7 +102,7 @@ class ExportTable:
         """What a reload took away is an error when it is called, under its old number too."""
         for (module, name), number in self._ids.items():
             if module == module_name and name not in kept:
-                self.functions[number] = _gone(module_name, name)
+                self.functions[number] = gone(module_name, name)
 
 
 def _import(name: str, reload: bool) -> ModuleType:
@@ -153,11 +153,13 @@ def kind_of(function: Callable[..., Any]) -> int:
     return COROUTINE if coroutines.is_async(function) else PLAIN
 
 
-def _gone(module_name: str, name: str) -> Callable[..., Any]:
-    def gone(*_args: Any, **_kwargs: Any) -> Any:
+def gone(module_name: str, name: str) -> Callable[..., Any]:
+    """What stands under the number of a function that a reload has taken away."""
+
+    def raising(*_args: Any, **_kwargs: Any) -> Any:
         raise AttributeError(f"module {module_name!r} has no function {name!r} any more")
 
-    return gone
+    return raising
 
 
 def is_sendable(value: object) -> bool:

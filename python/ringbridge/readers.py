@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ringbridge import threads, timers
-from ringbridge._core import Call, Channel, Inbox
+from ringbridge._core import Call, Channel, Inbox, run_idle
 from ringbridge.errors import RingbridgeError, WorkerDied
 from ringbridge.event_loop import running_loop
 
@@ -32,6 +32,7 @@ RESULT, ERROR, PROGRESS, LOG, ITEM, END, CALLBACK, NOTHING, NEWER = range(9)
 
 _LOOK_S = 1.0  # a background reader without calls of its own stands in others' way
 _TURN_S = 0.05  # of threads that take turns at reading for a closed loop
+_IDLE_TURN_S = 0.002  # of an application's main thread, between two looks at its clients
 _BUDGET_S = 0.001  # of one readiness callback of a loop, and the most events in it
 _BUDGET_EVENTS = 64
 
@@ -222,6 +223,12 @@ class Background:
             )
         if self.thread == threading.get_ident():  # a callback of another task
             _read_until(self.inbox, self.inbox.take, waiter, timeout)
+        until = None if timeout is None else time.monotonic() + timeout
+        while not waiter.done() and run_idle():  # an application's main thread: it serves meanwhile
+            left = _IDLE_TURN_S if until is None else min(until - time.monotonic(), _IDLE_TURN_S)
+            if left <= 0:
+                return
+            waiter._sleep(left)
 
 
 def _read(inbox: Inbox, background: weakref.ref[Background]) -> None:

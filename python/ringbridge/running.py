@@ -92,6 +92,23 @@ def leftovers(folder: str = SHARED_MEMORY) -> list[Leftover]:
     return []
 
 
+def why_left(pid: int, made_s: float) -> str | None:
+    """Why nobody will take away what process `pid` made then; None: it may yet."""
+    start = start_of(pid)
+    if start is not None:
+        started_s = time.time() - (_since_boot() - _seconds(start))
+        if made_s < started_s - _CLOCKS_APART_S:
+            return f"it is older than the process that has the pid {pid} now"
+        return None
+    try:
+        os.kill(pid, 0)  # sends nothing; /proc may hide the processes of others
+    except PermissionError:
+        return None
+    except ProcessLookupError:
+        pass
+    return f"process {pid} has ended"
+
+
 def is_ours(info: os.stat_result) -> bool:
     """Whether it is a plain file of this user; ask it of an lstat."""
     return stat.S_ISREG(info.st_mode) and info.st_uid == os.geteuid()
@@ -280,22 +297,5 @@ def _leftover(entry: os.DirEntry[str]) -> Leftover | None:
     except OSError:  # its maker has unlinked it
         return None
     pid = int(name[1])
-    why = _why_left(pid, info.st_mtime) if is_ours(info) else None
+    why = why_left(pid, info.st_mtime) if is_ours(info) else None
     return None if why is None else Leftover(entry.path, pid, info.st_size, why)
-
-
-def _why_left(pid: int, made_s: float) -> str | None:
-    """Why nobody will take away what process `pid` made then; None: it may yet."""
-    start = start_of(pid)
-    if start is not None:
-        started_s = time.time() - (_since_boot() - _seconds(start))
-        if made_s < started_s - _CLOCKS_APART_S:
-            return f"it is older than the process that has the pid {pid} now"
-        return None
-    try:
-        os.kill(pid, 0)  # sends nothing; /proc may hide the processes of others
-    except PermissionError:
-        return None
-    except ProcessLookupError:
-        pass
-    return f"process {pid} has ended"

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ringbridge import running
+from ringbridge import rendezvous, running
 from ringbridge.activation import cache
 from ringbridge.cli import plain
+from ringbridge.errors import RingbridgeError
 
 if TYPE_CHECKING:
     _Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -54,8 +55,9 @@ def add_to(verbs: _Verbs) -> None:
         "clean",
         help="remove what dead processes left behind",
         description="Removes the shared memory of this user whose makers were killed before they "
-        "could take its name away, and what is kept of the activation of environments that are "
-        "gone; and tells of workers that still run though their host has gone. "
+        "could take its name away, sockets of applications that ended without doing so, and what "
+        "is kept of the activation of environments that are gone; and tells of workers that still "
+        "run though their host has gone. "
         "What belongs to a process that lives is not touched. Exit code 1: something could not be "
         "removed; the rest was.",
     )
@@ -135,6 +137,25 @@ def _unlink(path: str) -> None:
         os.unlink(path)
 
 
+# --------------------------------------------------------------------------------------- sockets
+
+
+def _sockets(_options: argparse.Namespace) -> list[Item]:
+    try:
+        found = rendezvous.dead_sockets()
+    except RingbridgeError:  # a folder that is not ours alone: whoever serves or connects is told
+        return []
+    return [
+        Item("socket", each.path, None, each.why, partial(_remove_socket, each), each.pid)
+        for each in found
+    ]
+
+
+def _remove_socket(dead: rendezvous.DeadSocket) -> None:
+    if dead in rendezvous.dead_sockets():  # somebody else cleans, too, or serves there by now
+        os.unlink(dead.path)
+
+
 # --------------------------------------------------------------------------------------- workers
 
 
@@ -194,4 +215,9 @@ def _activations(_options: argparse.Namespace) -> list[Item]:
     return found
 
 
-_KINDS: tuple[Callable[[argparse.Namespace], list[Item]], ...] = (_segments, _orphans, _activations)
+_KINDS: tuple[Callable[[argparse.Namespace], list[Item]], ...] = (
+    _segments,
+    _sockets,
+    _orphans,
+    _activations,
+)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`ringbridge ps`: the workers of this user."""
+"""`ringbridge ps`: the workers of this user, and the applications that are served."""
 
 from __future__ import annotations
 
@@ -8,44 +8,82 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from ringbridge import running
+from ringbridge import rendezvous, running
 from ringbridge.cli import plain
+from ringbridge.errors import RingbridgeError
 
 if TYPE_CHECKING:
     _Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _HEAD = ("PID", "NAME", "HOST", "AGE", "CPU", "MEMORY", "SHARED", "STATE", "PYTHON")
 _NUMBERS = (0, 3, 4, 5, 6)
+_HOSTS_HEAD = ("PID", "NAME", "APPLICATION", "SINCE", "CLIENTS", "MODULES", "DOCUMENT", "STATE")
+_HOSTS_NUMBERS = (0, 3, 4)
 _NAME_COLUMNS = 24
+_MODULES_COLUMNS = 32
+_DOCUMENT_COLUMNS = 48
 
 
 def add_to(verbs: _Verbs) -> None:
     parser = verbs.add_parser(
         "ps",
-        help="list the workers of this user",
+        help="list the workers and the served applications of this user",
         description="Lists the workers that run on this machine for this user, whoever started "
-        "them. Looks from outside: no worker is asked, none is disturbed.",
+        "them, and the applications that are served. Workers are looked at from outside: none is "
+        "asked, none is disturbed. An application is asked, but its main thread is not.",
     )
     parser.add_argument("--json", action="store_true", help="a list of objects instead of a table")
     parser.set_defaults(verb=ps)
 
 
 def ps(options: argparse.Namespace) -> int:
-    workers = running.workers()
+    workers, hosts, problem = running.workers(), [], None
+    try:
+        hosts = rendezvous.hosts()
+    except RingbridgeError as error:  # the workers are told all the same
+        problem = error
     if options.json:
-        print(json.dumps([_document(worker) for worker in workers], indent=1))
-    elif not workers:
-        plain.say("No worker of this user is running.")
+        documents = [*map(_document, workers), *map(_host_document, hosts)]
+        print(json.dumps(documents, indent=1))
     else:
-        for line in plain.table([_HEAD, *map(_row, workers)], right=_NUMBERS):
-            plain.say(line)
+        _tell(workers, hosts)
+    if problem is not None:
+        raise problem
     return 0
+
+
+def _tell(workers: list[running.RunningWorker], hosts: list[rendezvous.RunningHost]) -> None:
+    lines = plain.table([_HEAD, *map(_row, workers)], right=_NUMBERS) if workers else []
+    if hosts:
+        rows = [_HOSTS_HEAD, *map(_host_row, hosts)]
+        lines += [""] * bool(workers) + plain.table(rows, right=_HOSTS_NUMBERS)
+    for line in lines or ["No worker of this user is running, and no application is served."]:
+        plain.say(line)
 
 
 def _document(worker: running.RunningWorker) -> dict[str, Any]:
     found = dataclasses.asdict(worker)
     del found["start"]  # the kernel's ticks: age_s tells the same
-    return {**found, "age_s": round(worker.age_s, 2), "cpu_s": round(worker.cpu_s, 2)}
+    age_s, cpu_s = round(worker.age_s, 2), round(worker.cpu_s, 2)
+    return {"what": "worker", **found, "age_s": age_s, "cpu_s": cpu_s}
+
+
+def _host_document(host: rendezvous.RunningHost) -> dict[str, Any]:
+    since_s = None if host.since_s is None else round(host.since_s, 2)
+    return {"what": "application", **dataclasses.asdict(host), "since_s": since_s}
+
+
+def _host_row(host: rendezvous.RunningHost) -> tuple[str, ...]:
+    return (
+        str(host.pid),
+        host.name,
+        plain.printable(host.application, _NAME_COLUMNS),
+        "-" if host.since_s is None else plain.duration(host.since_s),
+        str(host.clients),
+        plain.printable(", ".join(host.modules), _MODULES_COLUMNS) or "-",
+        "-" if host.document is None else plain.printable(host.document, _DOCUMENT_COLUMNS),
+        "idle" if host.busy is None else plain.printable(host.busy),
+    )
 
 
 def _row(worker: running.RunningWorker) -> tuple[str, ...]:

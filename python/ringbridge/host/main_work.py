@@ -21,6 +21,7 @@ import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ringbridge import _core
 from ringbridge.errors import RingbridgeError
 
 if TYPE_CHECKING:
@@ -31,15 +32,22 @@ if TYPE_CHECKING:
 BUDGET_S = 0.004
 
 
+#: Calls that run one on top of the other, each within the wait or the dialog of the one below.
+DEPTH_MAX = 16
+
+
 class Lane(Protocol):
     """Calls of one client for the main thread."""
 
-    def fileno(self) -> int:
-        """Readable when there may be calls."""
+    @property
+    def core(self) -> _core.Lane: ...
 
-    def drain(self, until: float) -> bool:
-        """Runs calls until there is none, or time.perf_counter() is past `until`. True: there may
-        be more, which fileno() does not tell."""
+    def serve(self, until: float) -> bool:
+        """Runs calls until there is none, or time.monotonic() is past `until`. True: there may be
+        more, which its descriptor does not tell."""
+
+    def arm(self) -> None:
+        """The next call makes its descriptor readable."""
 
 
 class MainWork:
@@ -49,8 +57,12 @@ class MainWork:
     def __init__(self) -> None:
         self._posted: collections.deque[tuple[Future[Any], Callable[[], Any]]] = collections.deque()
         self._lanes: tuple[Lane, ...] = ()
+        self._spinning: tuple[_core.Lane, ...] = ()  # what the extension knows of them
         self._lock = threading.Lock()
         self._closed = False
+        self._inside = 0  # passes and waits that use the descriptors, one within the other
+        self._busy_since: float | None = None
+        self._told = False
         self._woken, self._wake = os.pipe()
         for end in (self._woken, self._wake):
             os.set_blocking(end, False)
@@ -71,7 +83,7 @@ class MainWork:
             if self._closed:
                 raise RingbridgeError("this server has stopped: nothing runs on its main thread")
             self._posted.append((future, function))
-        self._tell()
+            self._tell()  # under the lock, or it might be another's descriptor by now
         return future
 
     def drain(self, budget_s: float = BUDGET_S) -> bool:
@@ -79,15 +91,57 @@ class MainWork:
 
         May be called while it runs: by the event loop of a dialog that a call has opened.
         """
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._woken, 4096)
-        until = time.perf_counter() + budget_s
-        more = self._run_posted(until)
-        for lane in self._lanes:
-            more = lane.drain(until) or more
-        if more:
-            self._tell()  # so that who watches fileno() comes back
+        if self._inside >= DEPTH_MAX or self._closed:
+            return False
+        more = True  # unless we get to the end: Ctrl-C and sys.exit() leave the others waiting
+        self._inside += 1
+        try:
+            more = self._pass(budget_s)
+            if not more:
+                self._arm()
+        finally:
+            if more:
+                self._tell()  # so that who watches fileno() comes back
+            self._leave()
         return more
+
+    def run(self, over: Callable[[], bool], timeout_s: float | None = None) -> None:
+        """Runs what comes, until `over()` is true, close() is called, or the time has passed.
+
+        Spins for about as long as a wake-up takes before it sleeps. Ctrl-C goes through.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        self._inside += 1
+        try:
+            while not (self._closed or over()):
+                left = -1.0 if deadline is None else deadline - time.monotonic()
+                if deadline is not None and left <= 0:
+                    return
+                if not (self._pass(BUDGET_S) or _core.spin(self._spinning)):
+                    self._arm()
+                    self._poll.poll(left, 1)
+        finally:
+            self._tell()
+            self._leave()
+
+    def _pass(self, budget_s: float) -> bool:
+        if self._told:
+            self._told = False  # before the look: who tells after it, tells again
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._woken, 4096)
+        now = time.monotonic()
+        before, self._busy_since = self._busy_since, now
+        try:
+            more = bool(self._posted) and self._run_posted(now + budget_s)
+            for lane in self._lanes:
+                more = lane.serve(now + budget_s) or more
+        finally:
+            self._busy_since = before
+        return more
+
+    def _arm(self) -> None:
+        for lane in self._lanes:
+            lane.arm()
 
     def _run_posted(self, until: float) -> bool:
         while self._posted:
@@ -97,7 +151,7 @@ class MainWork:
                 break
             if future.set_running_or_notify_cancel():
                 _run(future, function)
-            if time.perf_counter() >= until:
+            if time.monotonic() >= until:
                 break
         return bool(self._posted)
 
@@ -106,35 +160,60 @@ class MainWork:
         timeout = -1.0 if timeout_s is None else max(timeout_s, 0.0)
         return bool(self._poll.poll(timeout, 1))
 
+    @property
+    def busy_s(self) -> float:
+        """For how long the present pass lasts; 0.0: there is none."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
     def add(self, lane: Lane) -> None:
         """From now on its calls are run."""
         with self._lock:
-            self._lanes = (*self._lanes, lane)
-        self._poll.register(lane.fileno(), select.EPOLLIN)
+            if self._closed:
+                raise RingbridgeError("this server has stopped")
+            self._poll.register(lane.core.fileno(), select.EPOLLIN)
+            self._set_lanes((*self._lanes, lane))
         self._tell()
 
     def remove(self, lane: Lane) -> None:
-        """Before its descriptor is closed. Idempotent."""
+        """Before its channel is closed. Idempotent."""
         with self._lock:
             if lane not in self._lanes:
                 return
-            self._lanes = tuple(each for each in self._lanes if each is not lane)
-        with contextlib.suppress(OSError):  # the descriptor is gone already
-            self._poll.unregister(lane.fileno())
+            self._set_lanes(tuple(each for each in self._lanes if each is not lane))
+            with contextlib.suppress(OSError, ValueError, RingbridgeError):  # it is gone already
+                self._poll.unregister(lane.core.fileno())
+
+    def _set_lanes(self, lanes: tuple[Lane, ...]) -> None:
+        self._lanes = lanes
+        self._spinning = tuple(lane.core for lane in lanes)
 
     def close(self) -> None:
-        """What was posted and has not begun is cancelled. Idempotent."""
+        """What was posted and has not begun is cancelled. Idempotent; from any thread. Where a pass
+        is under way, it lets go of the descriptors."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
+            self._set_lanes(())
         while self._posted:
-            self._posted.popleft()[0].cancel()
-        self._poll.close()
-        os.close(self._wake)
-        os.close(self._woken)
+            with contextlib.suppress(IndexError):  # a pass has taken the last one
+                self._posted.popleft()[0].cancel()
+        self._inside += 1
+        self._tell()
+        self._leave()
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._closed or self._inside > 0 or self._poll.closed:
+                return
+            self._poll.close()
+            os.close(self._wake)
+            os.close(self._woken)
 
     def _tell(self) -> None:
+        self._told = True
         with contextlib.suppress(BlockingIOError, OSError):  # full: told already; closed: nobody
             os.write(self._wake, b"1")
 

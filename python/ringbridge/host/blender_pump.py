@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""BlenderPump: a timer of Blender's, which looks for work and stays while there is some.
+
+Blender runs timers once a pass of its window's loop, and a pass that redraws takes long: so who has
+had a call waits a little for the next one, which the same client often makes at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from ringbridge.errors import RingbridgeError
+from ringbridge.host.one_pass import drained, log
+
+if TYPE_CHECKING:
+    from ringbridge.host.main_work import MainWork
+
+#: Between two looks while nothing is asked for, in seconds: as often as Blender's own loop turns
+#: where nothing happens, so that it takes Blender no further wake-up.
+IDLE_S = 0.005
+#: How long one pass waits for the next call after one, in seconds.
+LINGER_S = 0.004
+#: How long one pass may keep the window waiting, beyond the call that is running then, in seconds.
+PASS_S = 0.03
+
+
+class BlenderPump:
+    """In Blender's window. start() belongs on the main thread, stop() on any."""
+
+    name = "blender"
+
+    def __init__(self) -> None:
+        self._work: MainWork | None = None
+        self._timer = self._turn  # the one object that Blender knows it by
+
+    def start(self, work: MainWork) -> None:
+        """Raises RingbridgeError where there is no window, or this is another thread."""
+        timers = _timers()
+        if threading.current_thread() is not threading.main_thread():
+            raise RingbridgeError("Blender takes a timer on its main thread only: serve() there")
+        self._work = work
+        timers.register(self._timer, first_interval=0.0, persistent=True)
+
+    def stop(self) -> None:
+        """Nothing runs from now on. Idempotent."""
+        self._work = None
+        if threading.current_thread() is threading.main_thread():  # elsewhere: at its next turn
+            timers = sys.modules["bpy"].app.timers
+            if timers.is_registered(self._timer):
+                timers.unregister(self._timer)
+
+    def _turn(self) -> float | None:
+        """What Blender calls: in how many seconds again; None: never."""
+        busy = False
+        try:
+            busy = self._pass()
+        except Exception:  # Blender would drop the timer
+            log.exception("a pass over what waits for Blender's main thread failed")
+        if self._work is None:
+            return None
+        return 0.0 if busy else IDLE_S
+
+    def _pass(self) -> bool:
+        """True: there was something to do."""
+        busy, wait_s = False, 0.0
+        until = time.perf_counter() + PASS_S
+        while (work := self._work) is not None and work.wait(wait_s):
+            drained(work)
+            busy, wait_s = True, LINGER_S
+            if time.perf_counter() >= until:
+                break
+        return busy
+
+
+def _timers() -> Any:
+    bpy = sys.modules.get("bpy")
+    if bpy is None:
+        raise RingbridgeError("this process is not Blender: serve(pump=None) finds what fits")
+    if bpy.app.background:
+        raise RingbridgeError(
+            "under `blender -b` no timer ever fires: serve(pump='script'), and let server.run() "
+            "serve at the end of your script"
+        )
+    return bpy.app.timers
