@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The arrows inside of ringbridge.compute, ringbridge.host and ringbridge.qgis, as docs/map.md draws them.
+"""The arrows inside of ringbridge.compute, host and qgis, as docs/map.md draws them.
 
 Reads the source tree only. The arrows between packages are test_layering's.
 """
