@@ -125,6 +125,10 @@ class Exposure:
         self._run_again(name)
         return self._serve(name, self._module(name), set())
 
+    def changed(self) -> bool:
+        """Whether reload_changed() would run anything. Looks at files only, on any thread."""
+        return bool(self._stamps.changed(reloading.family(self.loaded())))
+
     def reload_changed(self) -> list[str]:
         """Runs the loaded modules again whose files have changed, with their submodules and with
         those among them that use these: the names of all that were run.
