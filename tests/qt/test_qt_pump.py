@@ -123,8 +123,8 @@ def test_a_function_that_opens_a_dialog_holds_up_no_other(
     assert asked.result() == [0, 1, 2]
 
 
-def test_a_client_is_served_while_another_ones_call_has_a_dialog_open(spin: Spin) -> None:
-    # A lane makes its descriptor readable only once it is armed, and that was done after a pass.
+@pytest.mark.parametrize("another", [True, False])
+def test_clients_are_served_while_a_call_has_a_dialog_open(spin: Spin, another: bool) -> None:
     dialog = QtWidgets.QDialog()
 
     def ask() -> int:
@@ -139,11 +139,12 @@ def test_a_client_is_served_while_another_ones_call_has_a_dialog_open(spin: Spin
 
         def from_outside() -> tuple[int, bool]:
             with (
-                ringbridge.connect("dialogs", pid=server.pid) as one,
-                ringbridge.connect("dialogs", pid=server.pid) as other,
+                ringbridge.connect("dialogs", pid=server.pid) as first,
+                ringbridge.connect("dialogs", pid=server.pid) as second,
             ):
-                asked = one.load(__name__).ask.submit()
-                answering = other.load(__name__)
+                asking, others = first.load(__name__), second.load(__name__)
+                answering = others if another else asking
+                asked = asking.ask.submit()
                 while not dialog.isVisible():
                     time.sleep(0.001)
                 time.sleep(0.05)  # its loop sleeps by now
