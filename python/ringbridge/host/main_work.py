@@ -105,6 +105,15 @@ class MainWork:
             self._leave()
         return more
 
+    def announce(self) -> None:
+        """During a pass: what waits, or comes, makes fileno() readable now, and not only after it.
+
+        For the event loop of a dialog that a call has opened, before it sleeps. Main thread only.
+        """
+        if self._posted:
+            self._tell()
+        self._arm()
+
     def run(self, over: Callable[[], bool], timeout_s: float | None = None) -> None:
         """Runs what comes, until `over()` is true, close() is called, or the time has passed.
 
