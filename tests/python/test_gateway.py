@@ -301,6 +301,7 @@ def test_without_tls_other_machines_are_warned_about(
     assert "give tls=(cert, key)" in caplog.text
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_forked_child_does_not_stop_its_parents_gateway(gateway: Gateway) -> None:
     child = os.fork()
     if child == 0:
@@ -310,6 +311,7 @@ def test_a_forked_child_does_not_stop_its_parents_gateway(gateway: Gateway) -> N
     assert called(gateway, "add", 1).status == 200
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_the_parents_gateway_stops_though_a_forked_child_has_its_descriptors(
     served: ServedHere,
 ) -> None:
