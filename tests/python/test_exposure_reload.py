@@ -182,7 +182,8 @@ def test_a_syntax_error_is_logged_once_and_the_others_are_reloaded(
     files.write("bad", "def bad(:\n")
     files.write("good", "def good(): return 22\n")
     with caplog.at_level(logging.ERROR, "ringbridge.host"):
-        assert exposure.reload_changed() == ["good"]
+        with pytest.raises(SyntaxError, match=r"bad\.py"):
+            exposure.reload_changed()
         assert exposure.reload_changed() == []
     assert caplog.text.count("module bad was not reloaded, and is served as it was") == 1
     assert "SyntaxError" in caplog.text

@@ -14,9 +14,10 @@ import logging
 import sys
 import threading
 import time
+import weakref
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from ringbridge.host import reloading
 from ringbridge.host.expose import THREADS
@@ -48,6 +49,13 @@ class _Loaded:
     imported: frozenset[str]
 
 
+class Watcher(Protocol):
+    """Somebody who keeps functions of modules that are served."""
+
+    def module_changed(self, name: str, module: ExposedModule | None) -> None:
+        """It is served like this from now on; None: no longer. On the thread that has done it."""
+
+
 class Exposure:
     """What was named, and what of it is loaded. Any thread may use it; imports block only those
     who wait for them."""
@@ -72,6 +80,7 @@ class Exposure:
         #: What reloads have left behind in modules although their files have it no more.
         self._gone: dict[str, dict[str, object]] = {}
         self._stamps = reloading.FileStamps()
+        self._watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
         self._lock = threading.Lock()
         for each in [what] if isinstance(what, str) else what:
             self._name(each)
@@ -120,21 +129,24 @@ class Exposure:
         """Runs the loaded modules again whose files have changed, with their submodules and with
         those among them that use these: the names of all that were run.
 
-        One that raises is logged to "ringbridge.host" and is served as it was before, until its
-        file changes again.
+        One that raises is logged to "ringbridge.host", and is served as it was before until its
+        file changes again; the first such error is raised once the others were run.
         """
         loaded = self.loaded()
         family = reloading.family(loaded)
-        done = []
+        done, failures = [], []
         for name in reloading.with_users(self._stamps.changed(family), family):
             try:
                 self._run_again(name)
                 if name in loaded:
                     self._serve(name, self._module(name), set())
-            except Exception:
+            except Exception as error:
                 _log.exception("module %s was not reloaded, and is served as it was", name)
+                failures.append(error)
             else:
                 done.append(name)
+        if failures:
+            raise failures[0]
         return done
 
     def unload(self, name: str) -> None:
@@ -148,6 +160,7 @@ class Exposure:
             others = list(self._loaded)
         if loaded is None:
             raise LookupError(f"module {name!r} is not loaded: loaded are {_list(others)}")
+        self._tell(name, None)
         for each in loaded.imported:
             if not any(_is_within(each, other) or _is_within(other, each) for other in others):
                 module = sys.modules.pop(each, None)
@@ -155,6 +168,12 @@ class Exposure:
                     reloading.forget_bytecode(module)
                 self._stamps.forget(each)
                 self._gone.pop(each, None)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tells it of every load, reload and unload, whoever asks for them, for as long as it
+        lives."""
+        with self._lock:
+            self._watchers.add(watcher)
 
     def find(self, function_name: str) -> tuple[ExposedModule, Exposed]:
         """The function of that name, in the modules that are loaded, in their order; or the one of
@@ -245,7 +264,14 @@ class Exposure:
             if name in self._loaded:
                 came = came | self._loaded[name].imported
             self._loaded[name] = _Loaded(shown, frozenset(came))
+        self._tell(name, shown)
         return shown
+
+    def _tell(self, name: str, module: ExposedModule | None) -> None:
+        with self._lock:
+            watchers = list(self._watchers)
+        for watcher in watchers:
+            watcher.module_changed(name, module)
 
     def _run_again(self, name: str) -> None:
         module = sys.modules.get(name)
