@@ -301,6 +301,7 @@ def test_without_tls_other_machines_are_warned_about(
     assert "give tls=(cert, key)" in caplog.text
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_forked_child_does_not_stop_its_parents_gateway(gateway: Gateway) -> None:
     child = os.fork()
     if child == 0:
@@ -310,15 +311,19 @@ def test_a_forked_child_does_not_stop_its_parents_gateway(gateway: Gateway) -> N
     assert called(gateway, "add", 1).status == 200
 
 
-def test_the_parents_gateway_stops_though_a_forked_child_has_its_descriptors(
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_the_parents_gateway_stops_and_starts_though_a_forked_child_has_its_descriptors(
     served: ServedHere,
 ) -> None:
     read, write = os.pipe()
-    with gateway_of(served):
+    with gateway_of(served) as gateway:
+        port = gateway.port
         child = os.fork()
         if child == 0:
             os.read(read, 1)
             os._exit(0)
+    with gateway_of(served, port=port) as again:
+        assert called(again, "add", 1).status == 200
     os.write(write, b"1")
     os.waitpid(child, 0)
     for end in (read, write):

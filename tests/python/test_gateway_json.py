@@ -58,7 +58,7 @@ def test_the_depth_is_limited_before_anything_descends() -> None:
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(10**9)  # as some applications have it: Python would go on to the crash
     try:
-        for depth in (DEPTH_MAX + 1, 1_000_000):
+        for depth in (DEPTH_MAX + 1, 200_000):
             for pair in ((b"[", b"]"), (b'{"a":', b"}"), (b"[{", b"}]"), (b'[1,"\\"",[', b"]]")):
                 for end in (pair[1], b""):
                     with pytest.raises(NotJson, match="nested deeper than 64"):
@@ -79,6 +79,15 @@ def test_numbers_are_limited_before_they_are_computed() -> None:
 
 def test_a_body_full_of_brackets_is_read_in_a_moment() -> None:
     assert len(parse(b"[" + b"[]," * 1_000_000 + b"[]]")) == 1_000_001
+
+
+def test_runs_of_digits_below_the_limit_are_looked_at_once() -> None:
+    """The search began anew at each digit: 8 MiB took 10 s, and now a tenth of one."""
+    text = b"9" * 1000 + b","
+    begun = time.thread_time()
+    with pytest.raises(NotJson):
+        parse(text * ((8 << 20) // len(text)))
+    assert time.thread_time() - begun < 4
 
 
 # ---------------------------------------------------------------------------------- what is given
