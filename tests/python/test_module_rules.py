@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,6 +175,38 @@ def test_names_that_are_loaded_on_demand_and_broken_ones(
     assert "'proxy' is not exposed" in caplog.text
     files.write("plain", "from odd import proxy\ndef fine(): ...\n")
     assert exposed(Exposure(["plain"]), "plain") == ["fine"]
+
+
+def test_a_module_that_answers_no_question_well_is_served_all_the_same(files: ModuleFiles) -> None:
+    """One that raises what is no AttributeError for each name that it does not have."""
+    files.write(
+        "grumpy",
+        """
+        import sys, types
+        def __getattr__(name): raise RuntimeError(name)
+        def f(): return 1
+        sys.modules["grumpy.lazy"] = type("Lazy", (types.ModuleType,), {
+            "__getattribute__": lambda self, name: 1 / 0
+        })("grumpy.lazy")
+        """,
+    )
+    exposure = Exposure(["grumpy"])
+    assert exposed(exposure, "grumpy") == ["f"]
+    try:
+        assert exposure.reload_changed() == []
+        exposure.unload("grumpy")
+    finally:
+        sys.modules.pop("grumpy.lazy", None)
+
+
+def test_a_module_that_has_put_something_else_in_its_place_exposes_nothing(
+    files: ModuleFiles,
+) -> None:
+    files.write(
+        "replaced",
+        "import sys\nclass Own:\n    def f(self): ...\nsys.modules[__name__] = Own()\n",
+    )
+    assert exposed(Exposure(["replaced"]), "replaced") == []
 
 
 def test_kinds_and_builtins_are_described(files: ModuleFiles) -> None:

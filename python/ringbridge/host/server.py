@@ -165,6 +165,8 @@ class Server:
         self._work.post(self._enter_main)
         self.pump.start(self._work)
         _serving[id(self)] = self
+        if threading.current_thread() is threading.main_thread():
+            _core.on_idle(_serve_meanwhile)  # it may wait for somebody before its first pass
         if http is not None:
             from ringbridge.host.gateway import Gateway
 
