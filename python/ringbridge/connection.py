@@ -8,7 +8,6 @@ again, stand in link.py; where applications are met in rendezvous.py.
 from __future__ import annotations
 
 import os
-import weakref
 from typing import TYPE_CHECKING, Any
 
 from ringbridge import plan, rendezvous
@@ -76,14 +75,13 @@ class Connection:
     When the application ends, calls that are under way raise WorkerDied. The next one looks for it
     again, by its name, and goes on with the same modules; objects that stayed there are gone.
 
-    Safe to use from several threads. Ends by close(), at the end of a `with`, and when it is
-    garbage collected.
+    Safe to use from several threads. Ends by close(), at the end of a `with`, and when neither it
+    nor any of its functions is held any more.
     """
 
     def __init__(self, link: Link, call_timeout: float | None) -> None:
         self._link = link
         self._call_timeout = call_timeout
-        self._finalizer = weakref.finalize(self, Link.close, link)
 
     # ------------------------------------------------------------------------------------- calls
 
@@ -95,7 +93,8 @@ class Connection:
         """
         if not isinstance(module, str):
             raise TypeError(f"module must be a str, not {type(module).__name__}")
-        return RemoteModule(module, self.name, self._fetch, reload)
+        owner = f"application {self.name!r}"
+        return RemoteModule(module, owner, self._fetch, reload)
 
     def _fetch(self, module: str, reload: bool) -> Any:
         return self._link.load(module, reload, self._call_timeout)

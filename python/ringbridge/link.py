@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import uuid
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,8 @@ class Link:
         self.closed = False
         self.address = _find(wanted)
         self._channels["main"] = self._open("main")
+        # When we are collected, or else at exit: what it calls must not know us.
+        weakref.finalize(self, _close_all, self._channels)
 
     # -------------------------------------------------------------------------------------- calls
 
@@ -72,11 +75,13 @@ class Link:
         self.reconnect()
         with self._lock:
             self._check_open()
-            if lane not in self._channels:
-                self._channels[lane] = self._open(lane)
-                for module, loaded in self._loaded.items():
-                    self._targets[lane].bind(self._channels[lane], module, loaded)
+            self._open_lane(lane)
             return self._channels[lane]
+
+    def _open_lane(self, lane: str) -> None:
+        if lane not in self._channels:
+            self._channels[lane] = self._open(lane)
+            self._bind_lanes([lane])
 
     def load(self, module: str, reload: bool, timeout: float | None) -> Contents:
         """A module's contents; each function bound to the lane that it runs on."""
@@ -127,8 +132,6 @@ class Link:
                 "is looked for: call reconnect() in another thread"
             )
         self.reconnect()
-        lane = "thread" if before.name.endswith(_THREAD_MARK) else "main"
-        self.channel(lane)
         return True
 
     # -------------------------------------------------------------------------------- the channels
@@ -137,43 +140,47 @@ class Link:
         """Looks for the application again, where it has ended."""
         with self._lock:
             self._check_open()
-            main = self._channels.get("main")
-            if main is not None and main.alive:
-                self._drop_dead()
-                return
-            was = self._what()
-            try:
-                self.address = _find(self._wanted, self.address)
-                for channel in self._channels.values():
-                    channel.close()
-                self._channels.clear()
-                self._id = uuid.uuid4().hex
-                self._channels["main"] = self._open("main")
-            except HostNotFound:
-                raise WorkerDied(
-                    f"{was} has ended, and none is served under its name: start it again, and the "
-                    "next call finds it"
-                ) from None
-            self._reconnects += 1
-            self._replay()
+            lost = [lane for lane, channel in self._channels.items() if not channel.alive]
+            if "main" in lost:
+                lost = list(self._channels)
+                self._find_again()
+            for lane in lost:
+                self._channels[lane].close()
+                self._channels[lane] = self._open(lane)
+            if "main" in lost:
+                self._reconnects += 1
+                self._load_again()
+            else:
+                self._bind_lanes(lost)
 
-    def _drop_dead(self) -> None:
-        for lane, channel in list(self._channels.items()):
-            if not channel.alive:
-                channel.close()
-                del self._channels[lane]
+    def _find_again(self) -> None:
+        was = self._what()
+        try:
+            self.address = _find(self._wanted, self.address)
+        except HostNotFound:
+            raise WorkerDied(
+                f"{was} has ended, and none is served under its name: start it again, and the next "
+                "call finds it"
+            ) from None
+        self._id = uuid.uuid4().hex
 
-    def _replay(self) -> None:
+    def _load_again(self) -> None:
         """Modules that cannot be loaded any more say so when they are used."""
-        for module in list(self._loaded):
+        for module, (generation, _described, values, doc) in list(self._loaded.items()):
+            loaded: Loaded = generation, [], values, doc
             try:
                 loaded = self._channels["main"].load(module, False, self._wanted.timeout_s)
             except Exception:
                 if not self._channels["main"].alive:
                     raise
-                generation, _described, values, doc = self._loaded[module]
-                loaded = generation, [], values, doc
+            if any(_lane_of(described) == "thread" for described in loaded[1]):
+                self._open_lane("thread")
             self._bind(module, loaded)
+
+    def _bind_lanes(self, lanes: list[str]) -> None:
+        for lane in lanes:
+            for module, loaded in self._loaded.items():
+                self._targets[lane].bind(self._channels[lane], module, loaded)
 
     def _open(self, lane: str) -> _core.Channel:
         wanted = self._wanted
@@ -188,10 +195,9 @@ class Link:
             name=_own_name(),
             **token,
         )
-        mark = _THREAD_MARK if lane == "thread" else ""
         channel = _core.Channel.connect(
             peer.detach(),
-            name=f"{self.address.name}{mark}",
+            name=self.address.name,
             ring_bytes=wanted.limits.ring_bytes,
             arena_bytes=wanted.limits.arena_bytes,
             pickle=wanted.pickle,
@@ -220,22 +226,19 @@ class Link:
         """Leaves. Idempotent, from any thread."""
         self.closed = True
         with self._lock:
-            for channel in self._channels.values():
-                channel.close()
+            _close_all(self._channels)
 
     def _check_open(self) -> None:
         if self.closed:
-            raise RingbridgeError(
-                f"the connection to {self.address.name!r} is closed: by close(), or since nothing "
-                "held the Connection any more"
-            )
+            raise RingbridgeError(f"the connection to {self.address.name!r} is closed")
 
     def _what(self) -> str:
         return f"application {self.address.name!r} (pid {self.address.pid})"
 
 
-#: Behind the name of a channel of the thread lane, in messages.
-_THREAD_MARK = "'s thread"
+def _close_all(channels: dict[str, _core.Channel]) -> None:
+    for channel in channels.values():
+        channel.close()
 
 
 def _lane_of(described: tuple[Any, ...]) -> str:

@@ -74,18 +74,18 @@ class RemoteModule(ModuleType):
     worker's module calls `refresh` hides the method of that name: load it again instead.
     """
 
-    __slots__ = ("_RemoteModule__fetch", "_RemoteModule__worker_name")
+    __slots__ = ("_RemoteModule__fetch", "_RemoteModule__owner")
 
     def __init__(
         self,
         name: str,
-        worker_name: str,
+        owner: str,
         fetch: Callable[[str, bool], Contents],
         reload: bool = False,
     ) -> None:
         super().__init__(name)
         object.__setattr__(self, "_RemoteModule__fetch", fetch)
-        object.__setattr__(self, "_RemoteModule__worker_name", worker_name)
+        object.__setattr__(self, "_RemoteModule__owner", owner)
         _fill(self, fetch(name, reload))
 
     def refresh(self) -> None:
@@ -117,7 +117,7 @@ class RemoteModule(ModuleType):
         return sorted({"__doc__", "__name__", "refresh", *_names(self)})
 
     def __repr__(self) -> str:
-        return f"<remote module {self.__name__!r} of worker {self.__worker_name!r}>"
+        return f"<remote module {self.__name__!r} of {self.__owner}>"
 
 
 # What ModuleType itself puts into a module, and what _fill adds.

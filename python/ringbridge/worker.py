@@ -103,7 +103,7 @@ class Worker:
         """
         if not isinstance(module, str):
             raise TypeError(f"module must be a str, not {type(module).__name__}")
-        return RemoteModule(module, self.name, self._fetch, reload)
+        return RemoteModule(module, f"worker {self.name!r}", self._fetch, reload)
 
     def empty(self, shape: SupportsIndex | Sequence[SupportsIndex], dtype: Any = "float64") -> Any:
         """A new array in shared memory, its content undefined: passed to a call it is not copied.

@@ -19,10 +19,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rbr_testing.doors import listening
 from rbr_testing.fixtures import MakeWorker
 from rbr_testing.looked_at import HOST, WAITS, dead_pid, seen, seen_as
 
-from ringbridge import running
+from ringbridge import rendezvous, running
 from ringbridge.cli import clean
 from ringbridge.cli.main import main
 
@@ -30,6 +31,8 @@ HERE = Path(__file__).resolve().parent
 
 Start = Callable[..., "subprocess.Popen[str]"]
 Clean = Callable[..., int]
+
+pytestmark = pytest.mark.usefixtures("runtime_folder")
 
 
 @pytest.fixture
@@ -181,6 +184,46 @@ def test_what_became_a_link_since_the_look_is_not_removed(tmp_path: Path) -> Non
     with pytest.raises(OSError, match="not a file of this user"):
         clean._unlink(left.path)
     assert path.is_symlink()
+
+
+def test_the_socket_of_a_dead_application_is_removed(
+    run_clean: Clean, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pid = dead_pid()
+    address = rendezvous.address_of("map", pid)
+    with listening(address.path):
+        assert run_clean() == 0  # of another container: somebody listens
+        assert capsys.readouterr().out == "Nothing is left over.\n"
+    assert run_clean("--dry-run") == 0
+    text = f"socket {address.path} (0 B): process {pid} has ended\n"
+    assert capsys.readouterr().out == f"would be removed: {text}"
+    assert os.path.exists(address.path)
+    assert run_clean() == 0
+    assert capsys.readouterr().out == f"removed: {text}"
+    assert not os.path.exists(address.path)
+
+
+def test_a_socket_that_is_served_again_since_the_look_is_not_removed() -> None:
+    address = rendezvous.address_of("map", dead_pid())
+    with listening(address.path):
+        pass
+    (dead,) = rendezvous.dead_sockets()
+    os.unlink(address.path)
+    clean._remove_socket(dead)  # gone already: as good
+    with listening(address.path):
+        clean._remove_socket(dead)
+        assert os.path.exists(address.path)
+
+
+def test_sockets_in_a_folder_of_others_are_not_cleaned(
+    run_clean: Clean, runtime_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with listening(rendezvous.address_of("map", dead_pid()).path):
+        pass
+    (runtime_folder / "ringbridge").chmod(0o777)
+    assert run_clean() == 0
+    assert capsys.readouterr().out == "Nothing is left over.\n"
+    assert len(os.listdir(runtime_folder / "ringbridge")) == 1
 
 
 def test_a_folder_that_is_not_there_has_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The arrows inside of ringbridge.compute and ringbridge.qgis, as docs/map.md draws them.
+"""The arrows inside of ringbridge.compute, host and qgis, as docs/map.md draws them.
 
 Reads the source tree only. The arrows between packages are test_layering's.
 """
@@ -22,6 +22,17 @@ INSIDE = {
         {"declaration"},
         {"service"},
     ),
+    "host": (
+        {"expose", "main_work", "applications", "door", "http_rules", "http_listener"},
+        {"module_rules", "one_pass", "json_values"},
+        {"reloading", "qt_pump", "blender_pump", "executor_pump"},
+        {"exposure", "pumps"},
+        {"client_table", "http_calls"},
+        {"lanes", "http_wire", "skyhook"},
+        {"http_request"},
+        {"gateway"},
+        {"server"},
+    ),
     "qgis": (
         {"texts", "strips", "descriptions", "run_log", "workers", "runs"},
         {"raster_source", "styles", "parameters", "attributes", "shapes", "failures"},
@@ -36,6 +47,14 @@ INSIDE = {
         {"dock"},
     ),
 }
+#: The same for a part of a package, which the rest of it does not look into but for its top.
+GATEWAY = (
+    {"http_rules", "http_listener", "json_values"},
+    {"http_calls"},
+    {"http_wire", "skyhook"},
+    {"http_request"},
+    {"gateway"},
+)
 #: Parts that are tested where there is no QGIS.
 WITHOUT_QGIS = {"strips", "descriptions", "run_log", "workers", "runs"}
 
@@ -82,3 +101,14 @@ def test_parts_that_are_tested_without_qgis_do_not_import_it() -> None:
         if name.partition(".")[0] in ("qgis", "osgeo")
     ]
     assert not wrong
+
+
+def test_the_gateways_modules_import_only_from_their_layer_and_lower_ones() -> None:
+    height = {name: at for at, names in enumerate(GATEWAY) for name in names}
+    for file in (PACKAGE / "host").glob("*.py"):
+        named = (name.split(".") for name in names_at_run_time(file))
+        inner = {parts[2] for parts in named if parts[:2] == ["ringbridge", "host"]}
+        if file.stem in height:
+            assert all(height.get(name, 99) <= height[file.stem] for name in inner), file.name
+        else:
+            assert not inner & set(height) - {"gateway"}, file.name

@@ -110,7 +110,7 @@ def test_any_name_stands_on_one_line(
     found = {each["pid"]: each for each in json.loads(capsys.readouterr().out)}[worker.pid]
     assert found["name"] == name[:200]
     assert set(found) == {
-        *("pid", "name", "python", "host_pid", "host_name", "host_gone"),
+        *("what", "pid", "name", "python", "host_pid", "host_name", "host_gone"),
         *("age_s", "cpu_s", "memory_bytes", "shared_bytes", "state"),
     }
 
@@ -128,12 +128,16 @@ def test_names_are_shown_where_the_output_has_no_code_for_them(make_worker: Make
     assert f"{worker.pid}  \\xe9 " in ended.stdout
 
 
+@pytest.mark.usefixtures("runtime_folder")
 def test_nothing_that_runs_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(running, "workers", list)
     assert main(["ps"]) == 0
-    assert capsys.readouterr().out == "No worker of this user is running.\n"
+    assert (
+        capsys.readouterr().out
+        == "No worker of this user is running, and no application is served.\n"
+    )
     assert main(["ps", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
 

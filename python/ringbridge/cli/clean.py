@@ -145,10 +145,7 @@ def _sockets(_options: argparse.Namespace) -> list[Item]:
         found = rendezvous.dead_sockets()
     except RingbridgeError:  # a folder that is not ours alone: whoever serves or connects is told
         return []
-    return [
-        Item("socket", each.path, None, each.why, partial(_remove_socket, each), each.pid)
-        for each in found
-    ]
+    return [Item("socket", each.path, 0, each.why, partial(_remove_socket, each)) for each in found]
 
 
 def _remove_socket(dead: rendezvous.DeadSocket) -> None:

@@ -33,17 +33,26 @@ class ClientTable:
         self._generation = 0
         self.names = [f"server.{service.__name__}" for service in services]
         self.lanes = {on: LaneTable(self, on, list(services)) for on in LANES}
+        exposure.watch(self)
 
     def load(self, name: str, reload: bool) -> exports.Loaded:
         """A module as the client sees it; on the thread that imports it."""
         module = self._exposure.reload(name) if reload else self._exposure.load(name)
         described = [self._enter(module, each) for each in module.functions.values()]
-        for (owner, own_name), number in self._numbers.items():
-            if owner == name and own_name not in module.functions:
-                for lane in self.lanes.values():
-                    lane.functions[number] = exports.gone(name, own_name)
         self._generation += 1
         return self._generation, described, module.values, module.doc
+
+    def module_changed(self, name: str, module: ExposedModule | None) -> None:
+        """Whoever had it reloaded or unloaded: the numbers that this client knows stand for what is
+        served now."""
+        for (owner, own_name), number in list(self._numbers.items()):
+            if owner != name:
+                continue
+            exposed = None if module is None else module.functions.get(own_name)
+            for on, lane in self.lanes.items():
+                lane.functions[number] = (
+                    exports.gone(name, own_name) if exposed is None else _runnable(exposed, on)
+                )
 
     def _enter(self, module: ExposedModule, exposed: Exposed) -> exports.Described:
         key = module.name, exposed.name
@@ -51,10 +60,8 @@ class ClientTable:
         if number is None:
             number = self._numbers[key] = len(self.names)
             self.names.append(f"{module.name}.{exposed.name}")
-            for lane in self.lanes.values():
-                lane.functions.append(exposed.function)
-        for on, lane in self.lanes.items():
-            lane.functions[number] = _runnable(exposed, on)
+            for on, lane in self.lanes.items():
+                lane.functions.append(_runnable(exposed, on))
         kind = exposed.kind | (ON_THREAD if exposed.on == "thread" else 0)
         return number, exposed.name, exposed.signature, exposed.doc, kind
 

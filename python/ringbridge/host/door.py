@@ -93,12 +93,16 @@ class _RefusedError(Exception):
 class Door:
     """Listens at an address, from `start` to `stop`."""
 
+    _listener: socket.socket
+    _woken: socket.socket
+    _wake: socket.socket
+    _selector: selectors.DefaultSelector
+
     def __init__(self, address: Address, handler: Handler, *, token: str | None = None) -> None:
         self._address = address
         self._handler = handler
         self._token = token
         self._pid = os.getpid()
-        self._listener: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._visitors: collections.deque[_Visitor] = collections.deque()  # the oldest first
         self._resume_at: float | None = None  # not accepting until then
@@ -108,16 +112,18 @@ class Door:
 
         Raises RingbridgeError when this process listens there already, OSError as `bind` does.
         """
-        self._woken, self._wake = socket.socketpair()
-        try:
-            self._listener = _listen(self._address)
-        except BaseException:
-            self._woken.close()
-            self._wake.close()
-            raise
-        self._thread = threading.Thread(target=self._serve, name="ringbridge door", daemon=True)
-        _doors.add(self)
-        self._thread.start()
+        with contextlib.ExitStack() as stack:
+            self._woken, self._wake = map(stack.enter_context, socket.socketpair())
+            self._selector = stack.enter_context(selectors.DefaultSelector())
+            self._listener = stack.enter_context(_listen(self._address))
+            stack.callback(os.unlink, self._address.path)
+            self._resume_at = None
+            self._selector.register(self._woken, selectors.EVENT_READ)
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+            self._thread = threading.Thread(target=self._serve, name="ringbridge door", daemon=True)
+            self._thread.start()
+            _doors.add(self)
+            stack.pop_all()
 
     def stop(self) -> None:
         """Takes the address away, and sends away who has not been welcomed yet. Idempotent; from
@@ -134,10 +140,7 @@ class Door:
     # ------------------------------------------------------------------------ on the door's thread
 
     def _serve(self) -> None:
-        assert self._listener is not None
-        with self._woken, self._listener, selectors.DefaultSelector() as self._selector:
-            self._selector.register(self._woken, selectors.EVENT_READ)
-            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        with self._woken, self._listener, self._selector:
             while self._thread is not None:
                 for key, _ in self._selector.select(self._nap()):
                     if callable(key.data):
@@ -159,12 +162,10 @@ class Door:
         while self._visitors and self._visitors[0].until <= now:
             self._dismiss(self._visitors[0], f"nothing was said within {KNOCK_S:g} s")
         if self._resume_at is not None and self._resume_at <= now:
-            assert self._listener is not None
             self._resume_at = None
             self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
     def _accept(self) -> None:
-        assert self._listener is not None
         try:
             sock, _ = self._listener.accept()
         except OSError as error:
@@ -250,11 +251,11 @@ class Door:
     def _forget(self) -> None:
         """In a forked child: its copies of the sockets would keep clients of a dead parent waiting.
 
-        Closes them without the selector: that one's list in the kernel is the parent's too.
+        Takes nothing off the selector before: its list in the kernel is the parent's, too.
         """
-        assert self._listener is not None
-        ours = (each.sock for each in self._visitors)
-        for each in (self._listener, self._woken, self._wake, *ours):
+        for visitor in self._visitors:
+            visitor.sock.close()
+        for each in (self._listener, self._woken, self._wake, self._selector):
             each.close()
 
 

@@ -10,12 +10,16 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import importlib
+import logging
 import sys
 import threading
-from dataclasses import dataclass, field
+import time
+import weakref
+from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Protocol, Union
 
+from ringbridge.host import reloading
 from ringbridge.host.expose import THREADS
 from ringbridge.host.module_rules import (
     Exposed,
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Exposed", "ExposedModule", "Exposure"]
 
+_log = logging.getLogger("ringbridge.host")
 _KINDS = ("function", "generator", "coroutine", "class")  # indexed by the kinds of exports.py
 
 
@@ -41,9 +46,14 @@ class _Loaded:
 
     shown: ExposedModule
     #: Names in sys.modules that came with our import, and go when it is unloaded.
-    imported: frozenset[str] = frozenset()
-    #: What a reload has left behind in the module although its file has it no more.
-    gone: dict[str, object] = field(default_factory=dict)
+    imported: frozenset[str]
+
+
+class Watcher(Protocol):
+    """Somebody who keeps functions of modules that are served."""
+
+    def module_changed(self, name: str, module: ExposedModule | None) -> None:
+        """It is served like this from now on; None: no longer. On the thread that has done it."""
 
 
 class Exposure:
@@ -67,6 +77,10 @@ class Exposure:
         self._modules: dict[str, ModuleType] = {}
         self._functions: dict[str, dict[str, Callable[..., Any]]] = {}
         self._loaded: dict[str, _Loaded] = {}
+        #: What reloads have left behind in modules although their files have it no more.
+        self._gone: dict[str, dict[str, object]] = {}
+        self._stamps = reloading.FileStamps()
+        self._watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
         self._lock = threading.Lock()
         for each in [what] if isinstance(what, str) else what:
             self._name(each)
@@ -88,18 +102,56 @@ class Exposure:
         Raises PermissionError for one that was not named, and what its import raises.
         """
         self._check(name)
-        before = frozenset(sys.modules)
+        before, began_ns = frozenset(sys.modules), time.time_ns()
         module = self._module(name)
         came = {each for each in set(sys.modules) - before if _is_within(each, name)}
-        with self._lock:
-            loaded = self._loaded.get(name)
-            gone = {} if loaded is None else loaded.gone
-            if loaded is not None:
-                came |= loaded.imported
-        shown = self._shown(name, module, gone)
-        with self._lock:
-            self._loaded[name] = _Loaded(shown, frozenset(came), gone)
-        return shown
+        self._stamps.note(reloading.family([name]), read_at_ns=began_ns)
+        return self._serve(name, module, came)
+
+    def reload(self, name: str) -> ExposedModule:
+        """Runs a module again, and before it those of its submodules whose files have changed.
+
+        Raises PermissionError for one that was not named, RingbridgeError for one that has no
+        source file, and what the file raises; then the module is served as it was before.
+        """
+        self._check(name)
+        if name not in sys.modules and name not in self._modules and name not in self._functions:
+            return self.load(name)
+        family = reloading.family([name])
+        changed = self._stamps.changed(family) - {name}
+        for each in reloading.with_users(changed, family):
+            if each != name:
+                self._run_again(each)
+        self._run_again(name)
+        return self._serve(name, self._module(name), set())
+
+    def changed(self) -> bool:
+        """Whether reload_changed() would run anything. Looks at files only, on any thread."""
+        return bool(self._stamps.changed(reloading.family(self.loaded())))
+
+    def reload_changed(self) -> list[str]:
+        """Runs the loaded modules again whose files have changed, with their submodules and with
+        those among them that use these: the names of all that were run.
+
+        One that raises is logged to "ringbridge.host", and is served as it was before until its
+        file changes again; the first such error is raised once the others were run.
+        """
+        loaded = self.loaded()
+        family = reloading.family(loaded)
+        done, failures = [], []
+        for name in reloading.with_users(self._stamps.changed(family), family):
+            try:
+                self._run_again(name)
+                if name in loaded:
+                    self._serve(name, self._module(name), set())
+            except Exception as error:
+                _log.exception("module %s was not reloaded, and is served as it was", name)
+                failures.append(error)
+            else:
+                done.append(name)
+        if failures:
+            raise failures[0]
+        return done
 
     def unload(self, name: str) -> None:
         """Serves a module no longer. One that was imported for this leaves sys.modules, with its
@@ -112,9 +164,20 @@ class Exposure:
             others = list(self._loaded)
         if loaded is None:
             raise LookupError(f"module {name!r} is not loaded: loaded are {_list(others)}")
+        self._tell(name, None)
         for each in loaded.imported:
             if not any(_is_within(each, other) or _is_within(other, each) for other in others):
-                sys.modules.pop(each, None)
+                module = sys.modules.pop(each, None)
+                if module is not None:
+                    reloading.forget_bytecode(module)
+                self._stamps.forget(each)
+                self._gone.pop(each, None)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tells it of every load, reload and unload, whoever asks for them, for as long as it
+        lives."""
+        with self._lock:
+            self._watchers.add(watcher)
 
     def find(self, function_name: str) -> tuple[ExposedModule, Exposed]:
         """The function of that name, in the modules that are loaded, in their order; or the one of
@@ -196,18 +259,49 @@ class Exposure:
         """Imported where needed; None where only functions of it were named."""
         if name not in self._names and not any(_stands_for(each, name) for each in self._names):
             return None
-        module = sys.modules.get(name) or self._modules.get(name)
-        return module if module is not None else _import(name, self._label)
+        for known in (sys.modules, self._modules):
+            if known.get(name) is not None:
+                return known[name]
+        return _import(name, self._label)
 
-    def _shown(
-        self, name: str, module: ModuleType | None, gone: dict[str, object]
-    ) -> ExposedModule:
+    def _serve(self, name: str, module: ModuleType | None, came: set[str]) -> ExposedModule:
+        shown = self._shown(name, module)
+        with self._lock:
+            if name in self._loaded:
+                came = came | self._loaded[name].imported
+            self._loaded[name] = _Loaded(shown, frozenset(came))
+        self._tell(name, shown)
+        return shown
+
+    def _tell(self, name: str, module: ExposedModule | None) -> None:
+        with self._lock:
+            watchers = list(self._watchers)
+        for watcher in watchers:
+            watcher.module_changed(name, module)
+
+    def _run_again(self, name: str) -> None:
+        module = sys.modules.get(name)
+        before = {} if module is None else dict(vars(module))
+        self._stamps.renew(name)  # before it runs: one that raises is not tried over and over
+        self._gone[name] = reloading.run_again(name)
+        functions = self._functions.get(name, {})
+        for own, function in functions.items():
+            now = vars(sys.modules[name]).get(own)
+            if before.get(own) is function and callable(now):
+                functions[own] = now
+
+    def _shown(self, name: str, module: ModuleType | None) -> ExposedModule:
+        gone = self._gone.get(name, {})
         if module is None:
             shown = ExposedModule(name, {}, {}, None)
         else:
             shown = exposed_of(module, name, on=self._on, gone=gone)
         functions = self._functions.get(name, {})
-        found = (exposed_function(each, own, on=self._on) for own, each in functions.items())
+        found = [
+            exposed_function(function, own, on=self._on)
+            for own, function in functions.items()
+            if gone.get(own) is not function
+        ]
         return joined(shown, [each for each in found if each is not None])
 
     def _not_found(self, name: str, loaded: dict[str, ExposedModule]) -> Exception:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
-import inspect
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from ringbridge import coroutines
 from ringbridge.errors import CallTimeout, to_wire
 from ringbridge.host.http_rules import Refused
 from ringbridge.host.json_values import carried
@@ -143,21 +142,11 @@ def _giving_json(function: Callable[..., Any]) -> Callable[..., Any]:
     Both are made where the function runs: there, nobody changes its result meanwhile, nor frees
     it; and no sys.exit() of it ends the application.
     """
-    if inspect.iscoroutinefunction(function):
+    called = coroutines.run_to_end(function) if coroutines.is_async(function) else function
 
-        @functools.wraps(function)
-        async def run_async(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return carried(await function(*args, **kwargs))
-            except (Exception, SystemExit) as error:
-                return Failure.of(error)
-
-        return run_async
-
-    @functools.wraps(function, updated=())
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
-            return carried(function(*args, **kwargs))
+            return carried(called(*args, **kwargs))
         except (Exception, SystemExit) as error:
             return Failure.of(error)
 

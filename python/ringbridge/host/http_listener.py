@@ -91,6 +91,8 @@ class Listener(http.server.ThreadingHTTPServer):
             left = list(self._open)
         for sock in left:
             _shutdown(sock, socket.SHUT_RDWR)
+        # Not closed alone: a forked child may have it, too, and keep the port from the next one.
+        _shutdown(self.socket, socket.SHUT_RDWR)
         self.server_close()
         for end in (self._stopped, self._stop):
             os.close(end)

@@ -83,7 +83,7 @@ class Request(http.server.BaseHTTPRequestHandler):
 
     def _get(self) -> Answer:
         path, _, query = self.path.partition("?")
-        (token,) = parse_qs(query).get("token", [None])[:1]
+        (token,) = parse_qs(query, keep_blank_values=True).get("token", [None])[:1]
         admission = self._site.admission
         admission.check(self.headers, token, by_get=True)
         self._let_in()

@@ -68,9 +68,9 @@ def check_form(headers: Message) -> None:
     """Refuses heads that could be read in two ways, as by a proxy in front and by us."""
     if headers.defects:
         raise Refused(400, "the request's headers are malformed")
-    for name in headers:
-        if _NAME.fullmatch(name) is None:
-            raise Refused(400, "a header's name is malformed")
+    for name, text in headers.items():
+        if _NAME.fullmatch(name) is None or "\r" in text or "\n" in text:
+            raise Refused(400, "a header is malformed, or goes on in the next line")
     for name in ("Host", "Origin", "Authorization", "Content-Type", "Content-Length"):
         one(headers, name)
     if "Transfer-Encoding" in headers:

@@ -6,6 +6,7 @@ Knows values only: no HTTP, no I/O, nothing of what is served.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -27,8 +28,9 @@ _VALUE_BYTES = 8
 _ARRAY_ITEM_BYTES = 20  # a float's digits
 _INT_BITS_MAX = DIGITS_MAX * 3
 _STRINGS = re.compile(rb'"[^"]*"')
-_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (DIGITS_MAX + 1))
+_LONG_NUMBER = re.compile(rb"(?<![0-9])[0-9]{%d}" % (DIGITS_MAX + 1))  # looks at each digit once
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_BETWEEN = (ord("[") + ord("]")) // 2
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 
 _INSTEAD = (
@@ -50,8 +52,8 @@ def parse(body: bytes) -> Any:
     outside = _STRINGS.sub(b"", body.replace(rb"\\", b"").replace(rb"\"", b""))
     if _LONG_NUMBER.search(outside):
         raise NotJson(f"a number of more than {DIGITS_MAX} digits")
-    if not _is_shallow(outside.translate(_SQUARE, _NOT_BRACKETS)):
-        raise NotJson(f"brackets that do not match, or are nested deeper than {DEPTH_MAX}")
+    if _depth(outside.translate(_SQUARE, _NOT_BRACKETS)) > DEPTH_MAX:
+        raise NotJson(f"brackets are nested deeper than {DEPTH_MAX}")
     try:
         return json.loads(body.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -60,13 +62,10 @@ def parse(body: bytes) -> Any:
         raise NotJson(str(error)) from None
 
 
-def _is_shallow(brackets: bytes) -> bool:
-    """Each round takes the innermost pairs away, all at once."""
-    for _ in range(DEPTH_MAX):
-        if not brackets:
-            return True
-        brackets = brackets.replace(b"[]", b"")
-    return not brackets
+def _depth(brackets: bytes) -> int:
+    """Of square ones only: how many are open at once, at most."""
+    steps = map(_BETWEEN.__sub__, brackets)  # 1 for "[", -1 for "]"
+    return max(itertools.accumulate(steps), default=0)
 
 
 def dump(value: Any) -> bytes:

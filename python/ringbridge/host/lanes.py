@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ringbridge.host.main_work import MainWork
 
 HANDSHAKE_S = 5.0
+END_S = 1.0  # for calls on threads, when the server stops; then they are left to themselves
 
 _log = logging.getLogger("ringbridge.host")
 
@@ -115,10 +116,12 @@ class ThreadLane:
     def __init__(self, table: Any) -> None:
         self._table = table
         self._channel: _core.Channel | None = None
+        self._thread = threading.current_thread()
 
     def begin(self, channel: _core.Channel, ended: Callable[[], None]) -> None:
         """Returns when the client has gone."""
         self._channel = channel
+        self._thread = threading.current_thread()
         try:
             _core.serve(channel, self._table)
         except RingbridgeError as error:
@@ -131,6 +134,11 @@ class ThreadLane:
         """What it runs may finish; its client hears nothing of that. Idempotent."""
         if self._channel is not None:
             self._channel.close()
+
+    def join(self, seconds: float) -> None:
+        """Waits for the end of what it runs."""
+        if self._channel is not None and self._thread is not threading.current_thread():
+            self._thread.join(seconds)
 
 
 class Clients:
@@ -223,3 +231,7 @@ class Clients:
             self._clients.clear()
         for lane in lanes:
             lane.close()
+        until = time.monotonic() + END_S
+        for lane in lanes:
+            if isinstance(lane, ThreadLane):
+                lane.join(max(until - time.monotonic(), 0.0))

@@ -8,12 +8,15 @@ python -m rbr_testing.doors NAME [fork]   a served application: says its pid whe
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
 import signal
 import socket
 import sys
+import time
+from collections.abc import Iterator
 from typing import Any
 
 from ringbridge import rendezvous
@@ -21,6 +24,7 @@ from ringbridge.host.door import Door, Knock
 
 CLIENT = "0123456789abcdef" * 2
 LANE = {"lane": "main", "client": CLIENT, "name": "a test"}
+ABOUT_KNOCK = b'{"ringbridge": 1, "want": "about"}'
 ABOUT = {
     "application": "a test",
     "python": "3.12.1",
@@ -50,11 +54,20 @@ class Room:
         self.arrived.put((knock, sock))
 
 
+@contextlib.contextmanager
+def listening(path: str, backlog: int = 5) -> Iterator[socket.socket]:
+    """A listener that is no door."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(path)
+        listener.listen(backlog)
+        yield listener
+
+
 def visitor(address: rendezvous.Address) -> socket.socket:
     """Stands in the door and has said nothing yet."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    rendezvous._connect(sock, address, time.monotonic() + 20.0)
     sock.settimeout(20.0)
-    sock.connect(address.path)
     return sock
 
 
@@ -77,6 +90,13 @@ def refusal(address: rendezvous.Address, message: bytes) -> str:
 
 def knocked(address: rendezvous.Address, **fields: Any) -> tuple[dict[str, Any], socket.socket]:
     return rendezvous.knock(address, "lane", timeout_s=20.0, **{**LANE, **fields})
+
+
+def answers(address: rendezvous.Address) -> bool:
+    """Whether the door still stands, and says what it should."""
+    told, peer = rendezvous.knock(address, "about", timeout_s=20.0)
+    peer.close()
+    return told["application"] == "a test"
 
 
 def main() -> None:

@@ -4,9 +4,8 @@ What a client sends is written by hand, byte for byte."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import inspect
+import functools
 import json
 import os
 import socket
@@ -41,10 +40,7 @@ class ServedHere:
     def call(
         self, function: Exposed, args: list[Any], kwargs: dict[str, Any], *, timeout_s: float
     ) -> Any:
-        def run() -> Any:
-            value = function.function(*args, **kwargs)
-            return asyncio.run(value) if inspect.iscoroutine(value) else value
-
+        run = functools.partial(function.function, *args, **kwargs)
         return self.on_main(run, timeout_s=timeout_s) if function.on == "main" else run()
 
     def on_main(self, function: Callable[[], Any], *, timeout_s: float) -> Any:
