@@ -140,10 +140,12 @@ def walked(
 ) -> Callable[..., Report]:
     """Runs an application in which a script walks, as host_pumps.py does; what it has written down.
 
-    `picture` is where the script leaves what is on the screen then; `more` are settings.
+    `screen`: it has one. `picture` is where it leaves what is on it; `more` are settings.
     """
 
-    def told(*command: str, picture: Path | None = None, **more: Any) -> Report:
+    def told(
+        *command: str, screen: bool = False, picture: Path | None = None, **more: Any
+    ) -> Report:
         folder = tmp_path_factory.mktemp("walk")
         report = folder / "report.json"
         settings = {"copy": str(host_copy), "report": str(report), "picture": None, **more}
@@ -151,6 +153,7 @@ def walked(
         if picture:
             picture.unlink(missing_ok=True)
             settings["picture"] = str(picture)
+        if screen:
             shown.pop("QT_QPA_PLATFORM")
         shown["QTWEBENGINE_DISABLE_SANDBOX"] = "1"  # FreeCAD's start page, where root runs it
         (folder / "settings.json").write_text(json.dumps(settings))

@@ -29,6 +29,7 @@ def window(walked: Walked, installed: Callable[..., list[str]], picture: Path) -
     return walked(
         *("xvfb-run", "-a", "-s", qgis_window.SCREEN),
         *(*BLENDER, "--window-geometry", "0", "0", "1400", "900", "--python", SCRIPT),
+        screen=True,
         picture=picture,
     )
 

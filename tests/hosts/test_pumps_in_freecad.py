@@ -26,7 +26,7 @@ def picture(host_copy: Path) -> Path:
 def window(walked: Walked, installed: Callable[..., list[str]], picture: Path) -> Report:
     installed("freecad", "xvfb-run", "xauth")
     screen = ("xvfb-run", "-a", "-s", qgis_window.SCREEN)
-    return walked(*screen, "freecad", SCRIPT, picture=picture)
+    return walked(*screen, "freecad", SCRIPT, screen=True, picture=picture)
 
 
 @pytest.fixture(scope="module")
