@@ -5,6 +5,7 @@ Main thread only. All that it knows of ringbridge is Serving.
 """
 # No annotations from the future here: Blender reads those of its classes.
 
+import textwrap
 from typing import Any, Optional
 
 import bpy
@@ -13,6 +14,9 @@ from .serving import Seen, Serving, Wanted
 
 #: Between two looks at who is connected, while it serves, in seconds.
 LOOK_S = 1.0
+#: The sidebar as wide as Blender makes it at first, in characters.
+LINE_WIDTH = 28
+LINES_MAX = 6
 
 serving = Serving()
 
@@ -116,7 +120,8 @@ class RINGBRIDGE_PT_panel(bpy.types.Panel):
 
     def _draw_serving(self, seen: Seen) -> None:
         column = self.layout.column(align=True)
-        column.label(text=f"Serving as {seen.name}, pid {seen.pid}", icon="RADIOBUT_ON")
+        column.label(text=f"Serving as {seen.name}", icon="RADIOBUT_ON")
+        column.label(text=f"pid {seen.pid}", icon="BLANK1")
         self._draw_list("Modules", [_module(each, seen) for each in seen.modules])
         self._draw_list("Clients", list(seen.clients) or ["nobody"])
         self.layout.operator(RINGBRIDGE_OT_stop.bl_idname, icon="PAUSE")
@@ -164,9 +169,9 @@ def _redraw() -> None:
 
 
 def _lines(text: str) -> list[str]:
-    """The first of a problem: a panel is narrow, and the whole was reported."""
-    words = [line.strip() for line in text.splitlines() if line.strip()]
-    return words[:4]
+    """The first of a problem, in lines that fit the panel: the whole was reported."""
+    lines = [part for line in text.splitlines() for part in textwrap.wrap(line, LINE_WIDTH)]
+    return lines[:LINES_MAX]
 
 
 def _module(name: str, seen: Seen) -> str:
