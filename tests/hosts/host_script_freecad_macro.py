@@ -16,6 +16,7 @@ import FreeCAD
 from PySide import QtCore, QtGui
 
 LOOK_MS = 50
+SETTLED_LOOKS = 20  # the tree has been drawn, too
 LIMIT_S = 40
 
 with open(os.environ["RBR_HOSTS_SETTINGS"], encoding="utf-8") as settings_file:
@@ -32,6 +33,7 @@ def run_macro() -> None:
 class Walk:
     def __init__(self) -> None:
         self.told: dict[str, Any] = {"failure": None}
+        self.looks = iter(range(SETTLED_LOOKS))
         self.until = time.monotonic() + LIMIT_S
         kept = FreeCAD.ParamGet("User parameter:BaseApp/Preferences/Mod/ringbridge")
         kept.SetString("Environment", settings["environment"])
@@ -73,6 +75,8 @@ class Walk:
 
     def look(self) -> None:
         if self.caller.poll() is None and time.monotonic() < self.until:
+            return
+        if next(self.looks, None) is not None:
             return
         self.timer.stop()
         self.caller.kill()
