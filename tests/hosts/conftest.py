@@ -132,6 +132,40 @@ def in_qgis(
     return told
 
 
+@pytest.fixture(scope="session")
+def walked(
+    tmp_path_factory: pytest.TempPathFactory,
+    host_copy: Path,
+    environ: Callable[[Path], dict[str, str]],
+) -> Callable[..., Report]:
+    """Runs an application in which a script walks, as host_pumps.py does; what it has written down.
+
+    `screen`: it has one. `picture` is where it leaves what is on it; `more` are settings.
+    """
+
+    def told(
+        *command: str, screen: bool = False, picture: Path | None = None, **more: Any
+    ) -> Report:
+        folder = tmp_path_factory.mktemp("walk")
+        report = folder / "report.json"
+        settings = {"copy": str(host_copy), "report": str(report), "picture": None, **more}
+        shown = {**environ(folder), "LIBGL_ALWAYS_SOFTWARE": "1"}
+        if picture:
+            picture.unlink(missing_ok=True)
+            settings["picture"] = str(picture)
+        if screen:
+            shown.pop("QT_QPA_PLATFORM")
+        shown["QTWEBENGINE_DISABLE_SANDBOX"] = "1"  # FreeCAD's start page, where root runs it
+        (folder / "settings.json").write_text(json.dumps(settings))
+        said = run(command, shown, folder)
+        assert report.exists(), said
+        written: Report = json.loads(report.read_text())
+        assert written["failure"] is None, f"{written['failure']}\n{said}"
+        return written
+
+    return told
+
+
 class Host:
     """One application's run, in folders of its own and with only the variables that it is given."""
 

@@ -67,9 +67,7 @@ class Walk:
         try:
             self._ask_all()
         except BaseException:
-            self.told["failure"] = traceback.format_exc()
-            self._write()
-            os._exit(1)
+            self._fail()
 
     def _on_main(self, function: Callable[[], Any]) -> Any:
         return self.work.post(function).result(LIMIT_S)
@@ -120,7 +118,15 @@ class Walk:
         self.work.close()
         self.told["descriptors"].append(_descriptors())
         self._write()
-        self.end()
+        try:
+            self.end()
+        except Exception:
+            self._fail()
+
+    def _fail(self) -> None:
+        self.told["failure"] = traceback.format_exc()
+        self._write()
+        os._exit(0)  # the report says it all
 
     def _write(self) -> None:
         with open(self.wanted["report"], "w", encoding="utf-8") as file:

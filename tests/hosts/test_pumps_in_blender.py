@@ -4,44 +4,18 @@ script drains. The window's picture is left beside the copy of ringbridge."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import qgis_window
-from conftest import HERE, Report, run
+from conftest import HERE, Report
 from host_pumps import BURST, summary
 
 SCRIPT = str(HERE / "host_script_pumps_blender.py")
 BLENDER = ("blender", "--factory-startup", "--python-exit-code", "3")
 
-In = Callable[..., Report]
-
-
-@pytest.fixture(scope="module")
-def in_blender(
-    tmp_path_factory: pytest.TempPathFactory,
-    host_copy: Path,
-    installed: Callable[..., list[str]],
-    environ: Callable[[Path], dict[str, str]],
-) -> In:
-    def told(*command: str, picture: Path | None = None) -> Report:
-        installed(*{command[0], "blender"})
-        folder = tmp_path_factory.mktemp("blender-pumps")
-        report = folder / "report.json"
-        wanted = {
-            **{"copy": str(host_copy), "report": str(report)},
-            "picture": picture and str(picture),
-        }
-        (folder / "settings.json").write_text(json.dumps(wanted))
-        said = run(command, {**environ(folder), "LIBGL_ALWAYS_SOFTWARE": "1"}, folder)
-        assert report.exists(), said
-        written: Report = json.loads(report.read_text())
-        assert written["failure"] is None, f"{written['failure']}\n{said}"
-        return written
-
-    return told
+Walked = Callable[..., Report]
 
 
 @pytest.fixture(scope="module")
@@ -50,19 +24,20 @@ def picture(host_copy: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def window(in_blender: In, installed: Callable[..., list[str]], picture: Path) -> Report:
-    installed("xvfb-run", "xauth")
-    picture.unlink(missing_ok=True)
-    return in_blender(
+def window(walked: Walked, installed: Callable[..., list[str]], picture: Path) -> Report:
+    installed("blender", "xvfb-run", "xauth")
+    return walked(
         *("xvfb-run", "-a", "-s", qgis_window.SCREEN),
         *(*BLENDER, "--window-geometry", "0", "0", "1400", "900", "--python", SCRIPT),
+        screen=True,
         picture=picture,
     )
 
 
 @pytest.fixture(scope="module")
-def background(in_blender: In) -> Report:
-    return in_blender(BLENDER[0], "-b", *BLENDER[1:], "--python", SCRIPT)
+def background(walked: Walked, installed: Callable[..., list[str]]) -> Report:
+    installed("blender")
+    return walked(BLENDER[0], "-b", *BLENDER[1:], "--python", SCRIPT)
 
 
 def test_a_function_runs_on_the_windows_main_thread(window: Report, picture: Path) -> None:

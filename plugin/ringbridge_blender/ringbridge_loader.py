@@ -1,0 +1,1 @@
+../ringbridge_loader.py
