@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -315,19 +316,17 @@ def test_a_forked_child_does_not_stop_its_parents_gateway(gateway: Gateway) -> N
 def test_the_parents_gateway_stops_and_starts_though_a_forked_child_has_its_descriptors(
     served: ServedHere,
 ) -> None:
-    read, write = os.pipe()
     with gateway_of(served) as gateway:
         port = gateway.port
         child = os.fork()
         if child == 0:
-            os.read(read, 1)
-            os._exit(0)
-    with gateway_of(served, port=port) as again:
-        assert called(again, "add", 1).status == 200
-    os.write(write, b"1")
-    os.waitpid(child, 0)
-    for end in (read, write):
-        os.close(end)
+            signal.pause()
+    try:
+        with gateway_of(served, port=port) as again:
+            assert called(again, "add", 1).status == 200
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_a_client_that_knows_only_passwords_sends_the_token_as_one(gateway: Gateway) -> None:
