@@ -446,6 +446,15 @@ rbr_channel_has_frames(rbr_channel *channel)
     return found;
 }
 
+uint64_t
+rbr_channel_spin_ns(rbr_channel *channel)
+{
+    if (rbr_channel_check(channel) != RBR_OK)
+        return 0;
+    rbr_wake_publish_cpu(&channel->wake);
+    return rbr_wake_may_spin(&channel->wake) ? channel->wake.spin_ns : 0;
+}
+
 rbr_status
 rbr_exchange_wait_room(rbr_channel *channel, uint32_t bytes, uint64_t deadline_ns)
 {

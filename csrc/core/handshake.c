@@ -194,6 +194,8 @@ watch_sender(rbr_channel *channel, int pid, rbr_error *err)
     rbr_status status;
     int pidfd;
 
+    if (channel->served) /* watched since it accepted us */
+        return RBR_OK;
     channel->peer.pid = pid != 0 ? pid : watch->child_pid;
     if (channel->peer.pid == watch->child_pid)
         return RBR_OK;

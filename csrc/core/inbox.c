@@ -189,6 +189,8 @@ rbr_inbox_arm(rbr_inbox *inbox)
 
     if (!rbr_os_fork_check(channel->fork_token))
         return;
+    if (atomic_load(&channel->watch.handshaken))
+        rbr_wake_publish_cpu(&channel->wake);
     pthread_mutex_lock(&exchange->lock);
     if (!inbox->armed) {
         inbox->armed = true;

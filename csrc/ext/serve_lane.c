@@ -267,15 +267,15 @@ lanes_spin(PyObject *module, PyObject *lanes)
     }
     for (i = 0; i < PyTuple_Size(lanes) && count < SPIN_LANES_MAX; i++) {
         LaneObject *lane = (LaneObject *)PyTuple_GetItem(lanes, i);
-        rbr_stats stats;
+        uint64_t own_ns;
 
         if (!Py_IS_TYPE((PyObject *)lane, state->lane_type) || lane->server == NULL ||
             lane->closing || channel_enter(lane->channel) == NULL) {
             PyErr_Clear();
             continue;
         }
-        rbr_channel_stats(lane->channel->channel, &stats);
-        spin_ns = stats.spin_ns > spin_ns ? stats.spin_ns : spin_ns;
+        own_ns = rbr_channel_spin_ns(lane->channel->channel);
+        spin_ns = own_ns > spin_ns ? own_ns : spin_ns;
         entered[count] = lane->channel;
         channels[count++] = lane->channel->channel;
     }

@@ -11,7 +11,7 @@ from conftest import HERE, Report, run
 NEEDED = ("qgis", "xvfb-run", "xauth")
 EXIT_CODE = 7  # window_steps'
 PNG_BYTES_MIN = 20_000  # an empty screen has about 2,000
-_SCREEN = "-screen 0 1400x900x24 -nolisten tcp"
+SCREEN = "-screen 0 1400x900x24 -nolisten tcp"
 _SETTINGS = """\
 [PythonPlugins]
 {plugins}
@@ -40,7 +40,7 @@ def make_profile(folder: Path, *plugins: str, locale: str = "en_US", more: str =
 def command(folder: Path, script: str) -> list[str]:
     """Runs a script of this folder in the window, with the profile that was made there."""
     return [
-        *("xvfb-run", "-a", "-s", _SCREEN),
+        *("xvfb-run", "-a", "-s", SCREEN),
         *("qgis", "--profiles-path", str(folder / "profiles"), "--profile", "default"),
         *("--nologo", "--noversioncheck", "--code", str(HERE / script)),
     ]

@@ -140,7 +140,9 @@ def test_a_token_is_asked_of_lanes_alone(
     assert room.arrived.empty()
     assert answers(address)
     knocked(address, token="sésame")[1].close()
-    assert room.arrived.get(timeout=20.0)[0].client == CLIENT
+    knock, theirs = room.arrived.get(timeout=20.0)
+    theirs.close()
+    assert knock.client == CLIENT
 
 
 def test_the_servers_own_reason_is_told(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The arrows inside of ringbridge.compute and ringbridge.qgis, as docs/map.md draws them.
+"""The arrows inside of ringbridge.compute, host and qgis, as docs/map.md draws them.
 
 Reads the source tree only. The arrows between packages are test_layering's.
 """
@@ -21,6 +21,17 @@ INSIDE = {
         {"annotations", "declaration_checks", "direct_call"},
         {"declaration"},
         {"service"},
+    ),
+    "host": (
+        {"expose", "main_work", "applications", "door", "http_rules", "http_listener"},
+        {"module_rules", "one_pass", "json_values"},
+        {"reloading", "qt_pump", "blender_pump", "executor_pump"},
+        {"exposure", "pumps"},
+        {"client_table", "http_calls"},
+        {"lanes", "http_wire", "skyhook"},
+        {"http_request"},
+        {"gateway"},
+        {"server"},
     ),
     "qgis": (
         {"texts", "strips", "descriptions", "run_log", "workers", "runs"},

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from conftest import BINDING, QtCore, QtWidgets
 
+import ringbridge
+from ringbridge import host
 from ringbridge.errors import RingbridgeError
 from ringbridge.host import applications, qt_pump
 from ringbridge.host.main_work import MainWork
@@ -119,6 +121,38 @@ def test_a_function_that_opens_a_dialog_holds_up_no_other(
     asked = in_thread(ask)
     spin(asked.done)
     assert asked.result() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("another", [True, False])
+def test_clients_are_served_while_a_call_has_a_dialog_open(spin: Spin, another: bool) -> None:
+    dialog = QtWidgets.QDialog()
+
+    def ask() -> int:
+        return binding.run(dialog)
+
+    def answer() -> bool:
+        dialog.done(7)
+        return THIS() == here
+
+    here = THIS()
+    with host.serve("dialogs", modules=[ask, answer]) as server:
+
+        def from_outside() -> tuple[int, bool]:
+            with (
+                ringbridge.connect("dialogs", pid=server.pid) as first,
+                ringbridge.connect("dialogs", pid=server.pid) as second,
+            ):
+                asking, others = first.load(__name__), second.load(__name__)
+                answering = others if another else asking
+                asked = asking.ask.submit()
+                while not dialog.isVisible():
+                    time.sleep(0.001)
+                time.sleep(0.05)  # its loop sleeps by now
+                return answering.answer(), asked.result(LIMIT_S)
+
+        asked = in_thread(from_outside)
+        spin(asked.done)
+        assert asked.result() == (True, 7)
 
 
 def test_the_window_goes_on_while_much_waits(work: MainWork, pump: Pump, spin: Spin) -> None:

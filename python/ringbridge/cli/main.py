@@ -9,9 +9,19 @@ import sys
 from collections.abc import Sequence
 
 from ringbridge import RingbridgeError, __version__
-from ringbridge.cli import bench, clean, doctor, env, new_plugin, package_plugin, ps, run
+from ringbridge.cli import (
+    bench,
+    clean,
+    doctor,
+    env,
+    new_plugin,
+    package_plugin,
+    ps,
+    run,
+    serve_modules,
+)
 
-_VERBS = (bench, clean, doctor, env, new_plugin, package_plugin, ps, run)
+_VERBS = (bench, clean, doctor, env, new_plugin, package_plugin, ps, run, serve_modules)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -125,6 +125,10 @@ class Exposure:
         self._run_again(name)
         return self._serve(name, self._module(name), set())
 
+    def changed(self) -> bool:
+        """Whether reload_changed() would run anything. Looks at files only, on any thread."""
+        return bool(self._stamps.changed(reloading.family(self.loaded())))
+
     def reload_changed(self) -> list[str]:
         """Runs the loaded modules again whose files have changed, with their submodules and with
         those among them that use these: the names of all that were run.
@@ -255,8 +259,10 @@ class Exposure:
         """Imported where needed; None where only functions of it were named."""
         if name not in self._names and not any(_stands_for(each, name) for each in self._names):
             return None
-        module = sys.modules.get(name) or self._modules.get(name)
-        return module if module is not None else _import(name, self._label)
+        for known in (sys.modules, self._modules):
+            if known.get(name) is not None:
+                return known[name]
+        return _import(name, self._label)
 
     def _serve(self, name: str, module: ModuleType | None, came: set[str]) -> ExposedModule:
         shown = self._shown(name, module)

@@ -94,7 +94,7 @@ class MainWork:
         if self._inside >= DEPTH_MAX or self._closed:
             return False
         more = True  # unless we get to the end: Ctrl-C and sys.exit() leave the others waiting
-        self._inside += 1
+        self._enter()
         try:
             more = self._pass(budget_s)
             if not more:
@@ -105,13 +105,22 @@ class MainWork:
             self._leave()
         return more
 
+    def announce(self) -> None:
+        """During a pass: what waits, or comes, makes fileno() readable now, and not only after it.
+
+        For the event loop of a dialog that a call has opened, before it sleeps. Main thread only.
+        """
+        if self._posted:
+            self._tell()
+        self._arm()
+
     def run(self, over: Callable[[], bool], timeout_s: float | None = None) -> None:
         """Runs what comes, until `over()` is true, close() is called, or the time has passed.
 
         Spins for about as long as a wake-up takes before it sleeps. Ctrl-C goes through.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        self._inside += 1
+        self._enter()
         try:
             while not (self._closed or over()):
                 left = -1.0 if deadline is None else deadline - time.monotonic()
@@ -199,9 +208,13 @@ class MainWork:
         while self._posted:
             with contextlib.suppress(IndexError):  # a pass has taken the last one
                 self._posted.popleft()[0].cancel()
-        self._inside += 1
+        self._enter()
         self._tell()
         self._leave()
+
+    def _enter(self) -> None:
+        with self._lock:
+            self._inside += 1
 
     def _leave(self) -> None:
         with self._lock:

@@ -129,14 +129,14 @@ def _chosen(
         # A decorator copies the mark: what it has made for use inside is not meant.
         named = ((a, f) for a, f in marked.items() if _is_public(a) or _own_name(f) == a)
         return named, listed
-    if hasattr(module, "__all__"):
+    if "__all__" in vars(module):
         return listed, listed
     public = ((attribute, f) for attribute, f in here.items() if _is_public(attribute))
     return public, [each for each in list(vars(module).items()) if _is_public(each[0])]
 
 
 def _listed(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    for attribute in dict.fromkeys(getattr(module, "__all__", ())):
+    for attribute in dict.fromkeys(vars(module).get("__all__", ())):
         try:
             yield attribute, getattr(module, attribute)  # not vars: it may be loaded on demand
         except Exception as error:  # one broken attribute must not hide the rest

@@ -9,12 +9,14 @@ maya, houdini, or a function of yours
           a thread that waits, and the application's executor (executor_pump.py)
 script    nobody watches: server.run() or server.drain() does it. `blender -b`, freecadcmd,
           qgis_process, any script
+thread    a thread of its own stands for the main thread, where that has other things to do
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from ringbridge.errors import RingbridgeError
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from ringbridge.host.main_work import MainWork
 
     Choice = Union[str, "Pump", Executor, None]
+
+
+_JOIN_S = 1.0
 
 
 class Pump(Protocol):
@@ -60,11 +65,40 @@ class ScriptPump:
         """Does nothing."""
 
 
+class ThreadPump:
+    """A thread of its own runs what would run on the main thread."""
+
+    name = "thread"
+
+    def __init__(self) -> None:
+        self._stopped = True
+        self._work: MainWork | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, work: MainWork) -> None:
+        """From any thread."""
+        self._stopped = False
+        self._work = work
+        self._thread = threading.Thread(
+            target=work.run, args=(lambda: self._stopped,), name="ringbridge pump", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """As Pump says; waits a second for the call that runs."""
+        if self._stopped or self._work is None or self._thread is None:
+            return
+        self._stopped = True
+        self._work.post(lambda: None)  # it looks again
+        if self._thread is not threading.current_thread():
+            self._thread.join(_JOIN_S)
+
+
 def pump_for(choice: Choice = None) -> Pump:
     """The pump of that name; None: the one that fits this process. Main thread only.
 
-    "qt", "blender", "maya", "houdini" or "script"; a Pump of your own, which is returned as it is;
-    or a function that has another one run on the main thread, such as
+    "qt", "blender", "maya", "houdini", "script" or "thread"; a Pump of your own, which is returned
+    as it is; or a function that has another one run on the main thread, such as
     `maya.utils.executeInMainThreadWithResult`. ValueError: an unknown name. RingbridgeError: not in
     this application.
     """
@@ -107,6 +141,7 @@ _MAKE: dict[str, Callable[[], Pump]] = {
     "maya": lambda: _executor("maya", "maya.utils", "executeInMainThreadWithResult"),
     "houdini": lambda: _executor("houdini", "hdefereval", "executeInMainThreadWithResult"),
     "script": ScriptPump,
+    "thread": ThreadPump,
 }
 
 #: Application.kind -> the pump's name.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ringbridge.errors import RingbridgeError
 from ringbridge.host.one_pass import drained
-from ringbridge.qt.binding import QtCore, Signal, Slot, application, connect_bare, enum
+from ringbridge.qt.binding import QtCore, Signal, Slot, application, connect_bare, disconnect, enum
 
 if TYPE_CHECKING:
     from ringbridge.host.main_work import MainWork
@@ -60,6 +60,7 @@ class _Watch(QtCore.QObject):
     def __init__(self, work: MainWork) -> None:
         super().__init__()
         self.work: MainWork | None = work
+        self._inside = 0  # passes, one on top of the other
         # A descriptor of our own: `work` may be closed, and its number used again, before Qt's
         # thread has taken the notifier away.
         self._fd = os.dup(work.fileno())
@@ -71,14 +72,25 @@ class _Watch(QtCore.QObject):
     def _begin(self) -> None:
         self._notifier = QtCore.QSocketNotifier(self._fd, _READ, self)
         connect_bare(self._notifier.activated, self._turn)
+        self._sleeps = QtCore.QAbstractEventDispatcher.instance().aboutToBlock
+        self._connection = self._sleeps.connect(self._before_sleep)
 
     @Slot()  # type: ignore[untyped-decorator]
     def _end(self) -> None:
         self._notifier.setEnabled(False)
+        disconnect(self._sleeps, self._connection, self._before_sleep)
         os.close(self._fd)
         _living.discard(self)
         self.deleteLater()
 
     def _turn(self) -> None:
-        if self.work is not None:
-            drained(self.work)
+        if self.work is None:
+            return
+        self._inside += 1
+        drained(self.work)
+        self._inside -= 1
+
+    @Slot()  # type: ignore[untyped-decorator]
+    def _before_sleep(self) -> None:
+        if self._inside and self.work is not None:  # a call has opened a dialog, whose loop this is
+            self.work.announce()

@@ -140,7 +140,10 @@ def _used(module: ModuleType) -> set[str]:
 
 
 def _source(module: ModuleType) -> str | None:
-    file = getattr(module, "__file__", None)
+    try:
+        file = module.__file__
+    except Exception:  # it has none; or it is loaded on demand, and cannot be
+        return None
     return file if isinstance(file, str) and file.endswith(".py") else None
 
 

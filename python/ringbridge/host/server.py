@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import json
 import os
 import sys
 import threading
@@ -29,6 +30,7 @@ from ringbridge.host.exposure import Exposure
 from ringbridge.host.lanes import Client, Clients
 from ringbridge.host.main_work import BUDGET_S, MainWork
 from ringbridge.host.pumps import pump_for
+from ringbridge.rendezvous import ANSWER_BYTES_MAX
 
 if TYPE_CHECKING:
     import socket
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 CLIENTS_MAX = 64
 CALLBACK_S = 10.0
+#: Of what is told about the modules; the rest of the door's answer has room beside it.
+_MODULES_BYTES_MAX = ANSWER_BYTES_MAX * 3 // 4
 #: How long who asks what is open waits for the main thread to say so.
 _LOOK_S = 0.1
 
@@ -161,6 +165,8 @@ class Server:
         self._work.post(self._enter_main)
         self.pump.start(self._work)
         _serving[id(self)] = self
+        if threading.current_thread() is threading.main_thread():
+            _core.on_idle(_serve_meanwhile)  # it may wait for somebody before its first pass
         if http is not None:
             from ringbridge.host.gateway import Gateway
 
@@ -250,7 +256,7 @@ class Server:
             "clients": len(self._clients.all()),
             "busy": f"{running[-1]} for {busy_s:.1f} s" if running else None,
             "may_load": self.exposure.names(),
-            "modules": self.exposure.about(),
+            "modules": _fitting(self.exposure.about()),
             "http": None if self.gateway is None else self.gateway.url,
         }
 
@@ -323,6 +329,16 @@ class Server:
     def _reload_changed(self) -> list[str]:
         """Service 1: see Connection.reload_changed."""
         return self.exposure.reload_changed()
+
+
+def _fitting(modules: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What the door can tell: of very many functions it is their names."""
+    if len(json.dumps(modules)) <= _MODULES_BYTES_MAX:
+        return modules
+    return {
+        module: {name: {"on": each["on"], "kind": each["kind"]} for name, each in functions.items()}
+        for module, functions in modules.items()
+    }
 
 
 _serving: dict[int, Server] = {}
