@@ -203,6 +203,8 @@ LENGTH = f"Content-Length: {len(BODY)}"
         ([LENGTH, "transfer-encoding:\tchunked"], 411),
         ([LENGTH, "X: a\rTransfer-Encoding: chunked"], 411),
         ([LENGTH, "no colon here"], 400),
+        ([LENGTH, "Transfer-Encoding\x0b: chunked"], 400),
+        ([LENGTH, "X(Y): a"], 400),
         ([LENGTH, "X: a", " Content-Length: 0"], 400),
         ([LENGTH, "Host: 127.0.0.1"], 400),
         ([LENGTH, "Authorization: Bearer x"], 400),
