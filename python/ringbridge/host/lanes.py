@@ -84,17 +84,14 @@ class MainLane:
             return self.core.serve(until)
         except RingbridgeError as error:
             self._end(error)
-        except Exception:  # nothing of a client may reach the application's loop
-            _log.exception("a client's call could not be served")
-            self._end(None)
-        return False
+            return False
 
     def arm(self) -> None:
         """As MainWork asks for."""
         with contextlib.suppress(RingbridgeError):  # it has ended meanwhile: told by the next pass
             self.core.arm()
 
-    def _end(self, error: RingbridgeError | None) -> None:
+    def _end(self, error: RingbridgeError) -> None:
         if self._channel is not None and self._channel.alive:
             _log.warning("a client is sent away: %s", error)
         self.close()
@@ -117,13 +114,15 @@ class ThreadLane:
         self._table = table
         self._channel: _core.Channel | None = None
         self._thread = threading.current_thread()
+        self._closed = False
 
     def begin(self, channel: _core.Channel, ended: Callable[[], None]) -> None:
         """Returns when the client has gone."""
-        self._channel = channel
         self._thread = threading.current_thread()
+        self._channel = channel
         try:
-            _core.serve(channel, self._table)
+            if not self._closed:  # else close() has seen no channel
+                _core.serve(channel, self._table)
         except RingbridgeError as error:
             _log.warning("a client is sent away: %s", error)
         finally:
@@ -132,6 +131,7 @@ class ThreadLane:
 
     def close(self) -> None:
         """What it runs may finish; its client hears nothing of that. Idempotent."""
+        self._closed = True
         if self._channel is not None:
             self._channel.close()
 
@@ -175,16 +175,12 @@ class Clients:
     def welcome(self, knock: Knock, sock: socket.socket) -> None:
         """Opens a lane. Owns the socket."""
         with self._lock:
-            client = self._clients.get(knock.client)
-            if client is None:
-                client = self._clients[knock.client] = self._make(knock)
-            taken = knock.lane in client.lanes or self._closed or client.pid != knock.pid
-            lane = self._lane(knock.lane, client)
-            if not taken:
-                client.lanes[knock.lane] = lane
-        if taken:
-            sock.close()
-            return
+            client = self._clients.get(knock.client) or self._make(knock)
+            if self._closed or knock.lane in client.lanes or client.pid != knock.pid:
+                sock.close()
+                return
+            lane = client.lanes[knock.lane] = self._lane(knock.lane, client)
+            self._clients[knock.client] = client
         threading.Thread(
             target=self._begin,
             args=(client, knock.lane, lane, sock),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import logging
 import os
 import sys
 import threading
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 CLIENTS_MAX = 64
 CALLBACK_S = 10.0
+_log = logging.getLogger("ringbridge.host")
+
 #: Of what is told about the modules; the rest of the door's answer has room beside it.
 _MODULES_BYTES_MAX = ANSWER_BYTES_MAX * 3 // 4
 #: How long who asks what is open waits for the main thread to say so.
@@ -177,8 +180,8 @@ class Server:
 
     def _enter_main(self) -> None:
         self._main = threading.get_ident()
-        self._look()
         _core.on_idle(_serve_meanwhile)
+        self._look()
 
     # ---------------------------------------------------------------------------------- on its own
 
@@ -255,7 +258,7 @@ class Server:
             "document": self._opened,
             "since_s": round(time.monotonic() - self._began, 3),
             "clients": len(self._clients.all()),
-            "busy": f"{running[-1]} for {busy_s:.1f} s" if running else None,
+            "busy": f"{(running or ['a function'])[-1]} for {busy_s:.1f} s" if busy_s else None,
             "may_load": self.exposure.names(),
             "modules": _fitting(self.exposure.about()),
             "http": None if self.gateway is None else self.gateway.url,
@@ -264,10 +267,14 @@ class Server:
     def _look(self) -> None:
         """On the main thread."""
         document = self._document
-        if document is None:
-            self._opened = applications.document(self.application)
-        else:
-            self._opened = document() if callable(document) else document
+        try:
+            if document is None:
+                self._opened = applications.document(self.application)
+            else:
+                self._opened = document() if callable(document) else document
+        except Exception:
+            _log.exception("what %r has open is not known", self.name)
+            self._opened = None
 
     def _look_soon(self) -> None:
         if self._work.busy_s > 0 or self.closed:
