@@ -315,7 +315,7 @@ wait_datagram(rbr_channel *channel, uint64_t deadline_ns, rbr_datagram *out, rbr
         if (status != RBR_OK)
             return status;
         if (now >= deadline_ns)
-            return rbr_fail(err, RBR_TIMED_OUT, "the worker has not answered in time");
+            return rbr_fail(err, RBR_TIMED_OUT, "%s has not answered in time", channel->title);
         if (poll(&ready, 1, (int)((until - now) / RBR_MS) + 1) < 0 && errno == EINTR)
             return rbr_fail(err, RBR_INTERRUPTED, "a signal arrived");
     }

@@ -126,15 +126,19 @@ leave_it_to_loops(rbr_channel *channel)
     rbr_exchange *exchange = &channel->exchange;
     uint32_t unsent = atomic_load_explicit(&exchange->unsent_next, memory_order_relaxed);
     /* An application takes nothing from a client that does not take its answers. */
-    const bool closed = unsent != 0 && channel->served && channel->role == RBR_ROLE_WORKER;
+    bool closed = unsent != 0 && channel->served && channel->role == RBR_ROLE_WORKER;
 
     if (!atomic_load(&channel->watch.handshaken))
         return;
     rbr_wake_add_reason(&channel->wake, RBR_WAKE_EVENT | (closed ? RBR_WAKE_ROOM : RBR_WAKE_DATA));
     /* Behind F1: who posts a frame after this look adds the reason himself. */
     unsent = atomic_load_explicit(&exchange->unsent_next, memory_order_relaxed);
-    if (unsent != 0)
+    if (unsent != 0) {
         rbr_wake_add_reason(&channel->wake, RBR_WAKE_ROOM);
+    } else if (closed) { /* it has gone since */
+        closed = false;
+        rbr_wake_add_reason(&channel->wake, RBR_WAKE_DATA);
+    }
     if ((!closed && rbr_consumer_has_data(&exchange->consumer)) ||
         (unsent != 0 && rbr_producer_has_room(&exchange->producer, unsent)))
         rbr_inboxes_wake_all(exchange);

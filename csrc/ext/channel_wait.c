@@ -26,13 +26,6 @@ deadline_from_timeout(PyObject *timeout, uint64_t *deadline_ns)
     return true;
 }
 
-bool
-channel_has_idle(const core_state *state)
-{
-    return state != NULL && state->idle != NULL &&
-           state->idle_thread == PyThread_get_thread_ident();
-}
-
 uint64_t
 channel_slice_end(const core_state *state, uint64_t deadline_ns)
 {

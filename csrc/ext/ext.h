@@ -77,9 +77,8 @@ typedef struct core_state {
     PyObject *error_from_wire; /* (code, type, message, traceback, args) -> exception */
     PyObject *error_to_wire;   /* (exception) -> (code, type, message, traceback, args) */
     struct server *server; /* in a worker: its loop; NULL: none */
-    /* What a thread that waits here for another process does meanwhile, or NULL; and which thread. */
-    PyObject *idle;
-    unsigned long idle_thread;
+    PyObject
+        *idle; /* what a thread may do while it waits here for another process; NULL: nothing */
     /* numpy_bridge.c: NULL until numpy was first needed */
     struct numpy_bridge *numpy;
     bool numpy_missing; /* looked for, not installed */

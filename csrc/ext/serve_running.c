@@ -135,14 +135,24 @@ serve_over(server *self, uint64_t id, uint64_t before, int status)
     return status < 0 ? status : serve_run_again(self, before);
 }
 
+static _Thread_local bool has_idle; /* this thread does state->idle */
+
+bool
+channel_has_idle(const core_state *state)
+{
+    return has_idle && state != NULL && state->idle != NULL;
+}
+
 PyObject *
 serve_on_idle(PyObject *module, PyObject *function)
 {
     core_state *state = PyModule_GetState(module);
     PyObject *before = state->idle;
 
-    state->idle = function == Py_None ? NULL : Py_NewRef(function);
-    state->idle_thread = PyThread_get_thread_ident();
+    has_idle = function != Py_None;
+    if (!has_idle) /* others may go on with theirs */
+        Py_RETURN_NONE;
+    state->idle = Py_NewRef(function);
     Py_XDECREF(before);
     Py_RETURN_NONE;
 }

@@ -346,7 +346,8 @@ def spin(lanes: tuple[Lane, ...]) -> bool:
     """Waits about as long as a wake-up takes, without the GIL; whether a lane has something."""
 
 def on_idle(function: Callable[[], object] | None) -> None:
-    """What this thread does, every few milliseconds, while it waits here for another process."""
+    """What this thread does, every few milliseconds, while it waits here for another process. One
+    function for all threads that do something."""
 
 def run_idle() -> bool:
     """Does that now; False: this thread has nothing to do."""

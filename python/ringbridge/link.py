@@ -21,7 +21,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ringbridge import _core, rendezvous
-from ringbridge.errors import Busy, HostNotFound, RingbridgeError, WorkerDied
+from ringbridge.errors import (
+    Busy,
+    HostNotFound,
+    HostRefused,
+    RingbridgeError,
+    WorkerDied,
+    WorkerStartFailed,
+)
 from ringbridge.event_loop import running_loop
 from ringbridge.remote import Contents, Loaded, Targets
 
@@ -204,8 +211,10 @@ class Link:
         )
         try:
             channel.handshake(max(deadline - time.monotonic(), 0.0))
-        except BaseException:
+        except BaseException as error:
             channel.close()
+            if isinstance(error, WorkerStartFailed):  # the extension's word for a refusal
+                raise HostRefused(str(error)) from None
             raise
         self._pid = os.getpid()
         return channel

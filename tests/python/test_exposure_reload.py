@@ -119,6 +119,25 @@ def test_a_function_that_was_named_is_the_new_one_after_a_reload(files: ModuleFi
     assert result(exposure, "f") == "again"
 
 
+def test_a_script_that_changes_is_left_alone(
+    files: ModuleFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a file, and cannot be run again: that had been an error, of all that was served."""
+    files.write("script", "def f(): return 1\n")
+    files.write("other", "def g(): return 1\n")
+    import script  # type: ignore[import-not-found]
+
+    script.f.__module__ = "__main__"
+    monkeypatch.setitem(sys.modules, "__main__", script)
+    exposure = Exposure([script.f, "other"])
+    exposure.load("other")
+    files.write("script", "def f(): return 22\n")
+    assert not exposure.changed()
+    assert exposure.reload_changed() == []
+    assert exposure.reload_all() == ["other"]
+    assert result(exposure, "f") == 1
+
+
 def test_only_what_has_changed_is_reloaded(files: ModuleFiles) -> None:
     files.write("one", "def f(): return 1\n")
     files.write("two", "def g(): return 1\n")
@@ -127,6 +146,7 @@ def test_only_what_has_changed_is_reloaded(files: ModuleFiles) -> None:
     exposure.load("two")
     assert exposure.reload_changed() == []
     files.write("two", "def g(): return 22\n")
+    assert exposure.changed()
     assert exposure.reload_changed() == ["two"]
     assert result(exposure, "g") == 22
     assert exposure.reload_changed() == []

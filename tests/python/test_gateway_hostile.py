@@ -22,6 +22,7 @@ from rbr_testing.http_served import (
     exchanged,
     gateway_of,
     parsed,
+    spoiled,
     written,
 )
 
@@ -203,6 +204,8 @@ LENGTH = f"Content-Length: {len(BODY)}"
         ([LENGTH, "transfer-encoding:\tchunked"], 411),
         ([LENGTH, "X: a\rTransfer-Encoding: chunked"], 411),
         ([LENGTH, "no colon here"], 400),
+        ([LENGTH, "Transfer-Encoding\x0b: chunked"], 400),
+        ([LENGTH, "X(Y): a"], 400),
         ([LENGTH, "X: a", " Content-Length: 0"], 400),
         ([LENGTH, "Host: 127.0.0.1"], 400),
         ([LENGTH, "Authorization: Bearer x"], 400),
@@ -305,6 +308,11 @@ def test_a_client_that_sends_a_body_over_the_limit_hears_the_reason(gateway: Gat
         assert parsed(all_of(sock)).status == 413
 
 
+def answers(gateway: Gateway) -> bool:
+    """Whether it does; where so little time is given, not each client on a busy machine is."""
+    return exchanged(gateway, written("GET", "/about")).startswith(b"HTTP/1.1 200")
+
+
 def slow_parts() -> list[list[bytes]]:
     request = written("POST", ADD, BODY)
     return [[request[:10]], [request[:-20]], [request[:-1]], []]
@@ -317,7 +325,7 @@ def test_who_is_too_slow_is_put_out(served: ServedHere, parts: list[bytes]) -> N
             sock.sendall(part)
         answer = all_of(sock)
         assert answer == b"" if not parts else parsed(answer).status == 408
-        assert called(gateway, "add", 1).status == 200
+        until(lambda: answers(gateway), "it is as before")
 
 
 def test_a_byte_now_and_then_does_not_lengthen_the_time(served: ServedHere) -> None:
@@ -327,7 +335,8 @@ def test_a_byte_now_and_then_does_not_lengthen_the_time(served: ServedHere) -> N
 
         def is_over() -> bool:
             with contextlib.suppress(TimeoutError, socket.timeout):
-                return sock.recv(1000) != b"" or True
+                sock.recv(1000)
+                return True
             sock.send(b"X")
             return False
 
@@ -341,7 +350,7 @@ def test_a_client_that_does_not_take_its_answer_is_put_out(served: ServedHere) -
         assert gateway._listener is not None
         until(lambda: gateway._listener._open, "it is in")  # type: ignore[union-attr]
         until(lambda: not gateway._listener._open, "it is out")  # type: ignore[union-attr]
-        assert called(gateway, "add", 1).status == 200
+        until(lambda: answers(gateway), "it is as before")
 
 
 def test_silent_connections_keep_nobody_out(served: ServedHere) -> None:
@@ -375,26 +384,3 @@ def exchanged_and_ended(gateway: Gateway, request: bytes) -> bytes:
             sock.sendall(request)
             sock.shutdown(socket.SHUT_WR)
         return all_of(sock)
-
-
-def spoiled(chance: random.Random) -> bytes:
-    kinds = [
-        written("POST", ADD, BODY),
-        written("POST", "/", b'{"FunctionName": "add", "Parameters": {"a": 1}}'),
-        written("GET", "/about"),
-        written("OPTIONS", "/"),
-    ]
-    whole = bytearray(chance.choice(kinds))
-    for _ in range(chance.choice([0, 1, 2, 10, 60])):
-        at = chance.randrange(len(whole))
-        how = chance.randrange(4)
-        if how == 0:
-            whole[at] = chance.randrange(256)
-        elif how == 1:
-            del whole[at : at + chance.randrange(1, 30)]
-        elif how == 2:
-            whole[at:at] = chance.choice([b"\r\n", b"\n", b"\x00", b":", b"[" * 300, b"\xff\xfe"])
-        else:
-            whole[at:at] = whole[chance.randrange(len(whole)) :][:40]
-        whole = whole or bytearray(b"x")
-    return bytes(whole)

@@ -23,10 +23,10 @@ from ringbridge.host.main_work import MainWork
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(runtime_folder: Path) -> Iterator[None]:
-    before = descriptors()
+    before, others = descriptors(), set(threading.enumerate())
     yield
     assert ringbridge.host.serving() == []
-    until(lambda: threads_of_ours() == [], "the end of the threads")
+    until(lambda: threads_of_ours() <= others, "the end of the threads")
     gc.collect()
     until(lambda: descriptors() <= before, "the descriptors that were there before")
     assert rendezvous.addresses() == []
@@ -36,10 +36,10 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def threads_of_ours() -> list[str]:
-    # A reader of tasks goes when it has had nothing to do for a second.
-    ours = [each.name for each in threading.enumerate() if each.name.startswith("ringbridge")]
-    return [name for name in ours if name not in ("ringbridge timers", "ringbridge reader")]
+def threads_of_ours() -> set[threading.Thread]:
+    """But for those that go by themselves when they have had nothing to do for a second."""
+    lasting = ("ringbridge timers", "ringbridge reader")
+    return {each for each in threading.enumerate() if each.name not in lasting}
 
 
 def test_a_thread_may_stand_for_the_main_thread() -> None:

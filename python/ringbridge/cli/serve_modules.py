@@ -31,8 +31,8 @@ def add_to(verbs: _Verbs) -> None:
         "serve",
         help="serve modules to other interpreters of this user",
         description="Imports modules and serves them until Ctrl-C or SIGTERM: other interpreters "
-        'of this user call their functions after ringbridge.connect("NAME"). Of a module it is the '
-        "functions that are marked with @expose, else those of its __all__, else the public ones "
+        'of this user call their functions after ringbridge.connect("NAME"). A module lends the '
+        "functions that it marks with @expose, else those of its __all__, else the public ones "
         "that it defines itself. Exit code 1: a module cannot be imported, or the server cannot "
         "start.",
     )

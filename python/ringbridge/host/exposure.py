@@ -136,22 +136,14 @@ class Exposure:
         One that raises is logged to "ringbridge.host", and is served as it was before until its
         file changes again; the first such error is raised once the others were run.
         """
+        family = reloading.family(self.loaded())
+        return self._run_all(self._stamps.changed(family), family)
+
+    def reload_all(self) -> list[str]:
+        """The same, whether or not their files have changed. What has none is left out."""
         loaded = self.loaded()
         family = reloading.family(loaded)
-        done, failures = [], []
-        for name in reloading.with_users(self._stamps.changed(family), family):
-            try:
-                self._run_again(name)
-                if name in loaded:
-                    self._serve(name, self._module(name), set())
-            except Exception as error:
-                _log.exception("module %s was not reloaded, and is served as it was", name)
-                failures.append(error)
-            else:
-                done.append(name)
-        if failures:
-            raise failures[0]
-        return done
+        return self._run_all(self._stamps.changed(family) | family.keys() & loaded, family)
 
     def unload(self, name: str) -> None:
         """Serves a module no longer. One that was imported for this leaves sys.modules, with its
@@ -278,6 +270,22 @@ class Exposure:
             watchers = list(self._watchers)
         for watcher in watchers:
             watcher.module_changed(name, module)
+
+    def _run_all(self, names: set[str], family: dict[str, ModuleType]) -> list[str]:
+        done, failures = [], []
+        for name in reloading.with_users(names, family):
+            try:
+                self._run_again(name)
+                if name in self.loaded():
+                    self._serve(name, self._module(name), set())
+            except Exception as error:
+                _log.exception("module %s was not reloaded, and is served as it was", name)
+                failures.append(error)
+            else:
+                done.append(name)
+        if failures:
+            raise failures[0]
+        return done
 
     def _run_again(self, name: str) -> None:
         module = sys.modules.get(name)

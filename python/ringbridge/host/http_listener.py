@@ -5,8 +5,9 @@
     called    the request is whole: no deadline here, the call has its own
     answering the client has to take the answer until the deadline, or all ends
 
-Where all places are taken, the one that has stood there longest without a token makes room. Knows
-sockets only, and hands each to a handler; nothing of what is said on them.
+Where all places are taken, newcomers wait before the door, and the one that has stood in it longest
+without a token makes room after a moment. Knows sockets only, and hands each to a handler; nothing
+of what is said on them.
 """
 
 from __future__ import annotations
@@ -29,10 +30,14 @@ logger = logging.getLogger("ringbridge.host")
 
 _OUT_OF_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
 _PAUSE_S = 0.1
+#: So long nobody is put out, however many wait: a client's head takes a few milliseconds.
+_GRACE_S = 0.25
+_FULL_MS = 20.0
 
 
 @dataclass
 class _Connection:
+    since: float
     deadline: float | None
     is_known: bool = False  # who asks has shown the token, where there is one
     is_answering: bool = False
@@ -81,8 +86,14 @@ class Listener(http.server.ThreadingHTTPServer):
         poll = select.poll()
         poll.register(self._stopped, select.POLLIN)
         poll.register(self.socket, select.POLLIN)
-        while self._stopped not in dict(poll.poll(self._patience_ms())):
-            self.handle_request()
+        while True:
+            has_room = self._has_room()
+            poll.modify(self.socket, select.POLLIN if has_room else 0)
+            ready = dict(poll.poll(self._patience_ms() if has_room else _FULL_MS))
+            if self._stopped in ready:
+                break
+            if self.socket.fileno() in ready:
+                self.handle_request()
             self._end_overdue()
             if self._out_of_descriptors:
                 self._out_of_descriptors = False
@@ -103,6 +114,18 @@ class Listener(http.server.ThreadingHTTPServer):
 
     def _patience_ms(self) -> float | None:
         return self._request_s * 250 if self._open else None
+
+    def _has_room(self) -> bool:
+        with self._lock:
+            if len(self._open) < self._connections_max:
+                return True
+            strangers = (each for each in self._open.items() if not each[1].is_known)
+            sock, connection = next(strangers, (None, None))
+            if connection is None or time.monotonic() < connection.since + _GRACE_S:
+                return False
+            del self._open[sock]
+            _shutdown(sock, socket.SHUT_RDWR)
+            return True
 
     def _end_overdue(self) -> None:
         now = time.monotonic()
@@ -129,16 +152,10 @@ class Listener(http.server.ThreadingHTTPServer):
             raise
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Gives it a place, if need be another's."""
+        """Gives it its place."""
+        now = time.monotonic()
         with self._lock:
-            if len(self._open) >= self._connections_max:
-                strangers = (s for s, connection in self._open.items() if not connection.is_known)
-                longest = next(strangers, None)
-                if longest is None:
-                    return False
-                del self._open[longest]
-                _shutdown(longest, socket.SHUT_RDWR)
-            self._open[request] = _Connection(time.monotonic() + self._request_s)
+            self._open[request] = _Connection(now, now + self._request_s)
         return True
 
     # ------------------------------------------------------------------- the connections' threads
@@ -175,7 +192,7 @@ class Listener(http.server.ThreadingHTTPServer):
         logger.debug("HTTP: a connection failed", exc_info=True)
 
 
-def _shutdown(sock: socket.socket, how: int) -> None:
+def _shutdown(sock: Any, how: int) -> None:
     """Below TLS, which another thread is using: that thread's reading or writing ends."""
     with contextlib.suppress(OSError):
         socket.socket.shutdown(sock, how)

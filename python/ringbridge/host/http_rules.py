@@ -106,7 +106,7 @@ class Admission:
     origins: frozenset[str]
 
     def check(self, headers: Message, query_token: str | None, *, by_get: bool) -> None:
-        """Raises Refused. query_token: what stood in the address of a GET."""
+        """Raises Refused. query_token: what stood in the address, where that counts."""
         self.check_page(headers)
         if self.token is not None:
             self._check_token(headers, query_token, by_get=by_get)
@@ -134,7 +134,7 @@ class Admission:
             # Browsers add Basic by themselves once they know it: not where a link is enough.
             candidate = _bearer(given) or (None if by_get else _basic(given))
         else:
-            candidate = query_token if by_get else None
+            candidate = query_token
         if candidate is None or not self._is_token(candidate):
             what = "no token" if candidate is None else "wrong token"
             raise Refused(

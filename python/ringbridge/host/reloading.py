@@ -62,12 +62,12 @@ class FileStamps:
 
 
 def family(names: Iterable[str]) -> dict[str, ModuleType]:
-    """Modules and their submodules, as far as they are imported, and have a source file."""
+    """Modules and their submodules, as far as `run_again` can run them."""
     prefixes = tuple(name + "." for name in names)
     return {
         name: module
         for name, module in list(sys.modules.items())
-        if (name + ".").startswith(prefixes) and prefixes and _source(module) is not None
+        if (name + ".").startswith(prefixes) and _can_run_again(name, module)
     }
 
 
@@ -97,7 +97,7 @@ def run_again(name: str) -> dict[str, object]:
     without a source file of its own, such as a script.
     """
     module = sys.modules.get(name)
-    if module is None or name == "__main__" or _source(module) is None:
+    if module is None or not _can_run_again(name, module):
         raise RingbridgeError(
             f"module {name!r} cannot be reloaded: it was not imported from a source file"
         )
@@ -118,6 +118,10 @@ def forget_bytecode(module: ModuleType) -> None:
     if source is not None:
         with contextlib.suppress(OSError, NotImplementedError):
             os.unlink(importlib.util.cache_from_source(source))
+
+
+def _can_run_again(name: str, module: ModuleType) -> bool:
+    return name != "__main__" and _source(module) is not None
 
 
 def _restore(names: dict[str, object], before: dict[str, object]) -> None:

@@ -143,7 +143,8 @@ class Server:
         self._opened: str | None = None  # the document, when we last looked
         self._clients_max = clients_max
         self._began = time.monotonic()
-        self._main = threading.get_ident()  # until a pass says better
+        # Until a pass says better; nobody, where that is a thread of the pump's.
+        self._main = None if self.pump.name == "thread" else threading.main_thread().ident
         self._stopped = threading.Lock()
         self._work = MainWork()
         self._clients = Clients(
@@ -165,7 +166,7 @@ class Server:
         self._work.post(self._enter_main)
         self.pump.start(self._work)
         _serving[id(self)] = self
-        if threading.current_thread() is threading.main_thread():
+        if threading.get_ident() == self._main:
             _core.on_idle(_serve_meanwhile)  # it may wait for somebody before its first pass
         if http is not None:
             from ringbridge.host.gateway import Gateway
@@ -350,10 +351,11 @@ def serving() -> list[Server]:
 
 
 def _serve_meanwhile() -> None:
-    """While the main thread waits for another process: what that one does may need us."""
-    for server in serving():
+    """While a main thread waits for another process: what that one does may need us."""
+    ours = [server for server in serving() if server._main == threading.get_ident()]
+    for server in ours:
         server._work.drain()
-    if not _serving:
+    if not ours:
         _core.on_idle(None)
 
 

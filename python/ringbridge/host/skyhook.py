@@ -130,12 +130,7 @@ class SkyHook:
         return list(dict.fromkeys(["is_online", *(name for names in functions for name in names)]))
 
     def _reload(self, _parameters: dict[str, Any]) -> list[str]:
-        exposure = self._calls.served.exposure
-
-        def reload_all() -> list[str]:
-            return [exposure.reload(name).name for name in exposure.loaded()]
-
-        return self._calls.on_main(reload_all)
+        return self._calls.on_main(self._calls.served.exposure.reload_all)
 
     def _load(self, parameters: dict[str, Any]) -> list[str]:
         names = _modules(parameters)

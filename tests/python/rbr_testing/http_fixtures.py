@@ -15,6 +15,7 @@ from ringbridge.host.gateway import Gateway
 @pytest.fixture
 def served() -> Iterator[ServedHere]:
     lent.entered.clear()
+    lent.inside.clear()
     lent.release.clear()
     server = ServedHere()
     yield server

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import json
 import os
+import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -146,3 +147,27 @@ def asked(
 def called(gateway: Gateway, function: str, *args: Any, **options: Any) -> Reply:
     """A call by our own wire."""
     return asked(gateway, "POST", f"/call/{LENT}/{function}", {"args": list(args), **options})
+
+
+def spoiled(chance: random.Random) -> bytes:
+    """A request in which bytes are changed, lost, or stand twice."""
+    kinds = [
+        written("POST", f"/call/{LENT}/add", b'{"args": [1]}'),
+        written("POST", "/", b'{"FunctionName": "add", "Parameters": {"a": 1}}'),
+        written("GET", "/about"),
+        written("OPTIONS", "/"),
+    ]
+    whole = bytearray(chance.choice(kinds))
+    for _ in range(chance.choice([0, 1, 2, 10, 60])):
+        at = chance.randrange(len(whole))
+        how = chance.randrange(4)
+        if how == 0:
+            whole[at] = chance.randrange(256)
+        elif how == 1:
+            del whole[at : at + chance.randrange(1, 30)]
+        elif how == 2:
+            whole[at:at] = chance.choice([b"\r\n", b"\n", b"\x00", b":", b"[" * 300, b"\xff\xfe"])
+        else:
+            whole[at:at] = whole[chance.randrange(len(whole)) :][:40]
+        whole = whole or bytearray(b"x")
+    return bytes(whole)

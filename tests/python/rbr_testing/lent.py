@@ -11,6 +11,7 @@ from typing import Any
 from ringbridge.host.expose import expose
 
 entered = threading.Event()
+inside: list[int] = []
 release = threading.Event()
 
 
@@ -48,6 +49,7 @@ def leave() -> None:
 @expose
 def hold() -> str:
     """Stays on the main thread until a test sets `release`."""
+    inside.append(threading.get_ident())
     entered.set()
     return "held" if release.wait(40) else "never released"
 
