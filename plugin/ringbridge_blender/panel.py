@@ -71,6 +71,12 @@ class RINGBRIDGE_OT_start(bpy.types.Operator):
     bl_idname = "ringbridge.start"
     bl_label = "Start serving"
 
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        if bpy.app.background:
+            cls.poll_message_set("under -b, let a script call ringbridge.host.serve() and run()")
+        return not bpy.app.background
+
     def execute(self, _context: Any) -> set[str]:
         if not start():
             self.report({"ERROR"}, serving.problem)

@@ -49,7 +49,8 @@ class BlenderPump:
         if threading.current_thread() is not threading.main_thread():
             raise RingbridgeError("Blender takes a timer on its main thread only: serve() there")
         self._work = work
-        timers.register(self._timer, first_interval=0.0, persistent=True)
+        if not timers.is_registered(self._timer):  # stopped on another thread just now
+            timers.register(self._timer, first_interval=0.0, persistent=True)
 
     def stop(self) -> None:
         """Nothing runs from now on. Idempotent."""
@@ -67,7 +68,8 @@ class BlenderPump:
         try:
             self._pass(began + max(PASS_S, drew_s), max(LINGER_S, drew_s / 8))
         except Exception:  # Blender would drop the timer
-            log.exception("a pass over what waits for Blender's main thread failed")
+            if self._work is not None:  # else it was closed under us: that is what stop() means
+                log.exception("a pass over what waits for Blender's main thread failed")
         self._left = time.perf_counter()
         if self._work is None:
             return None
