@@ -16,7 +16,7 @@ from .serving import Seen, Serving, Wanted
 LOOK_S = 1.0
 #: The sidebar as wide as Blender makes it at first, in characters.
 LINE_WIDTH = 28
-LINES_MAX = 6
+LINES_MAX = 12
 
 serving = Serving()
 
