@@ -34,6 +34,10 @@ enum rbr_sort { RBR_SORT_ANSWER, RBR_SORT_ITEM, RBR_SORT_CALLBACK, RBR_SORT_ASID
 #define RBR_ASIDES_MAX 1024
 #define RBR_ASIDE_BYTES_MAX (64 * RBR_MIB)
 
+/* What a client may have asked for that its application has read, and not run: it reads them only while it waits
+ * for that client. */
+#define RBR_REQUEST_BYTES_MAX (64 * RBR_MIB)
+
 /* Bytes of frames that wait for room in the ring, beyond which a sender waits. */
 #define RBR_UNSENT_BYTES_MAX (64 * RBR_MIB)
 
@@ -110,6 +114,7 @@ typedef struct rbr_exchange {
     uint64_t last_id;
     rbr_inbox own; /* requests; in a host also what was directed there */
     uint32_t nested_queued; /* in it, requests with a parent */
+    uint64_t own_bytes;     /* in it, of requests */
     uint64_t aside_bytes; /* of the asides of all calls */
     rbr_inbox *inboxes; /* of event loops */
     uint32_t armed; /* of them, how many are */
