@@ -28,7 +28,7 @@ from qgis.PyQt.QtWidgets import QDialog, QPushButton, QWidget
 from qgis.utils import iface
 
 sys.path.insert(0, os.environ["RBR_HOSTS_FOLDER"])
-from plugin_traces import message, traces, worker_processes
+from plugin_traces import message, options_page, traces, worker_processes
 from window_steps import Step, after, picture, settled, told, walk, wanted
 
 PLUGIN = "ringbridge_qgis"
@@ -53,12 +53,6 @@ def buttons(widget: Any) -> dict[str, Any]:
 def dialog() -> Any:
     found = iface.mainWindow().findChildren(QDialog, "ringbridgeSetup")
     return next((each for each in found if each.isVisible()), None)
-
-
-def options_page() -> Any:
-    """The page in the dialog that is open, once it is drawn."""
-    pages = (each for top in QgsApplication.topLevelWidgets() for each in top.findChildren(QWidget))
-    return next((p for p in pages if p.objectName() == "ringbridgeOptions" and p.isVisible()), None)
 
 
 def looked(panel: Any) -> Step:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import standalone
@@ -29,7 +30,6 @@ with standalone.qgis():
         )
         lines: list[str] = []
         server.exposure.load("qgis_tools")
-        import threading
 
         def hear() -> None:
             lines.append(program.stdout.readline())

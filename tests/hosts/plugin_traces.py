@@ -19,6 +19,12 @@ def message() -> Any:
     return items[0] if items else None
 
 
+def options_page() -> Any:
+    """The page in the dialog that is open, once it is drawn."""
+    pages = (each for top in QgsApplication.topLevelWidgets() for each in top.findChildren(QWidget))
+    return next((p for p in pages if p.objectName() == "ringbridgeOptions" and p.isVisible()), None)
+
+
 def worker_processes() -> list[int]:
     """Children of this process that are Pythons."""
     found = []

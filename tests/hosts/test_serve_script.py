@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A script in QGIS's Python serves by server.run(), without a window, and another interpreter drives
-it."""
+"""A script in QGIS's Python serves by server.run(), and another interpreter drives it."""
 
 from __future__ import annotations
 

@@ -30,18 +30,16 @@ def report(
     installed(*qgis_window.NEEDED)
     folder = tmp_path_factory.mktemp("serving-window")
     environment = made.venv(folder / "gis", host_copy / "ringbridge")
-    lines = (
-        *("[ringbridge]", f"environment={environment}"),
-        *("serve_modules=qgis_tools, window_tools", f"serve_folders={HERE / 'served'}"),
-    )
     plugins = (PLUGIN.name, "processing")
-    profile = qgis_window.make_profile(folder, *plugins, more="\n".join(lines) + "\n")
+    profile = qgis_window.make_profile(
+        folder, *plugins, more=f"[ringbridge]\nenvironment={environment}\n"
+    )
     shutil.copytree(PLUGIN, profile / "python" / "plugins" / PLUGIN.name)
     settings = {
         **{"pictures": str(host_copy.parent), "report": str(folder / "report.json")},
         **{"python": sys.executable, "copy": str(host_copy), "work": str(folder)},
         **{"example": str(ROOT / "docs" / "examples" / "drive_qgis.py")},
-        "driver": str(HERE / "drive_host.py"),
+        **{"driver": str(HERE / "drive_host.py"), "served": str(HERE / "served")},
     }
     (folder / "settings.json").write_text(json.dumps(settings))
     script = "host_script_serving_window.py"
@@ -52,7 +50,7 @@ def test_it_is_off_until_somebody_switches_it_on(report: Report) -> None:
     assert report["before"]["sockets"] == report["before"]["modules"] == []
     off = report["off"]
     assert (off["switch"], off["state"]) == (False, "Off: nobody can call.")
-    assert off["modules"] == {"qgis_tools": [], "window_tools": []}
+    assert off["modules"] == {"qgis_tools": []}
     assert [name.partition(".")[0] for name in report["sockets"]] == ["qgis"]
 
 
@@ -60,11 +58,19 @@ def test_the_panel_shows_what_is_exposed(report: Report) -> None:
     on = report["on"]
     assert (on["switch"], on["problem"], on["clients"]) == (True, "", [])
     assert on["state"].startswith('On: ringbridge.connect("qgis")')
-    assert on["modules"]["window_tools"] == [
-        "is_main_thread() -> 'bool'",
-        "large(count: 'int') -> 'Any'",
-    ]
-    assert "zoom_to(target: 'Any' = None) -> 'None'" in on["modules"]["qgis_tools"]
+    assert (
+        "add_vector(source: str | Mapping[str, Any], name: str = '') -> str"
+        in (on["modules"]["qgis_tools"])
+    )
+
+
+def test_options_add_modules_and_folders_while_it_serves(report: Report) -> None:
+    more = report["more"]
+    assert more["switch"] is True
+    served = ["is_main_thread() -> bool", "large(count: int) -> Any"]
+    assert more["modules"]["window_tools"] == served
+    assert more["modules"]["nobody_has_it"] == []
+    assert more["problem"].startswith("nobody_has_it: ModuleNotFoundError: No module named")
 
 
 def test_the_example_of_the_guide_drives_it(report: Report) -> None:
@@ -95,6 +101,7 @@ def test_the_map_comes_as_an_array_that_was_not_copied(report: Report) -> None:
     assert (shape[2], dtype, shared, told["opaque"]) == (4, "uint8", True, True)
     assert min(shape[:2]) > 100
     assert told["colours"] > 1
+    assert told["active"] == "Buffered"  # a handle on the layer
 
 
 def test_the_panel_shows_who_is_connected(report: Report) -> None:

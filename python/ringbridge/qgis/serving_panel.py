@@ -6,6 +6,7 @@ Shows what it is handed; looks only when it is told to. Knows no server's inside
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 from qgis.PyQt.QtCore import Qt
@@ -65,6 +66,7 @@ class ServingPanel(QWidget):
         header = self.exposed.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)  # cut: all is in a tooltip
         self.clients = self._table()
         below = QSplitter(Qt.Orientation.Horizontal)
         below.addWidget(self.exposed)
@@ -134,8 +136,9 @@ class ServingPanel(QWidget):
             functions = about.get(module)
             top = QTreeWidgetItem([module, "" if functions is not None else tr("not loaded")])
             for name, each in (functions or {}).items():
-                item = QTreeWidgetItem([name + (each["signature"] or "(…)"), where[each["on"]]])
-                item.setToolTip(0, each["doc"] or "")
+                text = name + _readable(each["signature"] or "(…)")
+                item = QTreeWidgetItem([text, where[each["on"]]])
+                item.setToolTip(0, "\n\n".join(filter(None, (text, each["doc"]))))
                 top.addChild(item)
             self.exposed.addTopLevelItem(top)
             top.setExpanded(True)
@@ -155,6 +158,11 @@ class ServingPanel(QWidget):
                     self.clients.setItem(row, column, item)
                 if item.text() != text:
                     item.setText(text)
+
+
+def _readable(signature: str) -> str:
+    """Annotations that are texts, without their quotes: of a default these belong to it."""
+    return re.sub(r"(?<=[:>] )'([^']*)'", r"\1", signature)
 
 
 def _label() -> QLabel:
