@@ -7,7 +7,7 @@ Shows what it is handed; looks only when it is told to. Knows no server's inside
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import (
@@ -26,9 +26,6 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ringbridge.qgis.texts import tr
-
-if TYPE_CHECKING:
-    from ringbridge.host.server import ClientInfo
 
 _EXPOSED_WIDTH, _CLIENTS_WIDTH = 500, 400  # their shares of what there is
 
@@ -143,7 +140,7 @@ class ServingPanel(QWidget):
             self.exposed.addTopLevelItem(top)
             top.setExpanded(True)
 
-    def _show_clients(self, clients: list[ClientInfo]) -> None:
+    def _show_clients(self, clients: list[Any]) -> None:
         lanes = {"main": tr("main"), "thread": tr("its own")}
         self.clients.setRowCount(len(clients))
         for row, each in enumerate(clients):
