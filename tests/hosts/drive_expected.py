@@ -20,6 +20,9 @@ def check(told: dict[str, Any]) -> None:
     assert told["large"] == [True, 7, 7, 100_000_000]
     assert told["bytes_received"] < SMALL
     assert told["handle"] == "numbers"
+    stopped = told["cancelled"]
+    assert (stopped["began"], stopped["ended"]) == (True, "Cancelled")
+    assert 0 <= stopped["fraction"] < 1
     missing, no_extent, no_crs, no_layer, no_algorithm = told["errors"]
     assert missing.startswith("ValueError: QGIS cannot read /no/such.tif")
     assert no_extent.startswith("ValueError: an array needs extent=")

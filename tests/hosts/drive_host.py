@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from typing import Any
 
@@ -23,6 +24,8 @@ SQUARE = {
     "geometry": {"type": "Polygon", "coordinates": [[[0, 0], [8, 0], [8, 8], [0, 8], [0, 0]]]},
 }
 CALLS = 200
+POINTS = 10_000_000
+LIMIT_S = 30
 
 
 def is_shared(array: Any) -> bool:
@@ -58,8 +61,28 @@ def everywhere(application: Any, qgis: Any, tools: Any) -> dict[str, Any]:
         "large": [is_shared(large), int(large[0]), int(large[-1]), len(large)],
         "bytes_received": application.stats()["bytes_received"] - before,
         "handle": qgis.layer(raster).name(),
+        "cancelled": cancelled(qgis),
         "errors": errors(qgis, values),
     }
+
+
+def cancelled(qgis: Any) -> dict[str, Any]:
+    """An algorithm that would run for very long: how far it says it is, and how it ends."""
+    wanted = {
+        **{"EXTENT": "0,1000,0,1000 [EPSG:32617]", "TARGET_CRS": "EPSG:32617"},
+        **{"POINTS_NUMBER": POINTS, "OUTPUT": "TEMPORARY_OUTPUT"},
+    }
+    task = qgis.run_algorithm.submit("native:randompointsinextent", wanted)
+    heard = threading.Event()
+    task.on_progress(lambda _progress: heard.set())
+    began = heard.wait(LIMIT_S)
+    fraction = task.progress and task.progress.fraction
+    task.cancel()
+    try:
+        ended = f"nothing: {task.result(LIMIT_S)}"
+    except ringbridge.Cancelled:
+        ended = "Cancelled"
+    return {"began": began, "fraction": fraction, "ended": ended}
 
 
 def errors(qgis: Any, values: Any) -> list[str]:
