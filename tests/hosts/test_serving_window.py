@@ -71,6 +71,8 @@ def test_options_add_modules_and_folders_while_it_serves(report: Report) -> None
     assert more["modules"]["window_tools"] == served
     assert more["modules"]["nobody_has_it"] == []
     assert more["problem"].startswith("nobody_has_it: ModuleNotFoundError: No module named")
+    # The label once was as wide as its text, and pushed the docks beside it away.
+    assert report["canvas_width"] == report["canvas_width_before"]
 
 
 def test_the_example_of_the_guide_drives_it(report: Report) -> None:

@@ -165,6 +165,7 @@ def _readable(signature: str) -> str:
 def _label() -> QLabel:
     label = QLabel()
     label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setWordWrap(True)  # else a long line would push QGIS's other docks aside
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return label
 
