@@ -15,8 +15,8 @@ with open(os.environ["RBR_HOSTS_SETTINGS"], encoding="utf-8") as settings_file:
     settings = json.load(settings_file)
 sys.path[:0] = [settings["copy"], *settings["folders"]]
 
-import ringbridge.host
-from ringbridge.host import applications
+import ringbridge.host  # noqa: E402
+from ringbridge.host import applications  # noqa: E402
 
 if settings["qt"]:
     from ringbridge.qt import binding

@@ -44,6 +44,7 @@ class Kind:
     value: Any
     gone: str  # what a removed object says
     qt: bool = False
+    picture_bytes_min: int = qgis_window.PNG_BYTES_MIN
 
     @property
     def has_window(self) -> bool:
@@ -77,6 +78,7 @@ KINDS = {
         *("qt_tools", ("edge", 300), ("objectName",), "Kept", ("edge",), 300),
         gone="deleted",
         qt=True,
+        picture_bytes_min=7_000,  # without the cube it has 5,000
     ),
 }
 
@@ -211,16 +213,17 @@ def test_an_object_that_was_removed_there_says_so(told: Report, kind: Kind) -> N
 def test_the_cube_is_in_the_window(told: Report, kind: Kind, picture: Path) -> None:
     if not kind.has_window:
         pytest.skip("it has no window")
-    assert picture.stat().st_size > qgis_window.PNG_BYTES_MIN
+    assert picture.stat().st_size > kind.picture_bytes_min
 
 
 def test_every_call_of_a_burst_is_answered(
     told: Report, name: str, figure: Callable[[str], None]
 ) -> None:
-    median = statistics.median
+    idle, burst = told["idle_ms"], told["burst_ms"]
     figure(
-        f"into {name}: idle {median(told['idle_ms']):.3f} ms (at most {max(told['idle_ms']):.2f}), "
-        f"a burst {median(told['burst_ms']):.4f} ms (mean {statistics.fmean(told['burst_ms']):.3f}), "
-        f"100 MB filled {median(told['array']['ms']):.1f} ms, connect {median(told['connect_ms']):.1f}"
+        f"into {name}: idle {statistics.median(idle):.3f} ms (at most {max(idle):.2f}), "
+        f"in a burst {statistics.median(burst) * 1e3:.1f} us "
+        f"(mean {statistics.fmean(burst) * 1e3:.1f}), "
+        f"connect() {statistics.median(told['connect_ms']):.1f} ms"
     )
     assert len(told["burst_ms"]) == 200

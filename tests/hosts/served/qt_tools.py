@@ -25,7 +25,7 @@ class _Cube(QtWidgets.QWidget):  # type: ignore[misc]
         self.setGeometry(400, 150, 600, 600)
         self.show()
 
-    def paintEvent(self, _event: Any) -> None:  # noqa: N802
+    def paintEvent(self, _event: Any) -> None:
         x, y = 0.87 * self.edge, 0.5 * self.edge  # of an edge that runs away from us
         faces = {
             "#e8b04a": [(0, 0), (x, -y), (0, -2 * y), (-x, -y)],
