@@ -4,25 +4,20 @@ of which pictures are left beside the copy of ringbridge, and without."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
 import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import application_runs
 import pytest
 import qgis_window
 from conftest import HERE, Report
 from rbr_testing import conda as conda_environments
 
-LIMIT_S = 80
 END_S = 20
 SCRIPT = str(HERE / "host_script_served.py")
 SCREEN = ("xvfb-run", "-a", "-s", qgis_window.SCREEN)
@@ -83,34 +78,6 @@ KINDS = {
 }
 
 
-@contextlib.contextmanager
-def running(kind: Kind, name: str, folder: Path, environ: dict[str, str]) -> Iterator[Path]:
-    """The application serves; the file of what it says. Ends it with all its children."""
-    log = folder / "said.txt"
-    with (
-        open(log, "w", encoding="utf-8") as file,
-        subprocess.Popen(
-            kind.command,
-            env=environ,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        ) as process,
-    ):
-        try:
-            until = time.monotonic() + LIMIT_S
-            while not list((folder / "runtime").glob(f"ringbridge/{name}.*.sock")):
-                assert process.poll() is None and time.monotonic() < until, log.read_text()
-                time.sleep(0.05)
-            yield log
-            process.wait(END_S)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-
 @pytest.fixture(scope="module")
 def python() -> str:
     """An interpreter of another version than the applications'."""
@@ -154,7 +121,7 @@ def told(
         shown.pop("QT_QPA_PLATFORM")
     settings = {
         **{"copy": str(host_copy), "folders": [str(HERE / "served")], "name": name, "qt": kind.qt},
-        **{"modules": ["shared_tools", kind.module], "limit_s": LIMIT_S},
+        **{"modules": ["shared_tools", kind.module], "limit_s": application_runs.LIMIT_S},
     }
     (folder / "settings.json").write_text(json.dumps(settings))
     wanted = {
@@ -163,18 +130,11 @@ def told(
         "picture": str(picture) if kind.has_window else None,
     }
     picture.unlink(missing_ok=True)
-    with running(kind, name, folder, shown) as log:
-        visit = subprocess.run(
-            [python, str(HERE / "visit_host.py"), json.dumps(wanted)],
-            env={**shown, "PYTHONPATH": str(host_copy)},
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-        )
-        assert visit.returncode == 0, f"{visit.stderr}\n{log.read_text()}"
-    written: Report = json.loads(visit.stdout)
+    visit = [python, str(HERE / "visit_host.py"), json.dumps(wanted)]
+    with application_runs.serving(kind.command, name, folder, shown) as process:
+        said = application_runs.call(visit, folder, {**shown, "PYTHONPATH": str(host_copy)})
+        process.wait(END_S)
+    written: Report = json.loads(said)
     return written
 
 
