@@ -10,7 +10,7 @@ blender = rb.connect("blender")
 tools = blender.load("scene_tools")
 
 # %% A cube, and a handle on it: the object itself stays in Blender
-cube = tools.add_cube("From the notebook", size=1.5, location=(0, 0, 1.2))
+cube = tools.add_cube("From the notebook", size=1.5, location=(0, 0, 1.5))
 cube.rotation_euler.z = 0.6
 print(f"{cube.name} at {cube.location.z:.1f} m, selected: {cube.select_get()}")
 
@@ -22,7 +22,7 @@ print(f"{len(vertices):,} vertices, {vertices.nbytes:,} bytes")
 
 # %% Compute on it here, in place, and give it back
 distance = np.hypot(vertices[:, 0], vertices[:, 1])
-vertices[:, 2] = 0.4 * np.cos(4 * distance) * np.exp(-distance / 3)
+vertices[:, 2] = 0.3 * np.cos(5 * distance) * np.exp(-distance / 4)
 tools.move_vertices(grid.name, vertices)
 
 # %% A rendered image, as an array: imshow(image[::-1]) shows it
