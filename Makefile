@@ -34,7 +34,7 @@ help:
 	@echo '  make demo     the main job on real data; makes its own environments; ends with a picture'
 	@echo '  make test     builds, then the C tests (plain and under sanitizers), then the Python tests'
 	@echo '  make test-hosts'
-	@echo '                workers made by the real QGIS and Blender, where they are installed'
+	@echo '                in the real QGIS, Blender and FreeCAD, where they are installed'
 	@echo '  make test-qt  ringbridge.qt in more Pythons and with all Qt bindings, in windows under Xvfb;'
 	@echo "                CPython's own asyncio tests on its loops"
 	@echo '  make check    format, lint, types, stubs, generated code, layers, exported symbols'
@@ -200,7 +200,7 @@ plugin: $(VENV)/.checkers $(VENV)/.installed
 
 # An application that is not installed is skipped, and said.
 test-hosts: $(HOSTS)/.made $(CONDA)/.made $(VENV)/.installed
-	@echo '== inside of QGIS and Blender'
+	@echo '== inside of QGIS, Blender and FreeCAD'
 	@RBR_CONDA=$(CURDIR)/$(CONDA) RBR_HOST_COPY=$(CURDIR)/$(HOSTS)/copy \
 	    $(VENV)/bin/pytest tests/hosts
 

@@ -16,7 +16,7 @@ from .serving import Seen, Serving, Wanted
 LOOK_S = 1.0
 #: The sidebar as wide as Blender makes it at first, in characters.
 LINE_WIDTH = 28
-LINES_MAX = 6
+LINES_MAX = 12
 
 serving = Serving()
 
@@ -70,6 +70,12 @@ class RINGBRIDGE_OT_start(bpy.types.Operator):
 
     bl_idname = "ringbridge.start"
     bl_label = "Start serving"
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        if bpy.app.background:
+            cls.poll_message_set("under -b, let a script call ringbridge.host.serve() and run()")
+        return not bpy.app.background
 
     def execute(self, _context: Any) -> set[str]:
         if not start():

@@ -15,11 +15,12 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from ringbridge import host
 from ringbridge.cli import plain
 from ringbridge.errors import RingbridgeError
 
 if TYPE_CHECKING:
+    from ringbridge import host
+
     _Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _LOOK_S = 0.5
@@ -106,6 +107,8 @@ def _server(options: argparse.Namespace, token: str | None) -> host.Server:
     http: dict[str, Any] | None = None
     if options.http is not None:
         http = {"port": options.http, "token": token or ""}
+    from ringbridge import host  # only now: --help works without the extension
+
     try:
         return host.serve(
             options.name, options.modules, on=options.on, pump="script", token=token, http=http

@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 #: Between two looks while nothing is asked for, in seconds: as often as Blender's own loop turns
 #: where nothing happens, so that it takes Blender no further wake-up.
 IDLE_S = 0.005
-#: How long one pass waits for the next call after one, in seconds.
+#: How long one pass waits for the next call after one, in seconds, at least.
 LINGER_S = 0.004
-#: How long one pass may keep the window waiting, beyond the call that is running then, in seconds.
+#: How long one pass may keep the window waiting, beyond the call that is running then, in seconds,
+#: at least.
 PASS_S = 0.03
+#: A window that takes longer to draw what has changed (a large scene, no graphics card) is made to
+#: wait as long as it has drawn, but no longer than this, and who has had a call waits for an eighth
+#: of that: else clients would wait for its drawing nearly all the time.
+PASS_MAX_S = 0.25
 
 
 class BlenderPump:
@@ -35,6 +40,8 @@ class BlenderPump:
     def __init__(self) -> None:
         self._work: MainWork | None = None
         self._timer = self._turn  # the one object that Blender knows it by
+        self._busy = False  # in the last pass
+        self._left = 0.0  # it, by time.perf_counter()
 
     def start(self, work: MainWork) -> None:
         """Raises RingbridgeError where there is no window, or this is another thread."""
@@ -42,7 +49,8 @@ class BlenderPump:
         if threading.current_thread() is not threading.main_thread():
             raise RingbridgeError("Blender takes a timer on its main thread only: serve() there")
         self._work = work
-        timers.register(self._timer, first_interval=0.0, persistent=True)
+        if not timers.is_registered(self._timer):  # stopped on another thread just now
+            timers.register(self._timer, first_interval=0.0, persistent=True)
 
     def stop(self) -> None:
         """Nothing runs from now on. Idempotent."""
@@ -54,25 +62,26 @@ class BlenderPump:
 
     def _turn(self) -> float | None:
         """What Blender calls: in how many seconds again; None: never."""
-        busy = False
+        began = time.perf_counter()
+        drew_s = min(began - self._left, PASS_MAX_S) if self._busy else 0.0
+        self._busy = False
         try:
-            busy = self._pass()
+            self._pass(began + max(PASS_S, drew_s), max(LINGER_S, drew_s / 8))
         except Exception:  # Blender would drop the timer
-            log.exception("a pass over what waits for Blender's main thread failed")
+            if self._work is not None:  # else it was closed under us: that is what stop() means
+                log.exception("a pass over what waits for Blender's main thread failed")
+        self._left = time.perf_counter()
         if self._work is None:
             return None
-        return 0.0 if busy else IDLE_S
+        return 0.0 if self._busy else IDLE_S
 
-    def _pass(self) -> bool:
-        """True: there was something to do."""
-        busy, wait_s = False, 0.0
-        until = time.perf_counter() + PASS_S
+    def _pass(self, until: float, linger_s: float) -> None:
+        wait_s = 0.0
         while (work := self._work) is not None and work.wait(wait_s):
             drained(work)
-            busy, wait_s = True, LINGER_S
+            self._busy, wait_s = True, linger_s
             if time.perf_counter() >= until:
                 break
-        return busy
 
 
 def _timers() -> Any:

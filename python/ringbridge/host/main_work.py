@@ -34,6 +34,7 @@ BUDGET_S = 0.004
 
 #: Calls that run one on top of the other, each within the wait or the dialog of the one below.
 DEPTH_MAX = 16
+_DEEP_S = 0.005
 
 
 class Lane(Protocol):
@@ -91,6 +92,8 @@ class MainWork:
 
         May be called while it runs: by the event loop of a dialog that a call has opened.
         """
+        if self._inside >= DEPTH_MAX:
+            time.sleep(_DEEP_S)  # fileno() stays readable: who watches it would come back at once
         if self._inside >= DEPTH_MAX or self._closed:
             return False
         more = True  # unless we get to the end: Ctrl-C and sys.exit() leave the others waiting

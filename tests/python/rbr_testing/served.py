@@ -76,9 +76,11 @@ def main() -> None:
         sys.stdin.read()
         server.stop()
 
-    threading.Thread(target=stop_with_input, daemon=True).start()
+    stopping = threading.Thread(target=stop_with_input, daemon=True)
+    stopping.start()
     print(os.getpid(), flush=True)
     server.run()
+    stopping.join()
     left = [each.name for each in threading.enumerate() if each.name.startswith("ringbridge")]
     print(
         json.dumps({"threads": left, "sockets": os.listdir(os.path.dirname(server.address.path))})
