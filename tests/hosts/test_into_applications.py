@@ -38,6 +38,7 @@ class Kind:
     within: tuple[str, ...]
     value: Any
     gone: str  # what a removed object says
+    error: str = "ReferenceError"
     qt: bool = False
     picture_bytes_min: int = qgis_window.PNG_BYTES_MIN
 
@@ -72,6 +73,7 @@ KINDS = {
         (*SCREEN, sys.executable, SCRIPT),
         *("qt_tools", ("edge", 300), ("objectName",), "Kept", ("edge",), 300),
         gone="deleted",
+        error="RuntimeError",
         qt=True,
         picture_bytes_min=7_000,  # without the cube it has 5,000
     ),
@@ -166,8 +168,8 @@ def test_an_object_is_released_there_when_nobody_holds_it_here(told: Report) -> 
 
 
 def test_an_object_that_was_removed_there_says_so(told: Report, kind: Kind) -> None:
-    _type, text = told["object"]["gone"]
-    assert kind.gone in text
+    error, text = told["object"]["gone"]
+    assert (error, kind.gone in text) == (kind.error, True), text
 
 
 def test_the_cube_is_in_the_window(told: Report, kind: Kind, picture: Path) -> None:
