@@ -14,6 +14,7 @@ from typing import Any, cast
 import ringbridge as rb
 from ringbridge.bench.peer import JOIN_S, Settings
 from ringbridge.bench.peers_own import Ringbridge
+from ringbridge.bench.served_app import READY
 
 
 class OwnWorker(Ringbridge):
@@ -37,8 +38,8 @@ class IntoScript(Ringbridge):
             stdout=subprocess.PIPE,
         )
         assert self._process.stdout is not None
-        if not self._process.stdout.readline():
-            raise RuntimeError(f"the application ended with {self._process.wait()}")
+        if (said := self._process.stdout.readline().decode()) != READY:
+            raise RuntimeError(f"the application does not serve: {said.strip()}")
 
     def start(self) -> None:
         self.worker = rb.connect(self.settings.token, pid=self._process.pid)

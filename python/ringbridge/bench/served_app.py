@@ -10,7 +10,9 @@ import sys
 import threading
 
 import ringbridge.host
+from ringbridge.errors import RingbridgeError
 
+READY = "serves\n"  # any other first line is a reason
 SERVED = ("ringbridge.bench.far_side", "ringbridge.bench.queued_signals")
 
 
@@ -23,7 +25,7 @@ def script(name: str) -> None:
             server.stop()
 
         threading.Thread(target=stop_with_input, daemon=True).start()
-        print("serves", flush=True)
+        print(READY, end="", flush=True)
         server.run()
 
 
@@ -36,9 +38,13 @@ def qt(name: str) -> None:
     input_ends = core.QSocketNotifier(0, binding.enum(core.QSocketNotifier, "Type", "Read"))
     binding.connect_bare(input_ends.activated, app.quit)
     with ringbridge.host.serve(name, modules=SERVED, pump="qt"):
-        print("serves", flush=True)
+        print(READY, end="", flush=True)
         binding.run(app)
 
 
 if __name__ == "__main__":
-    {"script": script, "qt": qt}[sys.argv[2]](sys.argv[1])
+    try:
+        {"script": script, "qt": qt}[sys.argv[2]](sys.argv[1])
+    except RingbridgeError as error:
+        print(error, flush=True)
+        sys.exit(1)

@@ -112,8 +112,9 @@ def _array(session: Session, seconds: float) -> None:
                    f"{size_text(smallest)} of the same {time_text(small)}", ratio,
                    f"<= {_IN_PLACE} x", ratio <= _IN_PLACE)
         )  # fmt: skip
-    session.done(Block(f"an array that was made there with rb.empty, {size_text(size)}", rows))
+    session.done(Block("an array that was made there with rb.empty", rows))
 
 
 def _row(kind: str, who: Participant, found: Gathered, size: int | None = None) -> Row:
-    return timed_row(who.name, kind, found, size, moved=False)
+    name = who.name if size is None else f"{who.name}, {size_text(size)}"
+    return timed_row(name, kind, found, size, moved=False)
