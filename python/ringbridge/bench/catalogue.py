@@ -35,7 +35,14 @@ SEMAPHORES = Spec("sem_t", "sem_t", f"{_HERE}.peers_own:Semaphores")
 FIRST_START = Spec("first", "ringbridge, scripts run", f"{_HERE}.peers_own:FirstStart")
 LOOP_WAKE = Spec("call_soon", "call_soon_threadsafe", f"{_HERE}.peers_loops:LoopWake")
 LOOP_TURN = Spec("sleep0", "asyncio.sleep(0)", f"{_HERE}.peers_loops:LoopTurn")
+OWN_WORKER = Spec("worker", "ringbridge, a worker", f"{_HERE}.peers_into:OwnWorker")
+INTO_SCRIPT = Spec("into-script", "ringbridge, into a script", f"{_HERE}.peers_into:IntoScript")
+INTO_QT = Spec("into-qt", "ringbridge, into Qt", f"{_HERE}.peers_into:IntoQt")
+QUEUED_SIGNAL = Spec("signal", "queued signal and back", f"{_HERE}.peers_into:QueuedSignal")
 BARE_PYTHON = Spec("python", "python -c pass", f"{_HERE}.peers_own:BarePython")
+
+#: One of them is needed for the test with a Qt application.
+QT_BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 
 #: In every run.
 USUAL = (
@@ -80,6 +87,8 @@ TESTS = {
     "dict": "a dict of 20 arrays there, another one back",
     "rhythm": "how late the ticks of a 60 Hz loop are while 1 GB of results arrives",
     "sleep": "a call when both sides sleep, beside a pair of sem_t",
+    "into": "a call into a running application: a script, beside a worker; a Qt application, "
+    "beside a queued signal from a thread of it and back; connect(); an array in shared memory",
     "start": "from nothing to the first answer, beside `python -c pass`; with scripts too",
     "idle": "CPU time and context switches while nothing happens",
     "flat": "memory and descriptors after a million calls and 10 GB",

@@ -9,7 +9,14 @@ from dataclasses import asdict
 from typing import Any
 
 from ringbridge import __version__
-from ringbridge.bench import machine, tests_arrays, tests_calls, tests_processes, tests_tasks
+from ringbridge.bench import (
+    machine,
+    tests_arrays,
+    tests_calls,
+    tests_into,
+    tests_processes,
+    tests_tasks,
+)
 from ringbridge.bench.catalogue import Spec
 from ringbridge.bench.runner import Failed, Rig
 from ringbridge.bench.session import Options, Session
@@ -28,6 +35,7 @@ _TESTS: Mapping[str, Callable[[Session], None]] = {
     "dict": tests_arrays.exchange,
     "rhythm": tests_tasks.rhythm,
     "sleep": tests_calls.sleeping,
+    "into": tests_into.into,
     "start": tests_processes.start,
     "idle": tests_processes.idle,
     "flat": tests_processes.flat,

@@ -83,6 +83,10 @@ class Peer:
         """Calls increment for each value, with so many in flight at most."""
         raise Unable("it answers one call at a time")
 
+    def reported(self, seconds: float) -> list[int]:
+        """The far side measures for so long; ns of each."""
+        raise Unable("its far side measures nothing")
+
     def argument(self, name: str, array: Any) -> Thunk:
         """Calls the function with an ordinary array."""
         return partial(self.remote, name, array)

@@ -116,6 +116,11 @@ class Turns:
             took = _clock() - began
         return {**_among_threads(answer), "completed": right, "wrong": wrong, "took_ns": took}
 
+    def reported(self, seconds: float) -> Answer:
+        """What the far side has measured among its own threads."""
+        each = self.peer.reported(seconds)
+        return {"trips": each, "each": each}
+
     # ------------------------------------------------------------------------------------- tasks
 
     def submit(self, seconds: float) -> Answer:
