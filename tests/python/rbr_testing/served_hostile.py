@@ -93,6 +93,7 @@ def scribble(name: str, times: int, seed: int) -> None:
     for _ in range(times):
         known = set(rings())
         bad = ringbridge.connect(name)
+        text = unowned(bad, "text", 10.0).options(timeout=0.2)
         (base,) = set(rings()) - known
         over = threading.Event()
 
@@ -105,7 +106,6 @@ def scribble(name: str, times: int, seed: int) -> None:
         writing = threading.Thread(target=write)
         writing.start()
         try:
-            text = unowned(bad, "text", 0.2)
             for size in range(20):
                 text(size)
         except (ringbridge.RingbridgeError, OSError):
