@@ -33,10 +33,8 @@ enum rbr_sort { RBR_SORT_ANSWER, RBR_SORT_ITEM, RBR_SORT_CALLBACK, RBR_SORT_ASID
 #define RBR_CALLBACK_BYTES_MAX (256 * RBR_MIB)
 #define RBR_ASIDES_MAX 1024
 #define RBR_ASIDE_BYTES_MAX (64 * RBR_MIB)
-
-/* What a client may have asked for that its application has read, and not run: it reads them only while it waits
- * for that client. */
-#define RBR_REQUEST_BYTES_MAX (64 * RBR_MIB)
+#define RBR_REQUEST_BYTES_MAX                                                                      \
+    (64 * RBR_MIB) /* of a client, read while its application waited for it */
 
 /* Bytes of frames that wait for room in the ring, beyond which a sender waits. */
 #define RBR_UNSENT_BYTES_MAX (64 * RBR_MIB)
@@ -167,10 +165,9 @@ bool rbr_room_is_wanted(const rbr_exchange *exchange);
 void rbr_unsent_free(rbr_channel *channel);
 
 /* inbox.c; under exchange.lock. Wakes the loop of an inbox, of all, where armed. (One of several might
- * be a loop that was stopped: nobody would read.) */
+ * be a loop that was stopped: nobody would read.) free: the descriptors of the channel's own. */
 void rbr_inbox_wake(rbr_exchange *exchange, rbr_inbox *inbox);
 void rbr_inboxes_wake_all(rbr_exchange *exchange);
-/* Lets go of the descriptors of the channel's own. */
 void rbr_inbox_free_own(rbr_channel *channel);
 
 rbr_status rbr_exchange_init(rbr_channel *channel);
