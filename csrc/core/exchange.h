@@ -163,13 +163,11 @@ void rbr_send_unsent(rbr_channel *channel);
 /* Whether anybody waits for room in the ring: threads, unsent frames. */
 bool rbr_room_is_wanted(const rbr_exchange *exchange);
 void rbr_unsent_free(rbr_channel *channel);
-
 /* inbox.c; under exchange.lock. Wakes the loop of an inbox, of all, where armed. (One of several might
  * be a loop that was stopped: nobody would read.) free: the descriptors of the channel's own. */
 void rbr_inbox_wake(rbr_exchange *exchange, rbr_inbox *inbox);
 void rbr_inboxes_wake_all(rbr_exchange *exchange);
 void rbr_inbox_free_own(rbr_channel *channel);
-
 rbr_status rbr_exchange_init(rbr_channel *channel);
 void rbr_exchange_free(rbr_channel *channel);
 /* Messages that nobody received: they hold blocks, which hold the channel's memory. */
