@@ -132,12 +132,13 @@ on_welcome(rbr_channel *channel, rbr_table welcome, int fd, rbr_error *err)
                            rbr_get_u8(welcome, RBR_WELCOME__PICKLE_OK, 0) != 0;
     if (channel->served && ring_bytes > RBR_CLIENT_RING_BYTES_MAX)
         return rbr_fail(err, RBR_BROKEN, "the client wants rings of %u bytes", ring_bytes);
-    status = rbr_segment_attach(&channel->segment, fd, ring_bytes, channel->session, err);
-    if (status != RBR_OK)
-        return status;
+    /* Before it is looked at: the client may shrink it meanwhile. */
     if (channel->served && !rbr_os_shared_is_sealed(fd))
         return rbr_fail(err, RBR_BROKEN,
                         "the client's shared memory is not sealed: it could shrink");
+    status = rbr_segment_attach(&channel->segment, fd, ring_bytes, channel->session, err);
+    if (status != RBR_OK)
+        return status;
     if (rbr_os_shared_is_sealed(fd)) /* the host wants, or has, only this kind */
         channel->options.memory = RBR_MEMORY_MEMFD;
     limit = rbr_get_u64(welcome, RBR_WELCOME__ARENA_BYTES, 0);

@@ -218,10 +218,13 @@ rbr_channel_flush(rbr_channel *channel)
 {
     _Atomic uint32_t *unsent = &channel->exchange.unsent_next;
 
-    if (atomic_load_explicit(unsent, memory_order_relaxed) != 0 &&
-        rbr_channel_check(channel) == RBR_OK)
+    if (atomic_load_explicit(unsent, memory_order_relaxed) == 0)
+        return false;
+    if (rbr_channel_check(channel) == RBR_OK)
         rbr_send_unsent(channel);
-    return atomic_load_explicit(unsent, memory_order_relaxed) != 0;
+    /* At the end nothing goes any more: who takes next hears of that. */
+    return rbr_channel_check(channel) == RBR_OK &&
+           atomic_load_explicit(unsent, memory_order_relaxed) != 0;
 }
 
 static rbr_status

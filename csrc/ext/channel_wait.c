@@ -29,8 +29,8 @@ deadline_from_timeout(PyObject *timeout, uint64_t *deadline_ns)
 uint64_t
 channel_slice_end(const core_state *state, uint64_t deadline_ns)
 {
-    const uint64_t look_ns = rbr_now_ns() +
-                             (channel_has_idle(state) ? IDLE_SLICE_NS : SIGNAL_LOOK_NS);
+    const uint64_t look_ns =
+        rbr_now_ns() + (state != NULL && channel_has_idle(state) ? IDLE_SLICE_NS : SIGNAL_LOOK_NS);
 
     return deadline_ns < look_ns ? deadline_ns : look_ns;
 }
@@ -42,7 +42,7 @@ channel_slice_over(const core_state *state, rbr_status status, uint64_t deadline
         return 0;
     if (PyErr_CheckSignals() < 0)
         return -1;
-    if (channel_has_idle(state)) {
+    if (state != NULL && channel_has_idle(state)) {
         PyObject *done = PyObject_CallObject(state->idle, NULL);
 
         Py_XDECREF(done);

@@ -140,7 +140,7 @@ static _Thread_local bool has_idle; /* this thread does state->idle */
 bool
 channel_has_idle(const core_state *state)
 {
-    return has_idle && state != NULL && state->idle != NULL;
+    return has_idle && state->idle != NULL;
 }
 
 PyObject *

@@ -312,13 +312,15 @@ typedef struct rbr_inbox rbr_inbox;
 
 /* The channel's own. */
 rbr_inbox *rbr_channel_inbox(rbr_channel *channel);
-/* Gives the channel's own a descriptor, where requests are served by an event loop. Once; with the channel. */
+/* Gives the channel's own a descriptor, where requests are served by an event loop; it goes with the channel.
+ * Idempotent, by one thread at a time. */
 rbr_status rbr_channel_poll_requests(rbr_channel *channel, rbr_error *err);
 /* Whether there may be a frame to take now. Looks, and changes nothing. */
 bool rbr_channel_has_frames(rbr_channel *channel);
 /* How long to look for one before it pays to sleep; 0: not at all, the peer is on this CPU now. */
 uint64_t rbr_channel_spin_ns(rbr_channel *channel);
-/* Sends what was posted and found no room, where there is some now. True: there is more. */
+/* Sends what was posted and found no room, where there is some now. True: there is more, and the
+ * channel works. */
 bool rbr_channel_flush(rbr_channel *channel);
 /* One for an event loop: a reference to the channel, until rbr_inbox_close. */
 rbr_status rbr_inbox_open(rbr_inbox **out, rbr_channel *channel, rbr_error *err);

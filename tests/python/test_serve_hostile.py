@@ -142,6 +142,22 @@ def test_clients_that_end_or_stop_amid_arrays_leave_nothing(
         client.communicate(timeout=30)
 
 
+def test_a_client_that_ends_with_its_answers_unread_leaves_nothing(app: Application) -> None:
+    for _ in range(3):
+        client = subprocess.Popen(
+            [sys.executable, "-m", "rbr_testing.served_clients", "flood", app.name],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=TESTS,
+        )
+        assert client.stdout is not None and client.stdout.readline() == "stopped\n"
+        with app.connect(call_timeout=30) as there:
+            add = there.load(DUTIES).add
+            assert [add(number) for number in range(100)] == list(range(1, 101))
+        client.kill()
+        client.communicate(timeout=30)
+
+
 def test_a_flood_while_a_call_waits_for_its_client_is_bounded(app: Application) -> None:
     """What the application reads meanwhile stands in its memory."""
     with app.connect() as there:
