@@ -251,7 +251,10 @@ rbr_deliver(rbr_channel *channel, rbr_message **message)
     }
     if (channel->role == RBR_ROLE_HOST)
         return RBR_OK; /* a host answers no requests but callbacks */
+    if (channel->served && exchange->own_bytes > RBR_REQUEST_BYTES_MAX)
+        return RBR_BROKEN;
     exchange->nested_queued += parent != 0;
+    exchange->own_bytes += (*message)->size;
     queue_put(&exchange->own.queue, *message);
     *message = NULL;
     if (parent == 0 || !wake_for_nested(exchange, parent))
@@ -340,6 +343,7 @@ take_nested(rbr_exchange *exchange, uint64_t parent)
     if (message == NULL)
         return NULL;
     exchange->nested_queued--;
+    exchange->own_bytes -= message->size;
     queue_remove(&exchange->own.queue, message);
     return message;
 }
@@ -354,8 +358,10 @@ take_from_inbox(rbr_exchange *exchange, rbr_inbox *inbox)
         return NULL;
     if (id != 0) /* of a call that has ended: who takes it sees that, as its id is unknown */
         count_out(exchange, rbr_pending_find(exchange, id), message);
-    else
+    if (id == 0) {
         exchange->nested_queued -= message->parent != 0;
+        exchange->own_bytes -= message->size;
+    }
     return message;
 }
 

@@ -97,8 +97,7 @@ read_one(rbr_channel *channel, rbr_want *want)
     if (mine)
         return RBR_OK;
     if (status == RBR_BROKEN)
-        rbr_channel_latch(channel, RBR_BROKEN,
-                          "the peer sends more for one call than it was given leave to");
+        rbr_channel_latch(channel, RBR_BROKEN, "the peer sends more than it was given leave to");
     return status == RBR_BROKEN ? RBR_BROKEN : RBR_AGAIN;
 }
 

@@ -33,6 +33,8 @@ enum rbr_sort { RBR_SORT_ANSWER, RBR_SORT_ITEM, RBR_SORT_CALLBACK, RBR_SORT_ASID
 #define RBR_CALLBACK_BYTES_MAX (256 * RBR_MIB)
 #define RBR_ASIDES_MAX 1024
 #define RBR_ASIDE_BYTES_MAX (64 * RBR_MIB)
+#define RBR_REQUEST_BYTES_MAX                                                                      \
+    (64 * RBR_MIB) /* of a client, read while its application waited for it */
 
 /* Bytes of frames that wait for room in the ring, beyond which a sender waits. */
 #define RBR_UNSENT_BYTES_MAX (64 * RBR_MIB)
@@ -110,6 +112,7 @@ typedef struct rbr_exchange {
     uint64_t last_id;
     rbr_inbox own; /* requests; in a host also what was directed there */
     uint32_t nested_queued; /* in it, requests with a parent */
+    uint64_t own_bytes;     /* in it, of requests */
     uint64_t aside_bytes; /* of the asides of all calls */
     rbr_inbox *inboxes; /* of event loops */
     uint32_t armed; /* of them, how many are */
@@ -160,14 +163,11 @@ void rbr_send_unsent(rbr_channel *channel);
 /* Whether anybody waits for room in the ring: threads, unsent frames. */
 bool rbr_room_is_wanted(const rbr_exchange *exchange);
 void rbr_unsent_free(rbr_channel *channel);
-
 /* inbox.c; under exchange.lock. Wakes the loop of an inbox, of all, where armed. (One of several might
- * be a loop that was stopped: nobody would read.) */
+ * be a loop that was stopped: nobody would read.) free: the descriptors of the channel's own. */
 void rbr_inbox_wake(rbr_exchange *exchange, rbr_inbox *inbox);
 void rbr_inboxes_wake_all(rbr_exchange *exchange);
-/* Lets go of the descriptors of the channel's own. */
 void rbr_inbox_free_own(rbr_channel *channel);
-
 rbr_status rbr_exchange_init(rbr_channel *channel);
 void rbr_exchange_free(rbr_channel *channel);
 /* Messages that nobody received: they hold blocks, which hold the channel's memory. */

@@ -134,6 +134,8 @@ rbr_channel_poll_requests(rbr_channel *channel, rbr_error *err)
 {
     const rbr_status status = rbr_channel_state(channel, err);
 
+    if (status == RBR_OK && channel->exchange.own.poll >= 0)
+        return rbr_fail(err, RBR_REFUSED, "the requests of %s are served already", channel->title);
     return status == RBR_OK ? open_both(&channel->exchange.own, err) : status;
 }
 

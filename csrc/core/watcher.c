@@ -34,9 +34,10 @@ enum {
     DRAIN_BYTES = 256 << 10, /* of one pipe between two polls */
     ORPHAN_MS = 500,         /* a worker without a host ends by itself within this, or is ended */
     HINT_MS = 100,           /* after end of file on the control socket: is the peer alive? */
-    PARENT_MS = 50,          /* a wrapper that started the peer has this long to end after it */
-    REAP_MS = 500,           /* a child that has ended can be waited for by then */
-    CHILD_LOOK_MS = 10,      /* between two looks at the child, on a kernel without pidfds */
+    SERVED_HINT_MS = 5, /* the same of an application or its client: it often lives, and has left */
+    PARENT_MS = 50, /* a wrapper that started the peer has this long to end after it */
+    REAP_MS = 500, /* a child that has ended can be waited for by then */
+    CHILD_LOOK_MS = 10, /* between two looks at the child, on a kernel without pidfds */
     AGAIN_MS = 20, /* until a running call is interrupted again whose thread did not hear */
     AGAIN_MAX = 5,
 };
@@ -370,7 +371,7 @@ on_ready(watch_loop *loop)
         if (loop->polled[SLOT_PEER].fd < 0 && watch->child_pid == 0 && !loop->ended)
             on_ended(loop); /* no pidfd of the host: the socket is all we have */
         else
-            loop->hint_ns = rbr_now_ns() + HINT_MS * RBR_MS;
+            loop->hint_ns = rbr_now_ns() + (channel->served ? SERVED_HINT_MS : HINT_MS) * RBR_MS;
     }
     if ((loop->polled[SLOT_PEER].revents & any) != 0)
         on_ended(loop);

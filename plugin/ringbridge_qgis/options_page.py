@@ -1,23 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Settings > Options > ringbridge: the environment, more folders of modules, limits."""
+"""Settings > Options > ringbridge: the environment, more folders of modules, limits, what is
+served."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable
-from typing import Any
 
 from qgis.gui import QgsOptionsPageWidget, QgsOptionsWidgetFactory
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import (
-    QAbstractItemView,
-    QFileDialog,
     QFormLayout,
     QFrame,
     QGroupBox,
     QHBoxLayout,
-    QListWidget,
+    QLineEdit,
     QPushButton,
     QScrollArea,
     QSpinBox,
@@ -28,12 +25,12 @@ from qgis.PyQt.QtWidgets import (
 from . import environments
 from .environment_panel import EnvironmentPanel
 from .environments import Environment
+from .folder_list import FolderList
 from .help_page import show_help
 from .settings import Settings
 from .texts import tr
 
 PAGE_NAME = "ringbridgeOptions"
-_FOLDERS_HEIGHT = 80
 _THREADS_MAX, _ARENA_MIB_MAX, _WORKERS_MAX, _MINUTES_MAX = 1024, 1 << 20, 64, 24 * 60
 
 
@@ -71,8 +68,10 @@ class OptionsPage(QgsOptionsPageWidget):
         inside = QWidget()
         lines = QVBoxLayout(inside)
         lines.addWidget(_group(tr("Environment that workers run in"), self.panel), 1)
-        lines.addWidget(self._folders_group())
+        self._folders = FolderList(now.folders, tr("A folder with modules of algorithms"))
+        lines.addWidget(_group(tr("More folders with modules of algorithms"), self._folders))
         lines.addWidget(self._limits_group())
+        lines.addWidget(self._serving_group())
         help_button = QPushButton(tr("Help"))
         help_button.clicked.connect(lambda: show_help("settings"))
         row = QHBoxLayout()
@@ -87,47 +86,30 @@ class OptionsPage(QgsOptionsPageWidget):
         outside.setContentsMargins(0, 0, 0, 0)
         outside.addWidget(area)
 
-    # ----------------------------------------------------------------------------------- folders
-
-    def _folders_group(self) -> QGroupBox:
-        self._folders = QListWidget()
-        self._folders.setMaximumHeight(_FOLDERS_HEIGHT)
-        self._folders.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self._folders.addItems(list(self._now.folders))
-        add, remove = QPushButton(tr("Add…")), QPushButton(tr("Remove"))
-        add.clicked.connect(self._ask_for_folder)
-        remove.clicked.connect(self._remove_folders)
-        buttons = QVBoxLayout()
-        buttons.addWidget(add)
-        buttons.addWidget(remove)
-        buttons.addStretch(1)
-        inside = QWidget()
-        row = QHBoxLayout(inside)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self._folders, 1)
-        row.addLayout(buttons)
-        return _group(tr("More folders with modules of algorithms"), inside)
+    # ------------------------------------------------------------------------ folders and serving
 
     def add_folder(self, folder: str) -> None:
-        """Once each."""
-        if folder not in self.folders:
-            self._folders.addItem(folder)
+        """With modules of algorithms; once each."""
+        self._folders.add(folder)
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """As they are listed now."""
-        listed = range(self._folders.count())
-        return tuple(str(self._folders.item(row).text()) for row in listed)
+        """With modules of algorithms, as they are listed now."""
+        return self._folders.folders
 
-    def _ask_for_folder(self, *_clicked: Any) -> None:
-        title = tr("A folder with modules of algorithms")
-        folder = QFileDialog.getExistingDirectory(self, title, os.path.expanduser("~"))
-        if folder:
-            self.add_folder(folder)
-
-    def _remove_folders(self, *_clicked: Any) -> None:
-        for item in self._folders.selectedItems():
-            self._folders.takeItem(self._folders.row(item))
+    def _serving_group(self) -> QGroupBox:
+        self.serve_modules = QLineEdit(" ".join(self._now.serve_modules))
+        self.serve_modules.setToolTip(
+            tr("Names of Python modules, with spaces between; tools.* means all modules in tools")
+        )
+        title = tr("A folder with modules to be served")
+        self.serve_folders = FolderList(self._now.serve_folders, title)
+        inside = QWidget()
+        form = QFormLayout(inside)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow(tr("Modules:"), self.serve_modules)
+        form.addRow(tr("Folders that they are in:"), self.serve_folders)
+        return _group(tr("What other programs of yours may call, where it is switched on"), inside)
 
     # ------------------------------------------------------------------------------------ limits
 
@@ -164,6 +146,8 @@ class OptionsPage(QgsOptionsPageWidget):
                 environment=self.panel.chosen,
                 source=source,
                 folders=self.folders,
+                serve_modules=tuple(self.serve_modules.text().replace(",", " ").split()),
+                serve_folders=self.serve_folders.folders,
                 threads=self.threads.value(),
                 arena_mib=self.arena_mib.value(),
                 workers_max=self.workers_max.value(),

@@ -98,6 +98,7 @@ class Plugin:
         self._dock_action.setCheckable(True)
         self._dock_action.setToolTip(tr("ringbridge: workers, and what they do"))
         self._iface.addToolBarIcon(self._dock_action)
+        self._add_action(tr("Serve other programs…"), self.open_serving)
         self._add_action(tr("Set up…"), self.open_setup)
         self._add_action(tr("Settings…"), self.open_settings)
         self._add_action(tr("Reload modules"), self.reload_modules)
@@ -238,12 +239,18 @@ class Plugin:
             from ringbridge.qgis import Dock
 
             window = self._iface.mainWindow()
-            self._dock = Dock(self._session.bridge, window)
+            self._dock = Dock(self._session.bridge, window, self._session.serving)
             self._dock.visibilityChanged.connect(self._dock_action.setChecked)
             if not window.restoreDockWidget(self._dock):
                 self._iface.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self._dock)
         self._dock.show()
         self._dock.raise_()
+
+    def open_serving(self) -> None:
+        """The dock, where the switch is that lets other programs call into this QGIS."""
+        self._open_dock()
+        if self._dock is not None:
+            self._dock.show_serving()
 
     def _close_dock(self) -> None:
         if self._dock is not None:

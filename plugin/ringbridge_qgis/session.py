@@ -5,6 +5,8 @@
       ^                            |
       +----- close(), apply() -----+             (without one, `problem` says why)
 
+Only while it runs other programs can be served, where the user has switched that on.
+
 Main thread only. Importing it loads nothing of ringbridge.
 """
 
@@ -18,6 +20,7 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from . import environments, settings, verdicts
 from . import ringbridge_loader as loader
+from .serving import Serving
 from .settings import MIB, Settings
 from .texts import tr
 
@@ -37,6 +40,7 @@ class Session(QObject):
         super().__init__(parent)
         self.settings = settings.read()
         self.bridge: Any = None
+        self.serving = Serving(self.settings.serve_modules, self.settings.serve_folders)
         self.problem = ""
 
     def start(self) -> None:
@@ -88,14 +92,22 @@ class Session(QObject):
         before, self.settings = self.settings, wanted
         settings.write(wanted)
         if self.bridge is None or not wanted.environment or before.limits != wanted.limits:
-            self.close()
+            self._close_bridge()
             self.start()
-            return
-        self.bridge.set_environment(wanted.environment)
-        self.bridge.set_folders(folders(wanted))
+        else:
+            self.bridge.set_environment(wanted.environment)
+            self.bridge.set_folders(folders(wanted))
+        self.serving.use(wanted.serve_modules, wanted.serve_folders)
+        if self.bridge is None:  # and so no switch is there
+            self.serving.stop()
 
     def close(self) -> None:
-        """Takes the bridge away, with what only it has used. Idempotent; never raises."""
+        """Takes the bridge away, with what only it has used, and serves nobody any more.
+        Idempotent; never raises."""
+        self.serving.stop()
+        self._close_bridge()
+
+    def _close_bridge(self) -> None:
         bridge, self.bridge = self.bridge, None
         if bridge is not None:
             try:

@@ -23,6 +23,8 @@ class Settings:
     arena_mib     shared memory that each side of a worker may hold
     workers_max   workers at once
     idle_minutes  after which a worker with nothing to do is ended
+    serve_modules names of modules, or patterns of such, that may be served
+    serve_folders where such modules are
     ask           False: the user does not want to be reminded that nothing is set up
     """
 
@@ -34,6 +36,8 @@ class Settings:
     workers_max: int = 1
     idle_minutes: int = 10
     ask: bool = True
+    serve_modules: tuple[str, ...] = ("qgis_tools",)
+    serve_folders: tuple[str, ...] = ()
 
     @property
     def limits(self) -> tuple[int, int, int, int]:
@@ -54,17 +58,22 @@ def read() -> Settings:
         except (TypeError, ValueError):  # edited by hand
             return otherwise
 
-    folders = kept.value(f"{_GROUP}/folders", [])
-    folders = [folders] if isinstance(folders, str) else folders or []  # one alone comes as a str
+    def texts(name: str, otherwise: tuple[str, ...] = ()) -> tuple[str, ...]:
+        found = kept.value(f"{_GROUP}/{name}", list(otherwise))
+        found = [found] if isinstance(found, str) else found or []  # one alone comes as a str
+        return tuple(str(each) for each in found if each)
+
     return Settings(
         environment=text("environment") or os.environ.get("RINGBRIDGE_ENV", ""),
         source=text("source"),
-        folders=tuple(str(each) for each in folders if each),
+        folders=texts("folders"),
         threads=number("threads", default.threads),
         arena_mib=number("arena_mib", default.arena_mib),
         workers_max=max(number("workers_max", default.workers_max), 1),
         idle_minutes=max(number("idle_minutes", default.idle_minutes), 1),
         ask=text("ask") != "false",
+        serve_modules=texts("serve_modules", default.serve_modules),
+        serve_folders=texts("serve_folders"),
     )
 
 
@@ -73,5 +82,6 @@ def write(settings: Settings) -> None:
     kept = QgsSettings()
     for name in ("environment", "source", "threads", "arena_mib", "workers_max", "idle_minutes"):
         kept.setValue(f"{_GROUP}/{name}", getattr(settings, name))
-    kept.setValue(f"{_GROUP}/folders", list(settings.folders))
+    for name in ("folders", "serve_modules", "serve_folders"):
+        kept.setValue(f"{_GROUP}/{name}", list(getattr(settings, name)))
     kept.setValue(f"{_GROUP}/ask", "true" if settings.ask else "false")

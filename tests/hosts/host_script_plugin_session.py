@@ -49,7 +49,7 @@ def run(change: settings.Settings) -> dict[str, Any]:
 
 told["default"] = run(settings.Settings())
 told["is_default"] = settings.read() == settings.Settings()
-everything = settings.Settings("/e", "/s", ("/a", "/b"), 1, 2, 3, 4, False)
+everything = settings.Settings("/e", "/s", ("/a", "/b"), 1, 2, 3, 4, False, ("m", "t.*"), ("/c",))
 settings.write(everything)
 told["kept"] = settings.read() == everything
 settings.write(dataclasses.replace(everything, folders=("/one",)))

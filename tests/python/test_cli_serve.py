@@ -52,6 +52,8 @@ class Serve:
             stderr=subprocess.PIPE,
             text=True,
             cwd=folder,
+            # A shell's `&` has it ignored, and so would this one.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def until(self, beginning: str) -> str:

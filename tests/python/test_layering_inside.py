@@ -43,7 +43,7 @@ INSIDE = {
         {"execution"},
         {"algorithm"},
         {"provider"},
-        {"bridge"},
+        {"bridge", "serving_panel"},
         {"dock"},
     ),
 }

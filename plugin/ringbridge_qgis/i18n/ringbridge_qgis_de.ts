@@ -76,6 +76,14 @@
             <translation>Es geht nicht:</translation>
         </message>
         <message>
+            <source>Add…</source>
+            <translation>Hinzufügen …</translation>
+        </message>
+        <message>
+            <source>Remove</source>
+            <translation>Entfernen</translation>
+        </message>
+        <message>
             <source>Copy</source>
             <translation>Kopieren</translation>
         </message>
@@ -96,24 +104,36 @@
             <translation>Umgebung, in der Worker laufen</translation>
         </message>
         <message>
-            <source>Help</source>
-            <translation>Hilfe</translation>
-        </message>
-        <message>
-            <source>Add…</source>
-            <translation>Hinzufügen …</translation>
-        </message>
-        <message>
-            <source>Remove</source>
-            <translation>Entfernen</translation>
+            <source>A folder with modules of algorithms</source>
+            <translation>Ein Ordner mit Modulen von Algorithmen</translation>
         </message>
         <message>
             <source>More folders with modules of algorithms</source>
             <translation>Weitere Ordner mit Modulen von Algorithmen</translation>
         </message>
         <message>
-            <source>A folder with modules of algorithms</source>
-            <translation>Ein Ordner mit Modulen von Algorithmen</translation>
+            <source>Help</source>
+            <translation>Hilfe</translation>
+        </message>
+        <message>
+            <source>Names of Python modules, with spaces between; tools.* means all modules in tools</source>
+            <translation>Namen von Python-Modulen mit Leerzeichen dazwischen; tools.* steht für alle Module in tools</translation>
+        </message>
+        <message>
+            <source>A folder with modules to be served</source>
+            <translation>Ein Ordner mit Modulen, die angeboten werden</translation>
+        </message>
+        <message>
+            <source>Modules:</source>
+            <translation>Module:</translation>
+        </message>
+        <message>
+            <source>Folders that they are in:</source>
+            <translation>Ordner, in denen sie liegen:</translation>
+        </message>
+        <message>
+            <source>What other programs of yours may call, where it is switched on</source>
+            <translation>Was Ihre anderen Programme aufrufen dürfen, wenn es eingeschaltet ist</translation>
         </message>
         <message>
             <source>automatic</source>
@@ -150,6 +170,10 @@
         <message>
             <source>ringbridge: workers, and what they do</source>
             <translation>ringbridge: Worker und was sie tun</translation>
+        </message>
+        <message>
+            <source>Serve other programs…</source>
+            <translation>Andere Programme bedienen …</translation>
         </message>
         <message>
             <source>Set up…</source>
@@ -332,6 +356,10 @@
             <translation>Hier erscheint das Protokoll dieser Erweiterung.</translation>
         </message>
         <message>
+            <source>Serving</source>
+            <translation>Zugriff von außen</translation>
+        </message>
+        <message>
             <source>Restart</source>
             <translation>Neu starten</translation>
         </message>
@@ -422,6 +450,62 @@
         <message>
             <source>{module}: {name} is left out, since {other} has one of this name.</source>
             <translation>{module}: {name} wird ausgelassen, weil {other} schon einen Algorithmus dieses Namens hat.</translation>
+        </message>
+        <message>
+            <source>Let other programs of mine call into this QGIS</source>
+            <translation>Meine anderen Programme dürfen dieses QGIS aufrufen</translation>
+        </message>
+        <message>
+            <source>Served function</source>
+            <translation>Angebotene Funktion</translation>
+        </message>
+        <message>
+            <source>Runs on</source>
+            <translation>Läuft auf</translation>
+        </message>
+        <message>
+            <source>Client</source>
+            <translation>Programm</translation>
+        </message>
+        <message>
+            <source>Connected</source>
+            <translation>Verbunden</translation>
+        </message>
+        <message>
+            <source>Calls</source>
+            <translation>Aufrufe</translation>
+        </message>
+        <message>
+            <source>Threads</source>
+            <translation>Threads</translation>
+        </message>
+        <message>
+            <source>Off: nobody can call.</source>
+            <translation>Aus: Niemand kann etwas aufrufen.</translation>
+        </message>
+        <message>
+            <source>On: {code}   process {pid}, clients: {clients}, calls: {calls}</source>
+            <translation>An: {code}   Prozess {pid}, Programme: {clients}, Aufrufe: {calls}</translation>
+        </message>
+        <message>
+            <source>the main thread</source>
+            <translation>dem Hauptthread</translation>
+        </message>
+        <message>
+            <source>a thread</source>
+            <translation>einem Thread</translation>
+        </message>
+        <message>
+            <source>not loaded</source>
+            <translation>nicht geladen</translation>
+        </message>
+        <message>
+            <source>main</source>
+            <translation>Hauptthread</translation>
+        </message>
+        <message>
+            <source>its own</source>
+            <translation>eigener</translation>
         </message>
     </context>
 </TS>

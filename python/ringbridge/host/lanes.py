@@ -18,7 +18,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ringbridge import _core
-from ringbridge.errors import RingbridgeError
+from ringbridge.errors import RingbridgeError, WorkerDied
 from ringbridge.host.client_table import ClientTable
 
 if TYPE_CHECKING:
@@ -208,7 +208,9 @@ class Clients:
             channel.handshake(HANDSHAKE_S)
             lane.begin(channel, lambda: self._leave(client, name))
         except Exception as error:
-            _log.warning("client %s (pid %d) did not get in: %s", client.name, client.pid, error)
+            # It may have left at once, which is its right.
+            level = logging.DEBUG if isinstance(error, WorkerDied) else logging.WARNING
+            _log.log(level, "client %s (pid %d) is not in: %s", client.name, client.pid, error)
             if channel is not None:
                 channel.close()
             self._leave(client, name)

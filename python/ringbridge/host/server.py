@@ -277,7 +277,9 @@ class Server:
             self._opened = None
 
     def _look_soon(self) -> None:
-        if self._work.busy_s > 0 or self.closed:
+        if threading.get_ident() == self._main:
+            self._look()
+        if self._work.busy_s > 0 or self.closed or threading.get_ident() == self._main:
             return
         with contextlib.suppress(FutureTimeoutError, RingbridgeError):
             looked = self._work.post(self._look)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Dock: the workers of this process and what they do, modules with problems, the end of the log.
+"""Dock: the workers of this process and what they do, modules with problems, the end of the log;
+on a tab of its own, whether other programs are served.
 
     self.dock = Dock(bridge, iface.mainWindow())
     iface.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.dock)
@@ -33,17 +34,20 @@ from qgis.PyQt.QtWidgets import (
     QStackedWidget,
     QTableWidget,
     QTableWidgetItem,
+    QTabWidget,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
+from ringbridge.qgis.serving_panel import ServingPanel, duration
 from ringbridge.qgis.texts import tr
 from ringbridge.qgis.workers import WorkerState, workers
 
 if TYPE_CHECKING:
     from ringbridge.qgis.bridge import Bridge
+    from ringbridge.qgis.serving_panel import Serving
 
 _LOOK_MS = 500
 _LOG_LINES_MAX = 200
@@ -57,18 +61,21 @@ _PIP_NAMES = {"sklearn": "scikit-learn", "osgeo": "gdal", "cv2": "opencv-python"
 class Dock(QDockWidget):
     """Shows all workers of the process, and the modules and the log of one bridge. Main thread.
 
-    `states` is what is shown of the workers.
+    `states` is what is shown of the workers. With `serving` it has a second tab, `serving_panel`.
     """
 
-    def __init__(self, bridge: Bridge, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, bridge: Bridge, parent: QWidget | None = None, serving: Serving | None = None
+    ) -> None:
         super().__init__(tr("{name}: workers").format(name=bridge.name), parent)
         self.setObjectName(f"{bridge.id}Dock")
         self._bridge = bridge
+        self.serving_panel = None if serving is None else ServingPanel(serving)
         self.states: list[WorkerState] = []
         self._build()
         self._timer = QTimer(self)
         self._timer.setInterval(_LOOK_MS)
-        self._timer.timeout.connect(self.refresh)
+        self._timer.timeout.connect(self._look)
         self.visibilityChanged.connect(self._seen)
         bridge.changed.connect(self._show_problems)
         QgsApplication.messageLog().messageReceived.connect(self._heard)
@@ -116,7 +123,19 @@ class Dock(QDockWidget):
         lines.setContentsMargins(4, 4, 4, 4)
         lines.addWidget(parts, 1)
         lines.addLayout(self._buttons())
-        self.setWidget(inside)
+        self.setWidget(inside if self.serving_panel is None else self._in_tabs(inside))
+
+    def _in_tabs(self, inside: QWidget) -> QTabWidget:
+        self._tabs = QTabWidget()
+        self._tabs.setDocumentMode(True)
+        self._tabs.addTab(inside, tr("Workers"))
+        self._tabs.addTab(self.serving_panel, tr("Serving"))
+        self._tabs.currentChanged.connect(lambda _index: self._look())
+        return self._tabs
+
+    def show_serving(self) -> None:
+        """Brings that tab to the front."""
+        self._tabs.setCurrentWidget(self.serving_panel)
 
     def _make_table(self) -> QTableWidget:
         table = QTableWidget(0, len(_columns()))
@@ -162,10 +181,15 @@ class Dock(QDockWidget):
 
     def _seen(self, seen: bool) -> None:
         if seen:
-            self.refresh()
+            self._look()
             self._timer.start()
         else:
             self._timer.stop()
+
+    def _look(self) -> None:
+        self.refresh()
+        if self.serving_panel is not None and self.serving_panel.isVisible():
+            self.serving_panel.refresh()
 
     def refresh(self) -> None:
         """Shows how the workers are now. Asks none of them."""
@@ -288,17 +312,10 @@ def _cells(state: WorkerState) -> list[str]:
         words.get(state.state, state.state),
         f"{state.memory_bytes / _MIB:.0f} MiB" if state.memory_bytes else "",
         state.task,
-        _duration(time.monotonic() - state.since),
+        duration(time.monotonic() - state.since),
         ", ".join(state.plugins),
         str(state.restarts),
     ]
-
-
-def _duration(seconds: float) -> str:
-    """0:07, 12:34, 1:02:03"""
-    minutes, rest = divmod(int(max(seconds, 0)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _told(act: Callable[[int], None], number: int, name: str) -> None:

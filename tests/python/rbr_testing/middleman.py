@@ -87,7 +87,7 @@ def of_shm(size: int) -> int:
     return fd
 
 
-NOT_SEALED = "ProtocolError: the worker offers a segment that is not sealed"
+NOT_SEALED = "ProtocolError: the peer offers a segment that is not sealed"
 NOT_MAPPED = "could not map"
 
 #: name -> what makes a descriptor instead of one of so many bytes, and what the host says to it

@@ -70,6 +70,7 @@ def application(python: str = sys.executable, **options: Any) -> Iterator[Applic
 def main() -> None:
     import ringbridge.host
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
     server = ringbridge.host.serve(**json.loads(sys.argv[1]))
 
     def stop_with_input() -> None:

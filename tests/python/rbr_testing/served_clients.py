@@ -5,6 +5,7 @@ python -m rbr_testing.served_clients WHAT NAME
     count    calls count() until it is killed; a line for each hundred that were answered
     flood    submits more than it ever reads, then stops itself
     mute     is called back, and then stops itself
+    arrays   sends and gets arrays until it is killed
 """
 
 from __future__ import annotations
@@ -57,5 +58,17 @@ def _mute(name: str) -> None:
     app.load(DUTIES).each(stop, 1)
 
 
+def _arrays(name: str) -> None:
+    app = ringbridge.connect(name)
+    duties = app.load(DUTIES)
+    held = [duties.filled(1_000_000, 1)]
+    print("begun", flush=True)
+    while True:
+        held = [*held[-3:], duties.filled(3_000_000, 2)]
+        ours = app.empty((2_000_000,), "uint8")
+        ours[:] = 1
+        assert duties.total(ours) == 2_000_000
+
+
 if __name__ == "__main__":
-    {"count": _count, "flood": _flood, "mute": _mute}[sys.argv[1]](sys.argv[2])
+    {"count": _count, "flood": _flood, "mute": _mute, "arrays": _arrays}[sys.argv[1]](sys.argv[2])

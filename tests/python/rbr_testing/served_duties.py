@@ -119,6 +119,11 @@ def steps(stop: int) -> int:
 
 
 @expose
+def size(text: str) -> int:
+    return len(text)
+
+
+@expose
 def text(size: int) -> str:
     return "x" * size
 
