@@ -9,7 +9,9 @@ FOLDER is where ringbridge is. `scene_tools` is taken from beside this file.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 
 import bpy
@@ -21,4 +23,8 @@ import ringbridge.host  # noqa: E402
 
 server = ringbridge.host.serve("blender", modules=["scene_tools"])
 if bpy.app.background:
-    server.run()  # until Ctrl-C: without a window nobody else would look for calls
+    # Without a window nobody else would look for calls. Blender's own handler takes two Ctrl-C, and
+    # ends it on the spot; this one ends run().
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with server, contextlib.suppress(KeyboardInterrupt):
+        server.run()

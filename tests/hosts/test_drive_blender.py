@@ -5,6 +5,8 @@ picture is left beside the copy of ringbridge."""
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +37,13 @@ WINDOW = (
     *("xvfb-run", "-a", "-s", qgis_window.SCREEN),
     *("blender", "--window-geometry", "0", "0", "1400", "900"),
 )
+BACKGROUND = ("blender", "-b")
+SCRIPT = (
+    *("--factory-startup", "--python-exit-code", "3"),
+    *("--python-expr", "import bpy; bpy.context.preferences.view.show_splash = False"),
+    *("--python", str(EXAMPLES / "serve_in_blender.py")),
+)
+END_S = 20
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +66,7 @@ def told(
     windowed = request.param == "window"
     folder = tmp_path_factory.mktemp("notebook")
     shown = {**environ(folder), "LIBGL_ALWAYS_SOFTWARE": "1"}
-    no_splash = "import bpy; bpy.context.preferences.view.show_splash = False"
-    script = (
-        *("--factory-startup", "--python-expr", no_splash),
-        *("--python", str(EXAMPLES / "serve_in_blender.py")),
-    )
-    command = (*(WINDOW if windowed else ("blender", "-b")), *script, "--", str(host_copy))
+    command = (*(WINDOW if windowed else BACKGROUND), *SCRIPT, "--", str(host_copy))
     notebook = [
         *(str(conda_environments.facts().gis.python), "-c", RUN),
         *(str(EXAMPLES / "drive_blender.py"), str(picture) if windowed else ""),
@@ -98,3 +102,21 @@ def test_the_window_shows_it(told: Report, picture: Path) -> None:
     if not told["windowed"]:
         pytest.skip("it has no window")
     assert picture.stat().st_size > qgis_window.PNG_BYTES_MIN
+
+
+def test_without_a_window_one_ctrl_c_ends_it(
+    tmp_path: Path,
+    host_copy: Path,
+    environ: Callable[[Path], dict[str, str]],
+    installed: Callable[..., list[str]],
+) -> None:
+    # Blender's own handler only said "Press ^C again to kill Blender", and served on.
+    installed("blender")
+    command = (*BACKGROUND, *SCRIPT, "--", str(host_copy))
+    shown = environ(tmp_path)
+    loads = [sys.executable, "-c", "import ringbridge; ringbridge.connect().load('scene_tools')"]
+    with application_runs.serving(command, "blender", tmp_path, shown) as process:
+        application_runs.call(loads, tmp_path, {**shown, "PYTHONPATH": str(host_copy)})
+        process.send_signal(signal.SIGINT)
+        assert process.wait(END_S) == 0
+    assert not list((tmp_path / "runtime" / "ringbridge").iterdir())
