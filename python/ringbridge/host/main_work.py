@@ -87,10 +87,12 @@ class MainWork:
             self._tell()  # under the lock, or it might be another's descriptor by now
         return future
 
-    def drain(self, budget_s: float = BUDGET_S) -> bool:
+    def drain(self, budget_s: float = BUDGET_S, *, linger: bool = True) -> bool:
         """Runs what waits, for about `budget_s` seconds. True: there is more, call again soon.
 
         May be called while it runs: by the event loop of a dialog that a call has opened.
+        linger: when nothing is left it looks for about as long as a wake-up takes, since the next
+        call of a client that makes several comes sooner than that.
         """
         if self._inside >= DEPTH_MAX:
             time.sleep(_DEEP_S)  # fileno() stays readable: who watches it would come back at once
@@ -99,7 +101,10 @@ class MainWork:
         more = True  # unless we get to the end: Ctrl-C and sys.exit() leave the others waiting
         self._enter()
         try:
-            more = self._pass(budget_s)
+            until = time.monotonic() + budget_s
+            more = self._pass(until)
+            while linger and not more and time.monotonic() < until and _core.spin(self._spinning):
+                more = self._pass(until)
             if not more:
                 self._arm()
         finally:
@@ -129,24 +134,23 @@ class MainWork:
                 left = -1.0 if deadline is None else deadline - time.monotonic()
                 if deadline is not None and left <= 0:
                     return
-                if not (self._pass(BUDGET_S) or _core.spin(self._spinning)):
+                if not (self._pass(time.monotonic() + BUDGET_S) or _core.spin(self._spinning)):
                     self._arm()
                     self._poll.poll(left, 1)
         finally:
             self._tell()
             self._leave()
 
-    def _pass(self, budget_s: float) -> bool:
+    def _pass(self, until: float) -> bool:
         if self._told:
             self._told = False  # before the look: who tells after it, tells again
             with contextlib.suppress(BlockingIOError):
                 os.read(self._woken, 4096)
-        now = time.monotonic()
-        before, self._busy_since = self._busy_since, now
+        before, self._busy_since = self._busy_since, time.monotonic()
         try:
-            more = bool(self._posted) and self._run_posted(now + budget_s)
+            more = bool(self._posted) and self._run_posted(until)
             for lane in self._lanes:
-                more = lane.serve(now + budget_s) or more
+                more = lane.serve(until) or more
         finally:
             self._busy_since = before
         return more

@@ -363,7 +363,7 @@ def _serve_meanwhile() -> None:
     """While a main thread waits for another process: what that one does may need us."""
     ours = [server for server in serving() if server._main == threading.get_ident()]
     for server in ours:
-        server._work.drain()
+        server._work.drain(linger=False)
     if not ours:
         _core.on_idle(None)
 
