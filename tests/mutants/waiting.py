@@ -11,11 +11,36 @@ def waiting(name: str, file: str, old: str, new: str, program: str, test: str) -
 
 
 WAITING = [
+    # An application's lanes.
+    waiting(
+        "a lane whose client does not read spins",
+        "waiters",
+        "    if ((!closed && rbr_consumer_has_data(&exchange->consumer)) ||\n",
+        "    if (rbr_consumer_has_data(&exchange->consumer) ||\n",
+        "served",
+        "requests_are_taken_again_when_the_client_has_read_its_answers",
+    ),
+    waiting(
+        "what is unsent hides the end",
+        "send",
+        "    return rbr_channel_check(channel) == RBR_OK &&\n           atomic_load",
+        "    return atomic_load",
+        "served",
+        "the_end_of_a_client_that_did_not_read_is_heard",
+    ),
+    waiting(
+        "a nudge is not sent",
+        "wake",
+        "        rbr_os_nudge(event);\n",
+        "        ;\n",
+        "served",
+        "a_descriptor_that_is_asked_for_twice_is_made_once",
+    ),
     # Event loops.
     waiting(
         "an inbox is armed without a look at the ring",
         "waiters",
-        "    if (rbr_consumer_has_data(&exchange->consumer) ||\n",
+        "    if ((!closed && rbr_consumer_has_data(&exchange->consumer)) ||\n",
         "    if (",
         "inbox",
         "the_descriptor_is_readable_when_armed_and_something_came_and_not_before",
@@ -107,7 +132,7 @@ WAITING = [
     ),
     waiting(
         "a forked child asks what the peer runs",
-        "channel",
+        "beside",
         "    if (id == 0 || !rbr_os_fork_check(channel->fork_token)) /* the lock may",
         "    if (id == 0) /* the lock may",
         "inbox_shared",
@@ -132,7 +157,7 @@ WAITING = [
     waiting(
         "a host writes to what its worker gave it",
         "watcher",
-        "channel->role == RBR_ROLE_WORKER && datagram->fd >= 0 &&",
+        "(channel->role == RBR_ROLE_WORKER || channel->served) && datagram->fd >= 0 &&",
         "datagram->fd >= 0 &&",
         "inbox_shared",
         "a_descriptor_that_a_worker_gives_for_its_loops_is_not_written_to",
@@ -206,8 +231,8 @@ WAITING = [
     waiting(
         "a loop that arms does not ask for room",
         "waiters",
-        "    if (unsent != 0)\n        rbr_wake_add_reason(&channel->wake, RBR_WAKE_ROOM);\n",
-        "",
+        "        rbr_wake_add_reason(&channel->wake, RBR_WAKE_ROOM);\n    } else",
+        "        ;\n    } else",
         "post",
         "an_armed_loop_sends_what_was_posted",
     ),

@@ -74,8 +74,8 @@ class Caller:
 
 
 def said_after(process: subprocess.Popen[str]) -> list[str]:
-    out, _ = process.communicate(timeout=30)
-    return out.split()
+    assert process.stdout is not None
+    return process.stdout.read().split()  # not communicate(): it misses what was read ahead
 
 
 @pytest.mark.seconds(int(SECONDS) + 120)
