@@ -144,7 +144,8 @@ serve_entered(LaneObject *self, uint64_t deadline_ns)
         rbr_inbox_clear(rbr_channel_inbox(self->channel->channel));
     self->armed = false;
     result = serve_until(serving, deadline_ns);
-    notices_look(serving);
+    if (result >= 0) /* else an exception is set */
+        notices_look(serving);
     if (self->entered > 1) {
         serving->depth--;
         stream_leave(serving);

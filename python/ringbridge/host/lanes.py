@@ -73,9 +73,9 @@ class MainLane:
 
     def begin(self, channel: _core.Channel, ended: Callable[[], None]) -> None:
         """The client is there. `ended` is called once, on the thread that hears of its end."""
-        self._channel = channel
-        self._ended = ended
         self.core = _core.Lane(channel, self._table, self._callback_timeout)
+        self._ended = ended
+        self._channel = channel  # now close() has both
         self._work.add(self)
 
     def serve(self, until: float) -> bool:
