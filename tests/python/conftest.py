@@ -26,6 +26,7 @@ from rbr_testing import conda as conda_environments
 from rbr_testing.eventually import Gate
 from rbr_testing.fixtures import MakeWorker
 from rbr_testing.looked_at import SETTINGS, WAITS
+from rbr_testing.module_files import ModuleFiles, module_files
 from rbr_testing.raw_peer import RawWorker
 
 import ringbridge
@@ -228,6 +229,13 @@ def wire(tmp_path_factory: pytest.TempPathFactory) -> Any:
         pytest.skip("flatc (FlatBuffers compiler) is not here")
     text = SCHEMA_FILE.read_text(encoding="utf-8")
     return Wire(flatc, text, tmp_path_factory.mktemp("official"), "rbr_official")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[ModuleFiles]:
+    """Modules that a test writes, to be imported while it runs."""
+    with module_files(tmp_path) as files:
+        yield files
 
 
 @pytest.fixture

@@ -6,26 +6,14 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import pytest
-from rbr_testing.module_files import ModuleFiles, module_files
+from rbr_testing.module_files import ModuleFiles, exposed
 
 from ringbridge.host.exposure import Exposure
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Iterator[ModuleFiles]:
-    with module_files(tmp_path) as files:
-        yield files
-
-
-def exposed(exposure: Exposure, name: str) -> list[str]:
-    return list(exposure.load(name).functions)
-
 
 # ------------------------------------------------------------------------------- what was named
 

@@ -7,20 +7,13 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rbr_testing.module_files import ModuleFiles, module_files
+from rbr_testing.module_files import ModuleFiles
 
 from ringbridge.errors import RingbridgeError
 from ringbridge.host.exposure import Exposure
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Iterator[ModuleFiles]:
-    with module_files(tmp_path) as files:
-        yield files
 
 
 def result(exposure: Exposure, name: str) -> object:

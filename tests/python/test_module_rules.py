@@ -7,24 +7,12 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from rbr_testing.module_files import ModuleFiles, module_files
+from rbr_testing.module_files import ModuleFiles, exposed
 
 from ringbridge.host.expose import expose
 from ringbridge.host.exposure import Exposure
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Iterator[ModuleFiles]:
-    with module_files(tmp_path) as files:
-        yield files
-
-
-def exposed(exposure: Exposure, name: str) -> list[str]:
-    return list(exposure.load(name).functions)
 
 
 def test_a_module_exposes_what_it_defines_and_not_what_it_imports(files: ModuleFiles) -> None:

@@ -45,7 +45,7 @@ def backwards() -> Any:
 
 def forge(old: bytes, new: bytes) -> None:
     """Answers this call with the last answer that we gave, `old` in it replaced by `new`."""
-    base, data = _ring()
+    ((base, data),) = rings(1).items()
     tail = _number(base + TAIL_AT, "<Q")
     frame = bytearray(_last_record(data, tail))
     assert frame.count(old) == 1 and len(old) == len(new), bytes(frame)
@@ -60,19 +60,20 @@ def forge(old: bytes, new: bytes) -> None:
     time.sleep(3600)  # whatever we answered now would be torn
 
 
-def _ring() -> tuple[int, int]:
-    """Where the ring segment and our ring's data are mapped."""
+def rings(which: int) -> dict[int, int]:
+    """Where ring segments are mapped, and the data of that ring of each: 0 carries requests."""
     mapped: dict[tuple[str, int], int] = {}
     with open("/proc/self/maps") as maps:
         for line in maps:
             span, mode, offset, _device, inode = line.split()[:5]
             if mode == "rw-s":
                 mapped.setdefault((inode, int(offset, 16)), int(span.split("-")[0], 16))
+    found = {}
     for (inode, offset), base in mapped.items():
         if offset == 0 and ctypes.string_at(base, len(MAGIC)) == MAGIC:
             ring_bytes = _number(base + RING_BYTES_AT, "<I")
-            return base, mapped[inode, DATA_OFFSET + ring_bytes]
-    raise LookupError("no ring segment")
+            found[base] = mapped[inode, DATA_OFFSET + which * ring_bytes]
+    return found
 
 
 def _number(address: int, form: str) -> int:

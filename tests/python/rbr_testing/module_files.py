@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ringbridge.host.exposure import Exposure
+
 
 class ModuleFiles:
     """A folder on sys.path."""
@@ -35,3 +37,8 @@ def module_files(folder: Path) -> Iterator[ModuleFiles]:
         for name in sys.modules.keys() - before.keys():
             if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
                 del sys.modules[name]
+
+
+def exposed(exposure: Exposure, name: str) -> list[str]:
+    """The names of the functions that it exposes of a module."""
+    return list(exposure.load(name).functions)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import ringbridge
 from rbr_testing.bad_frames import Anatomy, bends
-from rbr_testing.hostile import DATA_OFFSET, HEADER, MAGIC
+from rbr_testing.hostile import HEADER, rings
 from rbr_testing.served import DUTIES
 from ringbridge import _core
 
@@ -27,21 +27,6 @@ TAIL_AT = 3 * 128  # of ring 0, which carries our requests
 HEADER_BYTES = 3 * 128 + 2 * 256 + 2 * 128
 #: In which the calls of a good client have the application look at all lanes.
 LONG_S = 20.0
-
-
-def rings() -> dict[int, int]:
-    """Where ring segments are mapped, and our ring's data of each."""
-    mapped: dict[tuple[str, int], int] = {}
-    with open("/proc/self/maps") as maps:
-        for line in maps:
-            span, mode, offset, _device, inode = line.split()[:5]
-            if mode == "rw-s":
-                mapped.setdefault((inode, int(offset, 16)), int(span.split("-")[0], 16))
-    return {
-        base: mapped[inode, DATA_OFFSET]
-        for (inode, offset), base in mapped.items()
-        if offset == 0 and ctypes.string_at(base, len(MAGIC)) == MAGIC
-    }
 
 
 def put(base: int, data: int, frame: bytes) -> None:
@@ -69,9 +54,9 @@ def send_frames(name: str, folder: str, count: int, seed: int) -> None:
     ended = 0
     frames = bad_frames(Path(folder), count, random.Random(seed))
     for frame in frames:
-        known = set(rings())
+        known = set(rings(0))
         with ringbridge.connect(name) as bad:
-            ((base, data),) = ((b, d) for b, d in rings().items() if b not in known)
+            ((base, data),) = ((b, d) for b, d in rings(0).items() if b not in known)
             put(base, data, frame)
             until = time.monotonic() + LONG_S
             while bad.alive and time.monotonic() < until:
@@ -91,10 +76,10 @@ def unowned(connection: ringbridge.Connection, name: str, timeout: float) -> _co
 def scribble(name: str, times: int, seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(times):
-        known = set(rings())
+        known = set(rings(0))
         bad = ringbridge.connect(name)
         text = unowned(bad, "text", 10.0).options(timeout=0.2)
-        (base,) = set(rings()) - known
+        (base,) = set(rings(0)) - known
         over = threading.Event()
 
         def write(base: int = base, over: threading.Event = over) -> None:
