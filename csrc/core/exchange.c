@@ -97,7 +97,10 @@ read_one(rbr_channel *channel, rbr_want *want)
     if (mine)
         return RBR_OK;
     if (status == RBR_BROKEN)
-        rbr_channel_latch(channel, RBR_BROKEN, "the peer sends more than it was given leave to");
+        rbr_channel_latch(channel, RBR_BROKEN,
+                          channel->role == RBR_ROLE_WORKER
+                              ? "the peer asks for more than may wait here"
+                              : "the peer sends more for one call than it was given leave to");
     return status == RBR_BROKEN ? RBR_BROKEN : RBR_AGAIN;
 }
 
