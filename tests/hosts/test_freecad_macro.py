@@ -108,6 +108,8 @@ def test_without_a_window_it_serves_until_ctrl_c(
         env=variables,
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
+        # A shell's `&` has it ignored, and so would this one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as freecad:
         try:
             address = tmp_path / "runtime" / "ringbridge" / f"freecad.{freecad.pid}.sock"
