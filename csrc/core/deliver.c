@@ -356,9 +356,9 @@ take_from_inbox(rbr_exchange *exchange, rbr_inbox *inbox)
 
     if (message == NULL)
         return NULL;
-    if (id != 0) /* of a call that has ended: who takes it sees that, as its id is unknown */
+    if (id != 0) { /* of a call that has ended: who takes it sees that, as its id is unknown */
         count_out(exchange, rbr_pending_find(exchange, id), message);
-    if (id == 0) {
+    } else {
         exchange->nested_queued -= message->parent != 0;
         exchange->own_bytes -= message->size;
     }

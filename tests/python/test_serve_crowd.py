@@ -8,15 +8,13 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rbr_testing.eventually import until
-from rbr_testing.served import DUTIES, TESTS, Application, application
+from rbr_testing.served import DUTIES, Application, application, client, said
 
 CLIENTS = 20
 SECONDS = float(os.environ.get("RBR_CROWD_S", "6"))
@@ -28,26 +26,6 @@ def meeting(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     folder = tmp_path_factory.mktemp("run")
     folder.chmod(0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-
-
-@contextlib.contextmanager
-def client(what: str, app: Application) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rbr_testing.served_clients", what, app.name],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=TESTS,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate(timeout=30)
-
-
-def said(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
 
 
 class Caller:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 from rbr_testing.eventually import until
-from rbr_testing.served import DUTIES, TESTS, Application, application
+from rbr_testing.served import DUTIES, TESTS, Application, application, client, said
 from rbr_testing.served_hostile import unowned
 
 import ringbridge
@@ -127,35 +127,21 @@ def test_clients_that_end_or_stop_amid_arrays_leave_nothing(
     pytest.importorskip("numpy")
     chance = random.Random(SEED)
     for _ in range(8):
-        client = subprocess.Popen(
-            [sys.executable, "-m", "rbr_testing.served_clients", "arrays", app.name],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=TESTS,
-        )
-        assert client.stdout is not None and client.stdout.readline() == "begun\n"
-        time.sleep(chance.uniform(0.0, 0.2))
-        client.send_signal(how)
-        with app.connect(call_timeout=30) as there:
-            assert there.load(DUTIES).add(1) == 2
-        client.kill()
-        client.communicate(timeout=30)
+        with client("arrays", app) as other:
+            assert said(other) == "begun"
+            time.sleep(chance.uniform(0.0, 0.2))
+            other.send_signal(how)
+            with app.connect(call_timeout=30) as there:
+                assert there.load(DUTIES).add(1) == 2
 
 
 def test_a_client_that_ends_with_its_answers_unread_leaves_nothing(app: Application) -> None:
     for _ in range(3):
-        client = subprocess.Popen(
-            [sys.executable, "-m", "rbr_testing.served_clients", "flood", app.name],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=TESTS,
-        )
-        assert client.stdout is not None and client.stdout.readline() == "stopped\n"
-        with app.connect(call_timeout=30) as there:
-            add = there.load(DUTIES).add
-            assert [add(number) for number in range(100)] == list(range(1, 101))
-        client.kill()
-        client.communicate(timeout=30)
+        with client("flood", app) as other:
+            assert said(other) == "stopped"
+            with app.connect(call_timeout=30) as there:
+                add = there.load(DUTIES).add
+                assert [add(number) for number in range(100)] == list(range(1, 101))
 
 
 def test_a_flood_while_a_call_waits_for_its_client_is_bounded(app: Application) -> None:

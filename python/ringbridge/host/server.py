@@ -279,14 +279,13 @@ class Server:
     def _look_soon(self) -> None:
         if threading.get_ident() == self._main:
             self._look()
-        if self._work.busy_s > 0 or self.closed or threading.get_ident() == self._main:
-            return
-        with contextlib.suppress(FutureTimeoutError, RingbridgeError):
-            looked = self._work.post(self._look)
-            try:
-                looked.result(_LOOK_S)
-            finally:
-                looked.cancel()
+        elif not (self.closed or self._work.busy_s > 0):
+            with contextlib.suppress(FutureTimeoutError, RingbridgeError):
+                looked = self._work.post(self._look)
+                try:
+                    looked.result(_LOOK_S)
+                finally:
+                    looked.cancel()
 
     # ------------------------------------------------------------------------------- run it for me
 

@@ -33,7 +33,6 @@ from qgis.PyQt.QtWidgets import (
     QSplitter,
     QStackedWidget,
     QTableWidget,
-    QTableWidgetItem,
     QTabWidget,
     QTreeWidget,
     QTreeWidgetItem,
@@ -41,7 +40,7 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ringbridge.qgis.serving_panel import ServingPanel, duration
+from ringbridge.qgis.serving_panel import ServingPanel, duration, set_cell
 from ringbridge.qgis.texts import tr
 from ringbridge.qgis.workers import WorkerState, workers
 
@@ -198,17 +197,9 @@ class Dock(QDockWidget):
         self._table.setRowCount(len(self.states))
         for row, state in enumerate(self.states):
             for column, text in enumerate(_cells(state)):
-                self._set(row, column, text)
+                set_cell(self._table, row, column, text)
             self._table.item(row, 0).setToolTip(state.environment)
         self._show_buttons()
-
-    def _set(self, row: int, column: int, text: str) -> None:
-        item = self._table.item(row, column)
-        if item is None:
-            item = QTableWidgetItem()
-            self._table.setItem(row, column, item)
-        if item.text() != text:
-            item.setText(text)
 
     def _selected(self) -> WorkerState | None:
         """The only one needs no click."""

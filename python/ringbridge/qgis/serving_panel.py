@@ -149,12 +149,17 @@ class ServingPanel(QWidget):
                 ", ".join(lanes[lane] for lane in each.lanes),
             )
             for column, text in enumerate(texts):
-                item = self.clients.item(row, column)
-                if item is None:
-                    item = QTableWidgetItem()
-                    self.clients.setItem(row, column, item)
-                if item.text() != text:
-                    item.setText(text)
+                set_cell(self.clients, row, column, text)
+
+
+def set_cell(table: QTableWidget, row: int, column: int, text: str) -> None:
+    """Shows a text in a table; what stands there already is not drawn again."""
+    item = table.item(row, column)
+    if item is None:
+        item = QTableWidgetItem()
+        table.setItem(row, column, item)
+    if item.text() != text:
+        item.setText(text)
 
 
 def _readable(signature: str) -> str:

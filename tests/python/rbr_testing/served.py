@@ -67,6 +67,28 @@ def application(python: str = sys.executable, **options: Any) -> Iterator[Applic
             app.kill()
 
 
+@contextlib.contextmanager
+def client(what: str, app: Application) -> Iterator[subprocess.Popen[str]]:
+    """One of rbr_testing.served_clients, in a process of its own; killed in the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rbr_testing.served_clients", what, app.name],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=TESTS,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=30)
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """The next line of a client."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
 def main() -> None:
     import ringbridge.host
 
