@@ -80,8 +80,8 @@ ROOM = [
     ),
     room(
         "what an inbox gave away still counts",
-        "        count_out(exchange, rbr_pending_find(exchange, id), message);\n    if (id == 0)",
-        "        (void)0;\n    if (id == 0)",
+        "        count_out(exchange, rbr_pending_find(exchange, id), message);\n    } else {",
+        "        (void)0;\n    } else {",
         "an_inbox_counts_what_it_holds_for_each_call",
     ),
 ]
