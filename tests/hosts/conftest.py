@@ -221,9 +221,12 @@ def host(
 
 
 def run(command: Sequence[str], environ: dict[str, str], folder: Path, exit_code: int = 0) -> str:
+    # A host that is killed leaves its temporary files: here they go with the folder.
+    temporary = folder / "tmp"
+    temporary.mkdir(exist_ok=True)
     with subprocess.Popen(
         command,
-        env=environ,
+        env={**environ, "TMPDIR": str(temporary)},
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
