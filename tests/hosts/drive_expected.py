@@ -23,6 +23,8 @@ def check(told: dict[str, Any]) -> None:
     stopped = told["cancelled"]
     assert (stopped["began"], stopped["ended"]) == (True, "Cancelled")
     assert 0 <= stopped["fraction"] < 1
+    # Cancel does not wait until the algorithm tells of its progress again.
+    assert stopped["ended_after_s"] < stopped["hundredth_s"] / 2
     missing, no_extent, no_crs, no_layer, no_algorithm = told["errors"]
     assert missing.startswith("ValueError: QGIS cannot read /no/such.tif")
     assert no_extent.startswith("ValueError: an array needs extent=")

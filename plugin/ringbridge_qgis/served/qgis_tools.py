@@ -11,8 +11,9 @@ needs the map canvas. A layer is meant by its id, its name, or itself (a handle 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ __all__ = [
     *("zoom_to", "canvas_image", "run_algorithm"),
 ]
 _MARGIN = 1.05  # around what is zoomed to
+_LOOK_S = 0.05  # how often it is looked whether the caller has cancelled an algorithm
 
 
 def layers() -> list[dict[str, Any]]:
@@ -142,13 +144,14 @@ def run_algorithm(algorithm: str, parameters: Mapping[str, Any] | None = None) -
     import processing  # there only once QGIS has loaded its plugins
 
     feedback = _Feedback()
-    results = processing.run(algorithm, dict(parameters or {}), feedback=feedback)
+    with feedback.cancelled_by_the_caller():
+        results = processing.run(algorithm, dict(parameters or {}), feedback=feedback)
     feedback.task.check_cancelled()
     return {name: _told(value) for name, value in results.items()}
 
 
 class _Feedback(QgsProcessingFeedback):
-    """Tells the caller."""
+    """Tells the caller how far the algorithm is, and is cancelled when the call is."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -158,8 +161,29 @@ class _Feedback(QgsProcessingFeedback):
     def _tell(self, percent: float) -> None:
         with suppress(ringbridge.Cancelled):  # what a slot raises would end QGIS
             self.task.progress(fraction=min(max(percent / 100, 0.0), 1.0))
-        if self.task.cancelled:
-            self.cancel()
+
+    @contextmanager
+    def cancelled_by_the_caller(self) -> Iterator[None]:
+        """Cancels as soon as the caller does.
+
+        From a thread, as QGIS does it between its window and an algorithm: progress may be told
+        seconds apart, or never, where an algorithm looks at its feedback at each feature.
+        """
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(_LOOK_S):
+                if self.task.cancelled:
+                    self.cancel()
+                    return
+
+        watcher = threading.Thread(target=watch, name="ringbridge-cancel", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
 
 
 def _described(each: Any) -> dict[str, Any]:
