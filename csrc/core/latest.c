@@ -19,7 +19,8 @@
  * Invariants
  *   L1  while its reader lives, an offer is only exchanged: an item is the reader's or the writer's.
  *   L2  a reader holds one slot at most, that of the item it took last. It gives it back by taking
- *       the next. A release before that is a hint, and comes too late when there is a new offer.
+ *       the next. A release before that is a hint, and comes too late when there is a new offer. To
+ *       wait is a release too.
  *   L3  the writer writes to no slot that is offered or held. It has one: at most `readers` are held
  *       and one is offered, of 2 + readers.
  *   L4  the writer uses nothing that it reads from shared memory, it only compares: whatever the
@@ -140,6 +141,7 @@ rbr_latest_publish(rbr_latest_writer *writer, uint64_t bytes)
     assert(writer->claimed != NONE);
     if (bytes > writer->room)
         return RBR_TOO_BIG;
+    writer->waited = 0;
     atomic_store_explicit(&slot_at(writer, writer->claimed)->bytes, bytes, memory_order_relaxed);
     for (i = 0; i < writer->readers; i++) {
         /* release: payload and size are there for the reader that takes the offer. acquire: one that
@@ -147,10 +149,12 @@ rbr_latest_publish(rbr_latest_writer *writer, uint64_t bytes)
         _Atomic uint64_t *const word = &writer->offers[i].offer;
         const uint64_t was = atomic_exchange_explicit(word, offer, memory_order_acq_rel);
 
-        if (was == RBR_LATEST_RELEASED)
+        if (was == RBR_LATEST_RELEASED || was == RBR_LATEST_WAITING)
             writer->held[i] = 0;
         else if (was != before)
             writer->held[i] = slot_bit(before); /* L4: only it can have been taken */
+        if (was == RBR_LATEST_WAITING)
+            writer->waited |= UINT64_C(1) << i;
     }
     writer->newest = offer;
     writer->claimed = NONE;
@@ -196,7 +200,7 @@ rbr_latest_reader_init(rbr_latest_reader *reader, void *memory, uint64_t bytes, 
 bool
 rbr_latest_has_newer(const rbr_latest_reader *reader)
 {
-    return atomic_load_explicit(&reader->mine->offer, memory_order_relaxed) > RBR_LATEST_RELEASED;
+    return atomic_load_explicit(&reader->mine->offer, memory_order_relaxed) > RBR_LATEST_WAITING;
 }
 
 rbr_status
@@ -233,4 +237,18 @@ rbr_latest_release(rbr_latest_reader *reader)
     /* release: we have finished reading before the writer reuses the slot. */
     atomic_compare_exchange_strong_explicit(&reader->mine->offer, &word, RBR_LATEST_RELEASED,
                                             memory_order_release, memory_order_relaxed);
+}
+
+bool
+rbr_latest_wait(rbr_latest_reader *reader)
+{
+    uint64_t word = RBR_LATEST_TAKEN;
+
+    /* release: as above. Only an offer is left alone; of the other words it is one, once, and a second
+     * look finds which: nobody but the writer changes it meanwhile, and that to an offer. */
+    while (!atomic_compare_exchange_strong_explicit(&reader->mine->offer, &word, RBR_LATEST_WAITING,
+                                                    memory_order_release, memory_order_relaxed))
+        if (word > RBR_LATEST_WAITING)
+            return false;
+    return true;
 }

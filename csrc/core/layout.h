@@ -105,12 +105,12 @@ struct rbr_latest_shared {
 };
 
 /* Instead of an offer: sequences begin at 1. */
-enum rbr_latest_word { RBR_LATEST_TAKEN = 0, RBR_LATEST_RELEASED = 1 };
+enum rbr_latest_word { RBR_LATEST_TAKEN = 0, RBR_LATEST_RELEASED = 1, RBR_LATEST_WAITING = 2 };
 
 /* One for each reader. */
 struct rbr_latest_offer_shared {
-    alignas(RBR_LINE) _Atomic uint64_t offer; /* sequence << 6 | slot: by the writer; one of the two
-                                                 above: by the reader, and at first */
+    alignas(RBR_LINE) _Atomic uint64_t offer; /* sequence << 6 | slot: by the writer; one of the
+                                                 three above: by the reader, and at first */
 };
 
 /* Before each slot's payload. */

@@ -48,7 +48,7 @@ bool rbr_os_event_clear(int event); /* false: it cannot be read */
  * owner does to it, a nudge never waits. `nudge` makes `wait` readable, until it is forgotten there. */
 rbr_status rbr_os_nudge_new(int *wait, int *nudge, rbr_error *err);
 void rbr_os_nudge(int nudge);
-void rbr_os_nudge_forget(int wait);
+bool rbr_os_nudge_forget(int wait); /* false: the other end is closed */
 
 void rbr_os_random(void *bytes, size_t size);
 
@@ -77,6 +77,11 @@ rbr_status rbr_os_wait_child(int pidfd, int pid, bool keep, rbr_exit *out);
 /* memory: enum rbr_memory. *sealed: it can no longer shrink. */
 rbr_status rbr_os_shared_create(int *fd, bool *sealed, uint64_t bytes, enum rbr_memory memory,
                                 rbr_error *err);
+/* A sealed memfd of `bytes` that has no memory yet: parts get it from rbr_os_shared_allocate. */
+rbr_status rbr_os_shared_reserve(int *fd, uint64_t bytes, rbr_error *err);
+rbr_status rbr_os_shared_allocate(int fd, uint64_t offset, uint64_t bytes, rbr_error *err);
+/* Refuses what is no sealed memory of this user. *bytes: how large it is, perhaps with holes. */
+rbr_status rbr_os_shared_measure(int fd, uint64_t *bytes, rbr_error *err);
 /* Refuses an fd that is smaller than `bytes`, has holes, or is not memory of this user. */
 rbr_status rbr_os_shared_check(int fd, uint64_t bytes, rbr_error *err);
 /* True when it can no longer shrink under a mapping. */

@@ -178,14 +178,17 @@ rbr_os_nudge(int nudge)
         ;
 }
 
-void
+bool
 rbr_os_nudge_forget(int wait)
 {
     char ignored
         [4096]; /* more than fit: a peer that sends on is heard again, and keeps nobody here */
+    ssize_t size;
 
-    while (recv(wait, ignored, sizeof ignored, MSG_DONTWAIT) < 0 && errno == EINTR)
-        ;
+    do
+        size = recv(wait, ignored, sizeof ignored, MSG_DONTWAIT);
+    while (size < 0 && errno == EINTR);
+    return size > 0 || (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
 }
 
 /* ------------------------------------------------------------------------------------ threads */

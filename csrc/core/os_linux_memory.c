@@ -128,7 +128,7 @@ rbr_os_random(void *bytes, size_t size)
 
 /* Allocates for real: a full /dev/shm must be an error here, not a SIGBUS later. An errno, or 0. */
 static int
-allocate(int fd, uint64_t bytes)
+allocate(int fd, uint64_t offset, uint64_t bytes)
 {
     const struct timespec now = {0};
     sigset_t all, before, too_large;
@@ -138,7 +138,7 @@ allocate(int fd, uint64_t bytes)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     do {
-        result = posix_fallocate(fd, 0, (off_t)bytes);
+        result = posix_fallocate(fd, (off_t)offset, (off_t)bytes);
     } while (result == EINTR);
     if (result == EFBIG) { /* comes with a signal that ends a host which does not ignore it */
         sigemptyset(&too_large);
@@ -177,25 +177,70 @@ fail_allocate(int fd, int number, uint64_t bytes, bool memfd, rbr_error *err)
 }
 
 static rbr_status
-create_memfd(int *fd, uint64_t bytes, rbr_error *err)
+new_memfd(int *fd, rbr_error *err)
 {
     const int fresh = (int)syscall(SYS_memfd_create, "ringbridge", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    rbr_status status = RBR_OK;
-    int refused;
 
     if (fresh < 0)
         return rbr_fail_sys(err, "create a memfd");
-    refused = allocate(fresh, bytes);
-    if (refused != 0)
-        status = fail_allocate(fresh, refused, bytes, true, err);
-    else if (fcntl(fresh, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-        status = rbr_fail_sys(err, "seal a memfd");
+    *fd = fresh;
+    return RBR_OK;
+}
+
+/* Its size is final. */
+static rbr_status
+seal(int fd, rbr_error *err)
+{
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+        return rbr_fail_sys(err, "seal a memfd");
+    return RBR_OK;
+}
+
+static rbr_status
+create_memfd(int *fd, uint64_t bytes, rbr_error *err)
+{
+    rbr_status status;
+    int fresh, refused;
+
+    status = new_memfd(&fresh, err);
+    if (status != RBR_OK)
+        return status;
+    refused = allocate(fresh, 0, bytes);
+    status = refused != 0 ? fail_allocate(fresh, refused, bytes, true, err) : seal(fresh, err);
     if (status != RBR_OK) {
         close(fresh);
         return status;
     }
     *fd = fresh;
     return RBR_OK;
+}
+
+rbr_status
+rbr_os_shared_reserve(int *fd, uint64_t bytes, rbr_error *err)
+{
+    rbr_status status;
+    int fresh, refused;
+
+    status = new_memfd(&fresh, err);
+    if (status != RBR_OK)
+        return status;
+    /* ftruncate beyond RLIMIT_FSIZE would end the process by SIGXFSZ; this is only refused. */
+    refused = allocate(fresh, bytes - 1, 1);
+    status = refused != 0 ? fail_allocate(fresh, refused, bytes, true, err) : seal(fresh, err);
+    if (status != RBR_OK) {
+        close(fresh);
+        return status;
+    }
+    *fd = fresh;
+    return RBR_OK;
+}
+
+rbr_status
+rbr_os_shared_allocate(int fd, uint64_t offset, uint64_t bytes, rbr_error *err)
+{
+    const int refused = allocate(fd, offset, bytes);
+
+    return refused == 0 ? RBR_OK : fail_allocate(fd, refused, bytes, true, err);
 }
 
 /* A name that lives for microseconds. Whoever is killed within those leaves it behind. */
@@ -235,7 +280,7 @@ create_shm(int *fd, uint64_t bytes, rbr_error *err)
         status = open_named(&fresh, err);
     if (status != RBR_OK)
         return status;
-    refused = allocate(fresh, bytes);
+    refused = allocate(fresh, 0, bytes);
     if (refused != 0) {
         status = fail_allocate(fresh, refused, bytes, false, err);
         close(fresh);
@@ -262,17 +307,42 @@ rbr_os_shared_create(int *fd, bool *sealed, uint64_t bytes, enum rbr_memory memo
     return status;
 }
 
+/* Refuses what is not memory of this user. */
+static rbr_status
+look_at(int fd, struct stat *info, rbr_error *err)
+{
+    struct statfs system;
+
+    if (fstat(fd, info) != 0 || fstatfs(fd, &system) != 0)
+        return rbr_fail_sys(err, "look at a received segment");
+    /* A file on a disk or behind a daemon could make a touch of it slow, or fatal. */
+    if (!S_ISREG(info->st_mode) || info->st_uid != geteuid() || system.f_type != TMPFS_MAGIC)
+        return rbr_fail(err, RBR_BROKEN, "a received segment is not memory of this user");
+    return RBR_OK;
+}
+
+rbr_status
+rbr_os_shared_measure(int fd, uint64_t *bytes, rbr_error *err)
+{
+    struct stat info;
+    const rbr_status status = look_at(fd, &info, err);
+
+    if (status != RBR_OK)
+        return status;
+    if (!rbr_os_shared_is_sealed(fd))
+        return rbr_fail(err, RBR_BROKEN, "a received segment could shrink");
+    *bytes = (uint64_t)info.st_size;
+    return RBR_OK;
+}
+
 rbr_status
 rbr_os_shared_check(int fd, uint64_t bytes, rbr_error *err)
 {
-    struct statfs system;
     struct stat info;
+    const rbr_status status = look_at(fd, &info, err);
 
-    if (fstat(fd, &info) != 0 || fstatfs(fd, &system) != 0)
-        return rbr_fail_sys(err, "look at a received segment");
-    /* A file on a disk or behind a daemon could make a touch of it slow, or fatal. */
-    if (!S_ISREG(info.st_mode) || info.st_uid != geteuid() || system.f_type != TMPFS_MAGIC)
-        return rbr_fail(err, RBR_BROKEN, "a received segment is not memory of this user");
+    if (status != RBR_OK)
+        return status;
     if ((uint64_t)info.st_size < bytes)
         return rbr_fail(err, RBR_BROKEN, "a received segment has %lld bytes instead of %llu",
                         (long long)info.st_size, (unsigned long long)bytes);

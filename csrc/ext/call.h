@@ -17,6 +17,9 @@ int call_encode_args(value_encoder *encoder, uint32_t slot, PyObject *const *arg
                      Py_ssize_t count);
 int call_encode_kwargs(value_encoder *encoder, uint32_t slot, PyObject *names,
                        PyObject *const *values);
+/* A table Callback, in this slot. */
+int call_encode_callback(value_encoder *encoder, uint32_t slot, uint64_t index,
+                         PyObject *const *args, Py_ssize_t count, PyObject *names);
 /* Gives the finished frame its id. */
 void call_set_id(value_encoder *encoder, uint32_t root, uint64_t id);
 /* A call that a thread makes and waits for. */

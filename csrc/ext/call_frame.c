@@ -74,6 +74,31 @@ call_encode_kwargs(value_encoder *encoder, uint32_t slot, PyObject *names, PyObj
     return 0;
 }
 
+int
+call_encode_callback(value_encoder *encoder, uint32_t slot, uint64_t index, PyObject *const *args,
+                     Py_ssize_t count, PyObject *names)
+{
+    rbr_shape shape;
+    uint32_t table;
+
+    rbr_shape_make(&shape, &rbr_desc_callback,
+                   RBR_BIT(RBR_CALLBACK__ID) | RBR_BIT(RBR_CALLBACK__ARGS) |
+                       (names != NULL ? RBR_BIT(RBR_CALLBACK__KWARGS) : 0));
+    table = rbr_build_table_once(&encoder->build, slot, &shape);
+    if (table == 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    rbr_build_u64(&encoder->build, table, &shape, RBR_CALLBACK__ID, index);
+    if (call_encode_args(encoder, rbr_build_slot(table, &shape, RBR_CALLBACK__ARGS), args, count) <
+        0)
+        return -1;
+    if (names == NULL)
+        return 0;
+    return call_encode_kwargs(encoder, rbr_build_slot(table, &shape, RBR_CALLBACK__KWARGS), names,
+                              args + count);
+}
+
 static const rbr_shape *
 frame_shape(const value_encoder *encoder)
 {

@@ -7,8 +7,7 @@
  *
  * The worker says when there is something newer, but not what: it may be overwritten until it is taken.
  *
- * The copy of a large item lies in an Array, and so do the arrays in it. Once the user has let go of
- * them all, the next item takes that memory: new memory costs several times what a copy does.
+ * How it is copied: frame_copy.c.
  */
 #include "calls.h"
 
@@ -37,43 +36,14 @@ latest_view_open(latest_view *self, const rbr_message *message, rbr_table body)
 void
 latest_view_close(latest_view *self)
 {
-    int i;
-
     if (self == NULL)
         return;
-    for (i = 0; i < LATEST_HOLDERS; i++)
-        Py_XDECREF((PyObject *)self->holders[i]);
+    frame_copies_clear(&self->copies);
     rbr_block_release(self->block);
     PyMem_Free(self);
 }
 
-/* Memory for a copy of `bytes`, a new reference: what nobody else holds any more, or new. */
-static ArrayObject *
-holder_for(core_state *state, latest_view *self, uint64_t bytes)
-{
-    tensor as = {.of = {.dtype = RBR_DTYPE_U8, .itemsize = 1}, .rank = 1};
-    ArrayObject *made, *old;
-    int i, place = 0;
-
-    for (i = 0; i < LATEST_HOLDERS; i++) {
-        old = self->holders[i];
-        if (old == NULL || Py_REFCNT((PyObject *)old) == 1)
-            place = i;
-        if (old != NULL && Py_REFCNT((PyObject *)old) == 1 && old->bytes >= bytes)
-            return (ArrayObject *)Py_NewRef((PyObject *)old);
-    }
-    as.shape[0] = (int64_t)bytes;
-    as.strides[0] = 1;
-    made = array_new(state, NULL, bytes, 0, &as);
-    if (made == NULL)
-        return NULL;
-    old = self->holders[place];
-    self->holders[place] = (ArrayObject *)Py_NewRef((PyObject *)made);
-    Py_XDECREF((PyObject *)old);
-    return made;
-}
-
-/* The verified copy of a frame; *holder: the memory it lies in, a new reference. */
+/* Memory and all, while it is copied: another thread may see a new buffer meanwhile. */
 static rbr_status
 copy_large(core_state *state, latest_view *self, const void *frame, uint64_t bytes,
            rbr_message **out, ArrayObject **holder, rbr_error *error)
@@ -81,15 +51,9 @@ copy_large(core_state *state, latest_view *self, const void *frame, uint64_t byt
     rbr_block *block = self->block;
     rbr_status status;
 
-    *holder = holder_for(state, self, RBR_MESSAGE_HEAD + self->reader.room);
-    if (*holder == NULL) {
-        PyErr_Clear();
-        return RBR_NO_MEMORY;
-    }
-    rbr_block_retain(block); /* another thread may see a new buffer meanwhile */
-    Py_BEGIN_ALLOW_THREADS
-    status = rbr_message_copy(out, frame, bytes, (*holder)->memory, error);
-    Py_END_ALLOW_THREADS
+    rbr_block_retain(block);
+    status = frame_copy_large(state, &self->copies, self->reader.room, frame, bytes, out, holder,
+                              error);
     rbr_block_release(block);
     return status;
 }

@@ -97,6 +97,27 @@ channel_raise_closed(ChannelObject *self)
 }
 
 void *
+core_raise(core_state *state, rbr_status status, const rbr_error *err, const char *doing)
+{
+    switch (status) {
+    case RBR_NO_MEMORY:
+        return raise_text(PyExc_MemoryError, err, "out of memory");
+    case RBR_SYSTEM:
+        if (err != NULL)
+            return raise_system(err);
+        PyErr_SetString(PyExc_OSError, doing);
+        return NULL;
+    case RBR_AGAIN:
+        return raise_text(state->busy, err, doing);
+    case RBR_FORKED:
+        return raise_text(state->ringbridge_error, err,
+                          "a forked child cannot use its parent's worker");
+    default:
+        return raise_text(state->protocol_error, err, "the other process broke the protocol");
+    }
+}
+
+void *
 channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err, const char *doing)
 {
     core_state *state = self->state;
@@ -121,24 +142,14 @@ channel_raise(ChannelObject *self, rbr_status status, const rbr_error *err, cons
         break;
     case RBR_ARENA_FULL:
         return raise_text(state->arena_full, err, "the arena is full");
-    case RBR_NO_MEMORY:
-        return raise_text(PyExc_MemoryError, err, "out of memory");
     case RBR_REFUSED:
         return raise_text(state->worker_start_failed, err, "refused");
-    case RBR_SYSTEM:
-        if (err != NULL)
-            return raise_system(err);
-        PyErr_SetString(PyExc_OSError, what);
-        break;
     case RBR_TOO_BIG:
         PyErr_Format(state->cannot_cross, "%s: %s", what,
                      err != NULL ? err->text : "the message is too large");
         break;
-    case RBR_FORKED:
-        return raise_text(state->ringbridge_error, err,
-                          "a forked child cannot use its parent's worker");
     default:
-        return raise_text(state->protocol_error, err, "the other process broke the protocol");
+        return core_raise(state, status, err, what);
     }
     return NULL;
 }

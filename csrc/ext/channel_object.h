@@ -48,6 +48,9 @@ PyObject *channel_wait_end(ChannelObject *self, PyObject *timeout);
 PyObject *channel_read_output(ChannelObject *self, PyObject *timeout);
 PyObject *channel_error_tail(ChannelObject *self, PyObject *unused);
 
+/* Raises what a status is outside of any channel; returns NULL. `doing` is for the message. */
+void *core_raise(core_state *state, rbr_status status, const rbr_error *err, const char *doing);
+
 /* Sends a finished frame; waits without the GIL. `doing` is for the message. -1 with an exception. */
 int channel_send(ChannelObject *self, value_encoder *encoder, uint32_t size, uint64_t deadline_ns,
                  const char *doing);

@@ -41,16 +41,13 @@ enum event_kind {
     EVENT_NEWER
 };
 
-/* Large items whose memory is used again: the one that is read, the one before, and one to spare. */
-#define LATEST_HOLDERS 3
-
 /* call_latest.c: the latest-value buffer of a stream of ours. */
 typedef struct latest_view {
     rbr_block *block; /* NULL: none so far */
     rbr_latest_reader reader;
     uint64_t next;    /* the item that follows the one taken last */
     uint64_t dropped; /* items that nobody saw, between those taken */
-    struct ArrayObject *holders[LATEST_HOLDERS]; /* memory of large items; NULL: none */
+    frame_copies copies;
 } latest_view;
 
 /* This table OpenLatest names the buffer, instead of the one so far. False: it is none. */

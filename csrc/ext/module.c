@@ -4,7 +4,7 @@
  *
  * Multi-phase init; all state is in the module, so that each (sub)interpreter has its own.
  */
-#include "ext.h"
+#include "packed.h"
 
 static PyModuleDef core_module;
 
@@ -73,10 +73,16 @@ core_exec(PyObject *module)
         PyTypeObject **to;
         PyType_Spec *spec;
     } types[] = {
-        {&state->channel_type, &channel_type_spec},   {&state->target_type, &target_type_spec},
-        {&state->function_type, &function_type_spec}, {&state->array_type, &array_type_spec},
-        {&state->call_type, &call_type_spec},         {&state->inbox_type, &inbox_type_spec},
-        {&state->handle_type, &handle_type_spec},     {&state->lane_type, &lane_type_spec},
+        {&state->channel_type, &channel_type_spec},
+        {&state->target_type, &target_type_spec},
+        {&state->function_type, &function_type_spec},
+        {&state->array_type, &array_type_spec},
+        {&state->call_type, &call_type_spec},
+        {&state->inbox_type, &inbox_type_spec},
+        {&state->handle_type, &handle_type_spec},
+        {&state->lane_type, &lane_type_spec},
+        {&state->publisher_type, &publisher_type_spec},
+        {&state->subscriber_type, &subscriber_type_spec},
     };
     size_t i;
 
@@ -110,6 +116,8 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->inbox_type);
     Py_VISIT(state->call_type);
     Py_VISIT(state->array_type);
+    Py_VISIT(state->publisher_type);
+    Py_VISIT(state->subscriber_type);
     Py_VISIT(state->ringbridge_error);
     Py_VISIT(state->worker_start_failed);
     Py_VISIT(state->worker_died);
@@ -144,6 +152,8 @@ core_clear(PyObject *module)
     Py_CLEAR(state->inbox_type);
     Py_CLEAR(state->call_type);
     Py_CLEAR(state->array_type);
+    Py_CLEAR(state->publisher_type);
+    Py_CLEAR(state->subscriber_type);
     Py_CLEAR(state->ringbridge_error);
     Py_CLEAR(state->worker_start_failed);
     Py_CLEAR(state->worker_died);
@@ -205,6 +215,11 @@ static PyMethodDef core_functions[] = {
                "Of an object over there: (False, value) or (True, how a method looks).")},
     {"set_attribute", handle_set_attribute, METH_VARARGS,
      PyDoc_STR("set_attribute(handle, name, value)\n--\n\nOf an object over there.")},
+    {"pack", packed_pack, METH_VARARGS,
+     PyDoc_STR("pack(number, parent, values, named, /)\n--\n\nA frame of no channel, as bytes.")},
+    {"unpack", packed_unpack, METH_O,
+     PyDoc_STR("unpack(frame, /)\n--\n\n"
+               "(number, parent, values, named) of a packed frame; its arrays are copies.")},
     {"about", handle_about, METH_O,
      PyDoc_STR("about(handle)\n--\n\nIts channel, its number, its type's name.")},
     {NULL, NULL, 0, NULL},

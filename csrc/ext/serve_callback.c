@@ -81,28 +81,11 @@ static uint32_t
 encode(value_encoder *encoder, uint64_t call, uint64_t index, PyObject *const *args,
        Py_ssize_t count, PyObject *names)
 {
-    rbr_shape shape;
-    uint32_t slot, table, root;
+    uint32_t slot, root;
 
     encoder->parent = call;
     root = call_start_frame(encoder, RBR_BODY_CALLBACK, &slot);
-    if (root == 0)
-        return 0;
-    rbr_shape_make(&shape, &rbr_desc_callback,
-                   RBR_BIT(RBR_CALLBACK__ID) | RBR_BIT(RBR_CALLBACK__ARGS) |
-                       (names != NULL ? RBR_BIT(RBR_CALLBACK__KWARGS) : 0));
-    table = rbr_build_table_once(&encoder->build, slot, &shape);
-    if (table == 0) {
-        PyErr_NoMemory();
-        return 0;
-    }
-    rbr_build_u64(&encoder->build, table, &shape, RBR_CALLBACK__ID, index);
-    if (call_encode_args(encoder, rbr_build_slot(table, &shape, RBR_CALLBACK__ARGS), args, count) <
-        0)
-        return 0;
-    if (names != NULL &&
-        call_encode_kwargs(encoder, rbr_build_slot(table, &shape, RBR_CALLBACK__KWARGS), names,
-                           args + count) < 0)
+    if (root == 0 || call_encode_callback(encoder, slot, index, args, count, names) < 0)
         return 0;
     return root;
 }

@@ -84,7 +84,7 @@ open_by_interface(value_encoder *self, source *out, numpy_bridge *numpy, PyObjec
     if (dtype == NULL)
         return -1;
     known = numpy_element(numpy, dtype, &out->array.of, &why);
-    if (known == 0 && !self->channel->pickle)
+    if (known == 0 && !self->pickle)
         known = value_refuse(self, path, "an array of dtype %S cannot cross: %s", dtype, why);
     Py_DECREF(dtype);
     if (known == 1 && numpy_interface(array, &out->array) < 0)
@@ -149,7 +149,7 @@ open_scalar(value_encoder *self, source *out, numpy_bridge *numpy, PyObject *sca
         return -1;
     Py_DECREF(type);
     if (type != (PyObject *)Py_TYPE(scalar)) /* of a subclass */
-        return self->channel->pickle ? 0 : value_refuse_type(self, path, scalar);
+        return self->pickle ? 0 : value_refuse_type(self, path, scalar);
     return open_ndarray(self, out, numpy, out->keep, path);
 }
 
@@ -164,13 +164,13 @@ open_exporter(value_encoder *self, source *out, PyObject *value, const value_pat
             return -1;
         PyErr_Clear();
         done = dlpack_open(self, value, &out->dlpack, &out->array, path);
-        if (done != 0 || self->channel->pickle)
+        if (done != 0 || self->pickle)
             return done;
         return value_refuse(self, path, "its buffer has no strides; send a copy of it");
     }
     if (source_from_view(out))
         return 1;
-    if (self->channel->pickle)
+    if (self->pickle)
         return 0;
     return value_refuse(self, path, "a buffer of format %.40s cannot cross; plain numbers do",
                         out->view.format != NULL ? out->view.format : "B");
@@ -180,7 +180,7 @@ open_exporter(value_encoder *self, source *out, PyObject *value, const value_pat
 static int
 source_open(value_encoder *self, source *out, PyObject *value, const value_path *path)
 {
-    core_state *state = self->channel->state;
+    core_state *state = self->state;
     PyTypeObject *type = Py_TYPE(value);
     numpy_bridge *numpy = numpy_loaded(state);
 
@@ -251,9 +251,9 @@ lies_in_block(const tensor *array, const rbr_block *block, uint64_t *offset)
 static rbr_block *
 shared_block(value_encoder *self, PyObject *value, const tensor *array, uint64_t *offset)
 {
-    const rbr_channel *channel = self->channel->channel;
+    const rbr_channel *channel = self->channel != NULL ? self->channel->channel : NULL;
     rbr_block *block = NULL, *candidate;
-    PyObject *owner = find_owner(self->channel->state, value);
+    PyObject *owner = find_owner(self->state, value);
 
     if (owner == NULL)
         return NULL;
@@ -458,7 +458,7 @@ tensor_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_p
 int
 tensor_encode_dlpack(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path)
 {
-    const numpy_bridge *numpy = self->channel->state->numpy;
+    const numpy_bridge *numpy = self->state->numpy;
     source from;
     int result;
 
@@ -467,8 +467,7 @@ tensor_encode_dlpack(value_encoder *self, PyObject *value, uint32_t slot, const 
         return 0;
     source_start(&from);
     result = dlpack_open(self, value, &from.dlpack, &from.array, path);
-    if (result < 0 && self->channel->pickle &&
-        PyErr_ExceptionMatches(self->channel->state->cannot_cross)) {
+    if (result < 0 && self->pickle && PyErr_ExceptionMatches(self->state->cannot_cross)) {
         PyErr_Clear();
         result = 0;
     }

@@ -17,7 +17,9 @@ typedef struct value_path {
 /* One frame being built. Encoding can run Python code, so each encode has a buffer of its own. */
 struct value_encoder {
     rbr_builder build; /* its context is this encoder */
-    ChannelObject *channel;
+    core_state *state;
+    ChannelObject *channel; /* NULL: the frame is for no channel, and holds all that is in it */
+    bool pickle;            /* pickles may be encoded: the channel's */
     uint64_t deadline_ns;
     uint8_t *slot;     /* memory that is not ours, where the frame begins; or NULL */
     bool all_inline; /* no block holds a payload: the frame may be overwritten, and never sent */
@@ -39,6 +41,9 @@ int value_encoder_start(value_encoder *self, ChannelObject *channel, uint64_t de
  * and never read. What does not fit goes on elsewhere: build.base is the slot no more then. NULL, 0:
  * elsewhere from the beginning. */
 int value_encoder_start_in(value_encoder *self, ChannelObject *channel, void *slot, uint64_t room);
+/* The same without a channel: nothing that stays in a process, or is called back, can be in it. -1 with
+ * MemoryError. */
+int value_encoder_start_alone(value_encoder *self, core_state *state, void *slot, uint64_t room);
 /* Writes a table Value and points `slot` at it. -1 with an exception (CannotCross names the path,
  * MemoryError, ArenaFull, or what the value's own code raised). */
 int value_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path);
@@ -68,6 +73,20 @@ typedef struct value_decoder {
 
 /* A new reference, NULL with an exception (ProtocolError for what the verifier cannot see). */
 PyObject *value_decode(value_decoder *self, rbr_table value);
+
+/* frame_copy.c: private copies of large frames that stand in memory which another process writes. Their
+ * memory is used again: of the one that is read, the one before, and one to spare. */
+#define FRAME_COPIES 3
+typedef struct frame_copies {
+    struct ArrayObject *holders[FRAME_COPIES]; /* NULL: none */
+} frame_copies;
+
+/* Copies without the GIL, then verifies; room: the largest that may follow. *holder: the memory that
+ * the message lies in, a new reference, also on failure where it is not NULL. */
+rbr_status frame_copy_large(core_state *state, frame_copies *copies, uint64_t room,
+                            const void *frame, uint64_t bytes, rbr_message **out,
+                            struct ArrayObject **holder, rbr_error *error);
+void frame_copies_clear(frame_copies *copies);
 
 /* Decoding has raised: if it was CannotCross, puts this link before its text. Each container does so
  * on the way out, innermost first; the root is "args", "kwargs" or "result". */

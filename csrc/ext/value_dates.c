@@ -79,7 +79,7 @@ read_fixed_zone(PyObject *zone, parts *out)
 static int
 read_zone(value_encoder *self, PyObject *value, parts *out, const value_path *path)
 {
-    core_state *state = self->channel->state;
+    core_state *state = self->state;
     PyObject *zone = PyObject_GetAttrString(value, "tzinfo"), *type;
     int result = 0;
 
@@ -156,7 +156,7 @@ read_fold(PyObject *value, parts *out)
 int
 dates_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path)
 {
-    core_state *state = self->channel->state;
+    core_state *state = self->state;
     PyObject *type = (PyObject *)Py_TYPE(value);
     parts sent = {.count = 0};
     int which, result = -1;

@@ -31,9 +31,12 @@ encoder_grow(rbr_builder *build, uint32_t wanted)
 }
 
 static void
-start_building(value_encoder *self, ChannelObject *channel, uint8_t *base, uint32_t room)
+start_building(value_encoder *self, core_state *state, ChannelObject *channel, uint8_t *base,
+               uint32_t room)
 {
+    self->state = state;
     self->channel = channel;
+    self->pickle = channel != NULL && channel->pickle;
     self->deadline_ns = RBR_FOREVER;
     self->slot = NULL;
     self->all_inline = false;
@@ -68,9 +71,18 @@ value_encoder_start(value_encoder *self, ChannelObject *channel, uint64_t deadli
         }
     }
     channel->scratch = NULL;
-    start_building(self, channel, base, room);
+    start_building(self, channel->state, channel, base, room);
     self->deadline_ns = deadline_ns;
     return 0;
+}
+
+static void
+start_in_slot(value_encoder *self, core_state *state, ChannelObject *channel, void *slot,
+              uint64_t room)
+{
+    start_building(self, state, channel, slot,
+                   room < RBR_FRAME_BYTES_MAX ? (uint32_t)room : RBR_FRAME_BYTES_MAX);
+    self->slot = slot;
 }
 
 int
@@ -80,9 +92,26 @@ value_encoder_start_in(value_encoder *self, ChannelObject *channel, void *slot, 
         if (value_encoder_start(self, channel, RBR_FOREVER) < 0)
             return -1;
     } else {
-        start_building(self, channel, slot,
-                       room < RBR_FRAME_BYTES_MAX ? (uint32_t)room : RBR_FRAME_BYTES_MAX);
-        self->slot = slot;
+        start_in_slot(self, channel->state, channel, slot, room);
+    }
+    self->all_inline = true;
+    return 0;
+}
+
+int
+value_encoder_start_alone(value_encoder *self, core_state *state, void *slot, uint64_t room)
+{
+    uint8_t *base;
+
+    if (slot != NULL) {
+        start_in_slot(self, state, NULL, slot, room);
+    } else {
+        base = PyMem_Malloc(SCRATCH_BYTES_FIRST);
+        if (base == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        start_building(self, state, NULL, base, SCRATCH_BYTES_FIRST);
     }
     self->all_inline = true;
     return 0;
@@ -116,7 +145,8 @@ value_encoder_stop(value_encoder *self)
     self->blocks = self->blocks_few;
     if (self->slot != NULL && self->build.base == self->slot) {
         /* not ours */
-    } else if (channel->scratch == NULL && self->build.capacity <= SCRATCH_BYTES_KEPT) {
+    } else if (channel != NULL && channel->scratch == NULL &&
+               self->build.capacity <= SCRATCH_BYTES_KEPT) {
         channel->scratch = self->build.base;
         channel->scratch_bytes = self->build.capacity;
     } else {
@@ -163,7 +193,7 @@ value_built(value_encoder *self, const value_path *path)
         return 0;
     if (self->build.status == RBR_TOO_BIG && self->all_inline)
         return value_refuse(self, path,
-                            "an item would exceed %u MiB, the most that options(latest=True) takes",
+                            "an item would exceed %u MiB, the most where the newest one wins",
                             RBR_FRAME_BYTES_MAX >> 20);
     if (self->build.status == RBR_TOO_BIG)
         return value_refuse(self, path,
@@ -262,7 +292,7 @@ value_refuse(value_encoder *self, const value_path *path, const char *format, ..
     what = where != NULL ? PyUnicode_FromFormatV(format, args) : NULL;
     va_end(args);
     if (what != NULL)
-        PyErr_Format(self->channel->state->cannot_cross, "%U: %U", where, what);
+        PyErr_Format(self->state->cannot_cross, "%U: %U", where, what);
     Py_XDECREF(where);
     Py_XDECREF(what);
     return -1;
@@ -325,7 +355,7 @@ is_given(const value_encoder *self, const value_path *path)
 {
     while (path->parent != NULL)
         path = path->parent;
-    return !self->channel->host &&
+    return self->channel != NULL && !self->channel->host &&
            (strcmp(path->root, "result") == 0 || strcmp(path->root, "item") == 0);
 }
 
@@ -333,7 +363,7 @@ int
 value_refuse_type(value_encoder *self, const value_path *path, PyObject *value)
 {
     PyTypeObject *type = Py_TYPE(value);
-    const numpy_bridge *numpy = self->channel->state->numpy;
+    const numpy_bridge *numpy = self->state->numpy;
     const char *builtin = extended_builtin(type);
     const char *advice = "send its parts as plain values: numbers, str, list, dict, arrays";
     const bool given = is_given(self, path);

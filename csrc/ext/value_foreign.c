@@ -42,7 +42,7 @@ refused(value_encoder *self, const value_path *path)
 {
     PyObject *type, *error, *traceback, *text;
 
-    if (!PyErr_ExceptionMatches(self->channel->state->cannot_cross))
+    if (!PyErr_ExceptionMatches(self->state->cannot_cross))
         return -1;
     PyErr_Fetch(&type, &error, &traceback);
     text = error != NULL ? PyObject_Str(error) : NULL;
@@ -60,7 +60,7 @@ refused(value_encoder *self, const value_path *path)
 static PyObject *
 stream_memory(value_encoder *self, uint64_t bytes)
 {
-    core_state *state = self->channel->state;
+    core_state *state = self->state;
     tensor as = {.of = {.dtype = RBR_DTYPE_U8, .itemsize = 1}, .rank = 1};
     rbr_block *block = NULL;
     ArrayObject *base;
@@ -91,7 +91,7 @@ encode_measured(value_encoder *self, PyObject *measured, uint32_t slot, const va
 
     if (!PyArg_ParseTuple(measured, "OKO:measure", &parts[0], &bytes, &arrow))
         return -1;
-    write = foreign_function(self->channel->state, FOREIGN_TABLES, "write");
+    write = foreign_function(self->state, FOREIGN_TABLES, "write");
     if (write != NULL)
         parts[1] = stream_memory(self, bytes);
     if (parts[1] != NULL)
@@ -107,7 +107,7 @@ encode_measured(value_encoder *self, PyObject *measured, uint32_t slot, const va
 static int
 encode_table(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path)
 {
-    PyObject *measure = foreign_function(self->channel->state, FOREIGN_TABLES, "measure");
+    PyObject *measure = foreign_function(self->state, FOREIGN_TABLES, "measure");
     PyObject *measured;
     int result = 0;
 
@@ -126,7 +126,7 @@ encode_table(value_encoder *self, PyObject *value, uint32_t slot, const value_pa
 static int
 encode_pickle(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path)
 {
-    PyObject *write = foreign_function(self->channel->state, FOREIGN_PICKLES, "write");
+    PyObject *write = foreign_function(self->state, FOREIGN_PICKLES, "write");
     PyObject *parts, **items;
     Py_ssize_t count, i;
     int result = -1;
@@ -156,9 +156,9 @@ foreign_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_
 {
     int done = encode_table(self, value, slot, path);
 
-    if (!self->channel->pickle)
+    if (!self->pickle)
         return done;
-    if (done < 0 && PyErr_ExceptionMatches(self->channel->state->cannot_cross)) {
+    if (done < 0 && PyErr_ExceptionMatches(self->state->cannot_cross)) {
         PyErr_Clear();
         done = 0;
     }

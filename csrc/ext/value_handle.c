@@ -115,7 +115,7 @@ handle_encode_foreign(value_encoder *self, PyObject *value, uint32_t slot, const
     ChannelObject *channel = self->channel;
     uint64_t number = 0;
 
-    if (!channel->served || channel->server == NULL || PyModule_Check(value))
+    if (channel == NULL || !channel->served || channel->server == NULL || PyModule_Check(value))
         return 0;
     if (!self->all_inline && (number = serve_keep(channel->server, value)) == 0)
         return -1;
@@ -125,11 +125,13 @@ handle_encode_foreign(value_encoder *self, PyObject *value, uint32_t slot, const
 int
 handle_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path)
 {
-    core_state *state = self->channel->state;
+    core_state *state = self->state;
     uint64_t number;
 
     if (PyObject_TypeCheck(value, state->handle_type))
         return encode_handle(self, (HandleObject *)value, slot, path) < 0 ? -1 : 1;
+    if (self->channel == NULL)
+        return 0;
     if (self->channel->server != NULL) {
         const int found = serve_handle_of(self->channel->server, value,
                                           self->all_inline ? NULL : &number);

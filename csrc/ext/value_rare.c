@@ -213,7 +213,7 @@ encode_decimal(value_encoder *self, PyObject *value, uint32_t slot, const value_
 int
 rare_encode(value_encoder *self, PyObject *value, uint32_t slot, const value_path *path)
 {
-    core_state *state = self->channel->state;
+    core_state *state = self->state;
     PyObject *type = (PyObject *)Py_TYPE(value);
     int i;
 

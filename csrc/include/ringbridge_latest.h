@@ -8,7 +8,8 @@
  *   rbr_latest_claim, fill, publish        rbr_latest_take, copy, verify, release
  *
  * Nobody waits for anybody: the writer overwrites what no reader took, and each reader gets the
- * newest item there is. Who sleeps until there is one, and who wakes him, is not known here.
+ * newest item there is. A reader may say that it is about to sleep, and the writer hears of it when it
+ * publishes; how one sleeps and is woken is not known here.
  *
  * Not thread-safe: the writer's calls are made by one thread at a time, and so are each reader's;
  * rbr_latest_has_newer may be called by any thread.
@@ -25,7 +26,7 @@ extern "C" {
 /* Readers of one buffer. */
 #define RBR_LATEST_READERS_MAX 62
 
-/* The writer's end. Its fields are private; `room` may be read. */
+/* The writer's end. Its fields are private; `room` and `waited` may be read. */
 typedef struct rbr_latest_writer {
     struct rbr_latest_offer_shared *offers;
     uint8_t *slots;
@@ -34,6 +35,7 @@ typedef struct rbr_latest_writer {
     uint64_t held[RBR_LATEST_READERS_MAX]; /* the slot that each took last, as a bit */
     uint32_t readers;
     uint32_t claimed;      /* the slot that is being written; none between publish and claim */
+    uint64_t waited;       /* bit i: reader i waited for what was published last */
 } rbr_latest_writer;
 
 /* A reader's end. Its fields are private; `room` may be read. */
@@ -56,8 +58,8 @@ void rbr_latest_writer_init(rbr_latest_writer *writer, void *memory, uint32_t re
 /* Room for one payload of up to `room` bytes, 64-byte aligned. There always is; a claim that was not
  * published is given up. */
 void *rbr_latest_claim(rbr_latest_writer *writer);
-/* What was written to the room of the last claim, `bytes` of it, is the newest item now. RBR_TOO_BIG:
- * more than the room; nothing has changed. */
+/* What was written to the room of the last claim, `bytes` of it, is the newest item now, and `waited`
+ * says whom to wake. RBR_TOO_BIG: more than the room; nothing has changed. */
 rbr_status rbr_latest_publish(rbr_latest_writer *writer, uint64_t bytes);
 /* That reader has ended, and its number is free for another, who gets the newest item. It may come
  * between a claim and its publish. */
@@ -81,6 +83,10 @@ rbr_status rbr_latest_take(rbr_latest_reader *reader, const void **payload, uint
 /* The bytes of the item taken last are not needed any more. Nobody waits for that: it lets the writer
  * do with fewer slots, which are warmer then. */
 void rbr_latest_release(rbr_latest_reader *reader);
+/* Releases too, and says that this reader waits: the next publish finds it in `waited`, once. False: it
+ * need not wait, there is something newer to take. Nothing is missed: it is the exchanged word itself
+ * that says so. */
+bool rbr_latest_wait(rbr_latest_reader *reader);
 /* Whether a take could succeed now. A look, without order: whoever sleeps looks behind a fence. */
 bool rbr_latest_has_newer(const rbr_latest_reader *reader);
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, SupportsFloat, SupportsIndex, final
 
-from typing_extensions import disjoint_base
+from typing_extensions import Buffer, disjoint_base
 
 from ringbridge.stream import Stream
 from ringbridge.task import Task
@@ -406,5 +406,88 @@ def attribute(handle: Handle, name: str) -> tuple[bool, Any]:
     """(False, its value), or (True, [how the method looks])."""
 
 def set_attribute(handle: Handle, name: str, value: object) -> None: ...
+def pack(number: int, parent: int, values: tuple[Any, ...], named: dict[str, Any], /) -> bytes:
+    """A frame of no channel: what a plot shows, or what is written beside it.
+
+    It holds what a call may hold, arrays included, but nothing that stays in a process. Raises
+    CannotCross, with the place of what cannot.
+    """
+
+def unpack(frame: Buffer, /) -> tuple[int, int, tuple[Any, ...], dict[str, Any]]:
+    """(number, parent, values, named) of a packed frame, verified; its arrays are copies.
+
+    Raises ProtocolError for what is none.
+    """
+
 def about(handle: Handle) -> tuple[Channel, int, str]:
     """Its channel, its number, its type as module.name."""
+
+@final
+class Publisher:
+    """The computation's end of a plot: the newest frame, in memory of its own. From any thread;
+    those that update take turns. `on_move` is called, on the thread that updates, when the frames
+    have outgrown the memory: each reader is to be added anew then.
+
+    In a forked child its methods raise RingbridgeError.
+    """
+
+    @property
+    def number(self) -> int:
+        """How many frames `update` and `update_kept` have published."""
+
+    @property
+    def kept(self) -> int:
+        """How many of these `update_kept` has."""
+
+    def __new__(cls, on_move: Callable[[], object]) -> Publisher: ...
+    def update(self, /, *values: Any, **named: Any) -> int:
+        """Makes these the newest frame, and returns its number, from 1. Waits for no reader.
+
+        Raises CannotCross, MemoryError; then nothing has been published. RuntimeError within an
+        update of the same thread.
+        """
+
+    def update_kept(self, /, *values: Any, **named: Any) -> bytes:
+        """The same; returns the packed frame. The `parent` of a frame is how many of those up to
+        it, itself included, were published by this."""
+
+    def republish(self, frame: Buffer, /) -> None:
+        """Makes a frame that another publisher packed the newest one here, as it is."""
+
+    def add_reader(self) -> tuple[int, int, int, int]:
+        """(ticket, memory, reader, wait): all but the ticket are for its Subscriber; the
+        descriptors are the caller's to close. It finds the newest frame, if there is one.
+
+        Raises Busy when 16 are there.
+        """
+
+    def drop_reader(self, ticket: int, /) -> None:
+        """That reader has gone. Does nothing for one that was added before the last move."""
+
+    def close(self) -> None:
+        """Readers keep what they have mapped. Idempotent."""
+
+@final
+class Subscriber:
+    """A viewer's end of a plot. Owns both descriptors, also when it raises ProtocolError for what
+    is none. By one thread at a time: RuntimeError tells another."""
+
+    def __new__(cls, memory: int, reader: int, wait: int) -> Subscriber: ...
+    def take(self) -> tuple[int, int, tuple[Any, ...], dict[str, Any]] | None:
+        """(number, parent, values, named) of the newest frame, a copy; None: it was taken before.
+
+        Raises ProtocolError for a frame that is malformed; the next one may be taken all the same.
+        """
+
+    def arm(self) -> bool:
+        """Makes `fileno` readable at the next frame, once. False: there is one to take already."""
+
+    def fileno(self) -> int:
+        """What to poll while it is armed."""
+
+    def forget(self) -> bool:
+        """Makes `fileno` not readable. False: the plot has moved or ended, and it stays readable:
+        do not poll it any more."""
+
+    def close(self) -> None:
+        """Frames that were taken stay. Idempotent."""

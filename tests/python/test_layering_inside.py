@@ -33,6 +33,7 @@ INSIDE = {
         {"gateway"},
         {"server"},
     ),
+    "plot": ({"letters"},),
     "qgis": (
         {"texts", "strips", "descriptions", "run_log", "workers", "runs"},
         {"raster_source", "styles", "parameters", "attributes", "shapes", "failures"},

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Plotting beside the computation: a window that lives in a process and interpreter of its own."""
