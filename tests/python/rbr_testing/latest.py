@@ -176,7 +176,7 @@ def damaged(what: str) -> Iterator[bytes]:
         if what == "slot":
             ctypes.memmove(offer, struct.pack("=Q", word | 63), 8)
         elif what == "sequence":
-            ctypes.memmove(offer, struct.pack("=Q", 2), 8)
+            ctypes.memmove(offer, struct.pack("=Q", 3), 8)
         elif what == "size":
             ctypes.memmove(slot, struct.pack("=Q", 1 << 40), 8)
         elif what == "short":

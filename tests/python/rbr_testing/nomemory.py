@@ -38,6 +38,7 @@ class Operation(NamedTuple):
     name: str
     run: Callable[[], Any]
     usual: Any = None
+    cyclic: bool = False  # leaves cycles; the collector must not meet those amid the next failure
 
 
 class Trail:
@@ -94,6 +95,8 @@ class Sweeps:
         except MemoryError:
             pass
         _testcapi.remove_mem_hooks()
+        if operation.cyclic:
+            caches.clear()
         self.points += reached
         if type(outcome) is not MemoryError:
             self._check(operation, outcome)
@@ -202,7 +205,7 @@ def no_channel() -> Iterable[Operation]:
             channel = ringbridge._core.Channel(ends[0].detach(), child.pid, -1, -1, name="x")
             channel.close()
 
-    yield Operation("import", load)
+    yield Operation("import", load, cyclic=True)
     with subprocess.Popen(["sleep", "600"]) as child:
         yield Operation("open and close", open_and_close)
         child.kill()
