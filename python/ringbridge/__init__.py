@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ringbridge.objects import RemoteObject
     from ringbridge.pool import Pool
     from ringbridge.remote import RemoteModule
-    from ringbridge.rendezvous import hosts
+    from ringbridge.running_hosts import hosts
     from ringbridge.stream import Stream
     from ringbridge.task import Progress, Task
     from ringbridge.worker import Worker
@@ -98,7 +98,7 @@ _HOMES = {
     "current_task": "current",
     "empty": "current",
     "environments": "discovery",
-    "hosts": "rendezvous",
+    "hosts": "running_hosts",
     "progress_bar": "bars",
 }
 

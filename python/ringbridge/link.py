@@ -20,7 +20,7 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ringbridge import _core, rendezvous
+from ringbridge import _core, rendezvous, running_hosts
 from ringbridge.errors import (
     Busy,
     HostNotFound,
@@ -271,7 +271,7 @@ def _find(wanted: Wanted, before: Address | None = None) -> Address:
     ]
     if wanted.document is not None:
         open_there = {
-            (host.name, host.pid): host.document for host in rendezvous.hosts(wanted.timeout_s)
+            (host.name, host.pid): host.document for host in running_hosts.hosts(wanted.timeout_s)
         }
         found = [
             each

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Where served applications are met: the folder of their sockets, and the knock.
+"""Where served applications and plots are met: the folder of their sockets, and the knock.
 
-    client                                                            application
-      connect to <folder>/<name>.<pid>.sock     who is it? (the kernel says)      accept
+    client                                                     application, or computation
+      connect to <folder>/<name>.<pid>.sock, or .plot    who is it? (the kernel says)    accept
       {"ringbridge": 1, "want": ...}        ->  <-  {"ringbridge": 1, "ok" or "refused": ...}
                                      a lane: the socket is the channel's now
 
 One datagram each way. Knows no channel, and of the application's side only its address: the
-listening is host/door.py's. Where a process has ended, `addresses` removes its socket.
+listening is door.py's. Where a process has ended, `addresses` removes its socket.
 """
 
 from __future__ import annotations
@@ -40,20 +40,37 @@ _PATH_BYTES_MAX = 107  # sockaddr_un holds 108, with the 0 at its end
 _OF_OTHERS = 0o077
 # A space may stand inside, so that the name is seen whole.
 _NAME = re.compile(r"(?! )[A-Za-z0-9_. -]{1,60}(?<! )")
-_FILE = re.compile(r"(.+)\.([1-9][0-9]{0,6})\.sock")
+_FILE = re.compile(r"(.+)\.([1-9][0-9]{0,6})\.(sock|plot)")
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 _FULL_NAP_S = 0.005
-_SILENT = "does not answer"
-_UNKNOWN = "?"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What listens: how its socket ends, what it is called, and how one comes to be there."""
+
+    suffix: str
+    called: str
+    made: str
+
+
+APPLICATION = Kind(
+    "sock", "served application", "In the application, `ringbridge.host.serve()` serves it"
+)
+PLOT = Kind("plot", "plot", "A running `ringbridge.plot.Plotter` is there under its name=")
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where one served application listens."""
+    """Where one served application, or one plot, listens."""
 
     name: str
     pid: int
     path: str
+
+    @property
+    def kind(self) -> Kind:
+        return PLOT if self.path.endswith(f".{PLOT.suffix}") else APPLICATION
 
 
 @dataclass(frozen=True)
@@ -63,23 +80,6 @@ class DeadSocket:
     path: str
     pid: int
     why: str
-
-
-@dataclass(frozen=True)
-class RunningHost:
-    """A served application, as it told of itself. One that did not tell: `application` is "?", and
-    `busy` says why."""
-
-    name: str
-    pid: int
-    application: str
-    python: str | None
-    document: str | None
-    modules: tuple[str, ...]
-    clients: int
-    since_s: float | None
-    busy: str | None
-    path: str
 
 
 # ---------------------------------------------------------------------------------------- places
@@ -136,17 +136,17 @@ def _not_private(info: os.stat_result) -> str:
     return ""
 
 
-def address_of(name: str, pid: int) -> Address:
-    """Where the application of that name and process listens, or would listen.
+def address_of(name: str, pid: int, kind: Kind = APPLICATION) -> Address:
+    """Where what has that name and process listens, or would listen.
 
     Raises ValueError for a name that cannot be one, RingbridgeError for a folder that cannot be.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"a served application's name has 1 to 60 of the characters A-Z a-z 0-9 - _ . and "
+            f"a {kind.called}'s name has 1 to 60 of the characters A-Z a-z 0-9 - _ . and "
             f"spaces inside, not {name!r}"
         )
-    path = os.path.join(folder(), f"{name}.{pid}.sock")
+    path = os.path.join(folder(), f"{name}.{pid}.{kind.suffix}")
     excess = len(os.fsencode(path)) - _PATH_BYTES_MAX
     if excess > 0:
         variable = "XDG_RUNTIME_DIR" if os.environ.get("XDG_RUNTIME_DIR") else "TMPDIR"
@@ -157,16 +157,16 @@ def address_of(name: str, pid: int) -> Address:
     return Address(name, pid, path)
 
 
-def addresses() -> list[Address]:
-    """Where served applications of this user listen, by name and pid. Removes dead sockets.
+def addresses(kind: Kind = APPLICATION) -> list[Address]:
+    """Where those of this user listen, by name and pid. Removes dead sockets, of any kind.
 
     Raises RingbridgeError where their folder is not of this user alone.
     """
     found = []
     for address, why in _sockets():
-        if why is None:
+        if why is None and address.kind is kind:
             found.append(address)
-        else:
+        elif why is not None:
             with contextlib.suppress(OSError):  # somebody else has just removed it
                 os.unlink(address.path)
     return found
@@ -210,13 +210,15 @@ def _refuses(path: str) -> bool:
     return False
 
 
-def not_found(what: str) -> HostNotFound:
+def not_found(what: str, kind: Kind = APPLICATION) -> HostNotFound:
     """An error that says what was wanted, what there is, and where it was looked for."""
-    there = [f"{each.name} (pid {each.pid})" for each in addresses()]
+    there = [f"{each.name} (pid {each.pid})" for each in addresses(kind)]
     runs = f"there is {', '.join(there)}" if there else "there is none"
-    return HostNotFound(
-        f"{what}: {runs}, in {_place()[0]}. In the application, `ringbridge.host.serve()` serves it"
-    )
+    return HostNotFound(f"{what}: {runs}, in {_place()[0]}. {kind.made}")
+
+
+def _gone(address: Address, how: str) -> HostNotFound:
+    return not_found(f"{address.name} (pid {address.pid}) {how}", address.kind)
 
 
 # ------------------------------------------------------------------------------------- the knock
@@ -264,7 +266,7 @@ def _connect(peer: socket.socket, address: Address, deadline: float) -> None:
             # Too many stand before the door. The kernel has no event that tells of a free place.
             time.sleep(min(_FULL_NAP_S, _left(deadline)))
         except (FileNotFoundError, ConnectionRefusedError):
-            raise not_found(f"{address.name} (pid {address.pid}) is not served any more") from None
+            raise _gone(address, "is not served any more") from None
         except PermissionError:
             raise HostRefused(f"{address.path} belongs to another user") from None
         else:
@@ -314,7 +316,7 @@ def _receive(peer: socket.socket, deadline: float) -> bytes:
 def _read_answer(address: Address, answer: bytes) -> dict[str, Any]:
     who = f"{address.name} (pid {address.pid})"
     if not answer:
-        raise not_found(f"{who} has closed its door without an answer")
+        raise _gone(address, "has closed its door without an answer")
     told = parse(answer, ANSWER_BYTES_MAX)
     if isinstance(told, dict):
         refused, ok = told.get("refused"), told.get("ok")
@@ -330,58 +332,3 @@ def parse(message: bytes, bytes_max: int) -> Any:
     with contextlib.suppress(ValueError, RecursionError):
         return json.loads(message) if len(message) <= bytes_max else None
     return None
-
-
-# ------------------------------------------------------------------------------------ what there is
-
-
-def hosts(timeout_s: float = 1.0) -> list[RunningHost]:
-    """The served applications of this user, by name and pid; each has that long to answer.
-
-    The main thread of none is waited for. Raises RingbridgeError where their folder is not of this
-    user alone. From any thread.
-    """
-    there = addresses()
-    if not there:
-        return []
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(len(there), "ringbridge hosts") as asking:
-        told = asking.map(lambda address: _host(address, timeout_s), there)
-        return [each for each in told if each is not None]
-
-
-def _host(address: Address, timeout_s: float) -> RunningHost | None:
-    try:
-        told, peer = knock(address, "about", timeout_s=timeout_s)
-        peer.close()
-    except HostNotFound:
-        return None
-    except CallTimeout:
-        return _described(address, {"busy": _SILENT})
-    except (RingbridgeError, OSError) as error:
-        return _described(address, {"busy": str(error)})
-    return _described(address, told)
-
-
-def _described(address: Address, told: dict[str, Any]) -> RunningHost:
-    """What is not told, or not as it should be, counts as not known."""
-
-    def text(key: str) -> str | None:
-        value = told.get(key)
-        return value if isinstance(value, str) else None
-
-    modules, clients, since = told.get("modules"), told.get("clients"), told.get("since_s")
-    names = modules if isinstance(modules, (list, dict)) else ()
-    return RunningHost(
-        name=address.name,
-        pid=address.pid,
-        application=text("application") or _UNKNOWN,
-        python=text("python"),
-        document=text("document"),
-        modules=tuple(str(each) for each in names),
-        clients=clients if isinstance(clients, int) else 0,
-        since_s=float(since) if isinstance(since, (int, float)) else None,
-        busy=text("busy"),
-        path=address.path,
-    )

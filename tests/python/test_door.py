@@ -30,9 +30,9 @@ from rbr_testing.doors import (
 from rbr_testing.eventually import until
 
 import ringbridge
+from ringbridge import door as door_module
 from ringbridge import rendezvous
-from ringbridge.host import door as door_module
-from ringbridge.host.door import Door, Knock
+from ringbridge.door import Door, Knock
 
 NOBODY = 65534
 FAR = time.monotonic() + 3600.0

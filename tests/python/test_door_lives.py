@@ -17,7 +17,7 @@ from rbr_testing.eventually import until
 
 import ringbridge
 from ringbridge import rendezvous
-from ringbridge.host.door import Door
+from ringbridge.door import Door
 
 
 @pytest.fixture

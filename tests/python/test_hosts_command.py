@@ -13,7 +13,7 @@ from rbr_testing.doors import ABOUT, Room, listening
 
 from ringbridge import rendezvous, running
 from ringbridge.cli.main import main
-from ringbridge.host.door import Door
+from ringbridge.door import Door
 
 HEAD = ["PID", "NAME", "APPLICATION", "SINCE", "CLIENTS", "MODULES", "DOCUMENT", "STATE"]
 

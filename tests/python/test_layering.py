@@ -169,6 +169,7 @@ PYTHON_LAYERS = (
     {"giving_up"},
     {"environment", "discovery", "plan", "activation", "diagnosis", "running", "builds"},
     {"rendezvous"},
+    {"door", "running_hosts"},
     {"crashes", "attempts"},
     {"launch", "output", "channel"},
     {"readers", "answering", "callbacks", "coroutines", "objects"},

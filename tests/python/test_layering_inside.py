@@ -23,7 +23,7 @@ INSIDE = {
         {"service"},
     ),
     "host": (
-        {"expose", "main_work", "applications", "door", "http_rules", "http_listener"},
+        {"expose", "main_work", "applications", "http_rules", "http_listener"},
         {"module_rules", "one_pass", "json_values"},
         {"reloading", "qt_pump", "blender_pump", "executor_pump"},
         {"exposure", "pumps"},

@@ -24,8 +24,8 @@ from rbr_testing.eventually import until
 from rbr_testing.looked_at import WAITS, dead_pid
 
 import ringbridge
-from ringbridge import rendezvous
-from ringbridge.host.door import Door
+from ringbridge import rendezvous, running_hosts
+from ringbridge.door import Door
 
 HERE = Path(__file__).resolve().parent
 NOBODY = 65534
@@ -85,7 +85,12 @@ def test_without_a_runtime_folder_it_lies_in_the_temporary_one(
 
 
 def test_looking_leaves_no_folder_behind(runtime_folder: Path) -> None:
-    assert (rendezvous.addresses(), rendezvous.hosts(), rendezvous.dead_sockets()) == ([], [], [])
+    assert rendezvous.addresses() == [] and running_hosts.hosts() == []
+    assert rendezvous.dead_sockets() == []
+        [],
+        [],
+        [],
+    )
     assert os.listdir(runtime_folder) == []
 
 
@@ -121,7 +126,7 @@ def test_a_folder_that_is_not_ours_alone_is_used_by_nobody(
     for use in (
         rendezvous.folder,
         rendezvous.addresses,
-        rendezvous.hosts,
+        running_hosts.hosts,
         rendezvous.dead_sockets,
         lambda: rendezvous.address_of("map", 1),
     ):
@@ -172,7 +177,7 @@ def test_what_a_served_application_tells_is_listed(served: Callable[..., Door]) 
     served("map")
     (host,) = ringbridge.hosts()
     path = rendezvous.address_of("map", os.getpid()).path
-    assert host == rendezvous.RunningHost(
+    assert host == running_hosts.RunningHost(
         name="map", pid=os.getpid(), path=path, **{**ABOUT, "modules": ("terrain", "tools")}
     )
 
@@ -181,7 +186,7 @@ def test_what_is_told_wrongly_counts_as_not_known(served: Callable[..., Door]) -
     room = Room()
     room.told = {"application": 1, "document": [], "modules": "abc", "clients": "x", "since_s": {}}
     served("map", room)
-    (host,) = rendezvous.hosts()
+    (host,) = running_hosts.hosts()
     assert (host.application, host.document, host.modules) == ("?", None, ())
     assert (host.clients, host.since_s, host.busy) == (0, None, None)
 
@@ -232,7 +237,7 @@ def test_a_forked_child_keeps_no_door_open(start_process: Start) -> None:
     """It has copies of the descriptors: clients of the dead application would wait for it."""
     process, child = application(start_process, "map", "fork")
     try:
-        (host,) = rendezvous.hosts(20.0)
+        (host,) = running_hosts.hosts(20.0)
         assert (host.pid, host.application) == (process.pid, "a test")
         process.kill()
         process.wait()
@@ -263,7 +268,7 @@ def test_an_application_that_does_not_answer_is_a_timeout_and_is_listed(
     with listening(address.path):
         with pytest.raises(ringbridge.CallTimeout, match=r"has not answered within 0.05 s"):
             rendezvous.knock(address, "about", timeout_s=0.05)
-        stuck, well = rendezvous.hosts(0.5)
+        stuck, well = running_hosts.hosts(0.5)
         assert (stuck.name, stuck.application, stuck.busy) == ("stuck", "?", "does not answer")
         assert well.name == "well"
 
@@ -363,7 +368,7 @@ def test_an_application_of_another_user_is_not_spoken_to(runtime_folder: Path) -
         os.read(ready, 1)
         with pytest.raises(ringbridge.HostRefused, match=f"is served by user {NOBODY}, not by you"):
             rendezvous.knock(address, "about", timeout_s=20.0)
-        (host,) = rendezvous.hosts(20.0)
+        (host,) = running_hosts.hosts(20.0)
         assert host.application == "?" and "not by you" in str(host.busy)
     finally:
         os.kill(child, signal.SIGKILL)

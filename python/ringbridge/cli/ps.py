@@ -8,7 +8,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from ringbridge import rendezvous, running
+from ringbridge import running, running_hosts
 from ringbridge.cli import plain
 from ringbridge.errors import RingbridgeError
 
@@ -39,7 +39,7 @@ def add_to(verbs: _Verbs) -> None:
 def ps(options: argparse.Namespace) -> int:
     workers, hosts, problem = running.workers(), [], None
     try:
-        hosts = rendezvous.hosts()
+        hosts = running_hosts.hosts()
     except RingbridgeError as error:  # the workers are told all the same
         problem = error
     if options.json:
@@ -52,7 +52,7 @@ def ps(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(workers: list[running.RunningWorker], hosts: list[rendezvous.RunningHost]) -> None:
+def _tell(workers: list[running.RunningWorker], hosts: list[running_hosts.RunningHost]) -> None:
     lines = plain.table([_HEAD, *map(_row, workers)], right=_NUMBERS) if workers else []
     if hosts:
         rows = [_HOSTS_HEAD, *map(_host_row, hosts)]
@@ -68,12 +68,12 @@ def _document(worker: running.RunningWorker) -> dict[str, Any]:
     return {"what": "worker", **found, "age_s": age_s, "cpu_s": cpu_s}
 
 
-def _host_document(host: rendezvous.RunningHost) -> dict[str, Any]:
+def _host_document(host: running_hosts.RunningHost) -> dict[str, Any]:
     since_s = None if host.since_s is None else round(host.since_s, 2)
     return {"what": "application", **dataclasses.asdict(host), "since_s": since_s}
 
 
-def _host_row(host: rendezvous.RunningHost) -> tuple[str, ...]:
+def _host_row(host: running_hosts.RunningHost) -> tuple[str, ...]:
     return (
         str(host.pid),
         host.name,

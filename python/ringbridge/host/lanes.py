@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from ringbridge.host.door import Knock
+    from ringbridge.door import Knock
     from ringbridge.host.exposure import Exposure
     from ringbridge.host.main_work import MainWork
 

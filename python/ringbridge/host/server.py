@@ -24,9 +24,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ringbridge import _core, plan, rendezvous
+from ringbridge.door import Door
 from ringbridge.errors import CallTimeout, RingbridgeError
 from ringbridge.host import applications
-from ringbridge.host.door import Door
 from ringbridge.host.exposure import Exposure
 from ringbridge.host.lanes import Client, Clients
 from ringbridge.host.main_work import BUDGET_S, MainWork
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
-    from ringbridge.host.door import Knock
+    from ringbridge.door import Knock
     from ringbridge.host.exposure import Exposed, Named
     from ringbridge.host.pumps import Choice
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ringbridge import rendezvous
-from ringbridge.host.door import Door, Knock
+from ringbridge.door import Door, Knock
 
 CLIENT = "0123456789abcdef" * 2
 LANE = {"lane": "main", "client": CLIENT, "name": "a test"}

@@ -3,7 +3,7 @@
 
     accept -> other user? -> refused
            -> waits for the knock -> "about"  -> answered here, whatever the main thread does
-                                  -> "lane"   -> "ok", and the socket is Handler.welcome's
+                                  -> `want`   -> "ok", and the socket is Handler.welcome's
                                   -> else     -> refused, with the reason
 
 Never blocks on a client: one that says nothing stands there for 5 seconds, with room for 64 of
@@ -54,7 +54,8 @@ _NO_ROOM_NAP_S = 0.2
 
 @dataclass(frozen=True)
 class Knock:
-    """A client that wants a lane. pid 0: it is in another container."""
+    """A client that comes in. lane, client: of a served application's. pid 0: it is in another
+    container."""
 
     lane: str
     client: str
@@ -91,15 +92,19 @@ class _RefusedError(Exception):
 
 
 class Door:
-    """Listens at an address, from `start` to `stop`."""
+    """Listens at an address, from `start` to `stop`. `want`: what clients come in for, beside
+    "about": a "lane", or a "plot"."""
 
     _listener: socket.socket
     _woken: socket.socket
     _wake: socket.socket
     _selector: selectors.DefaultSelector
 
-    def __init__(self, address: Address, handler: Handler, *, token: str | None = None) -> None:
+    def __init__(
+        self, address: Address, handler: Handler, *, want: str = "lane", token: str | None = None
+    ) -> None:
         self._address = address
+        self._want = want
         self._handler = handler
         self._token = token
         self._pid = os.getpid()
@@ -220,7 +225,7 @@ class Door:
 
     def _answer(self, visitor: _Visitor, message: bytes) -> Knock | None:
         """Sends the answer. Returns who is to be welcomed, if anybody."""
-        told = _understood(message)
+        told = _understood(message, self._want)
         if told["want"] == "about":
             _send(visitor.sock, _fitting(self._handler.about()))
             return None
@@ -309,7 +314,7 @@ def _remove_dead(address: Address) -> None:
 # ----------------------------------------------------------------------------------- what is said
 
 
-def _understood(message: bytes) -> dict[str, Any]:
+def _understood(message: bytes, want: str) -> dict[str, Any]:
     """A knock of our protocol that wants something we know."""
     if len(message) > KNOCK_BYTES_MAX:
         raise _RefusedError(f"a knock has at most {KNOCK_BYTES_MAX} bytes")
@@ -322,17 +327,21 @@ def _understood(message: bytes) -> dict[str, Any]:
             f"it speaks version {PROTOCOL} of the knock (ringbridge {VERSION}), and you speak "
             f"{told['ringbridge']} (ringbridge {theirs}): install the same ringbridge on both sides"
         )
-    if told.get("want") not in ("about", "lane"):
-        raise _RefusedError("unknown want: it knows about, lane")
+    if told.get("want") not in ("about", want):
+        raise _RefusedError(f"unknown want: it knows about, {want}")
     return told
 
 
 def _knock(told: dict[str, Any], visitor: _Visitor) -> Knock:
-    lane, client, name = told.get("lane"), told.get("client"), told.get("name")
-    if lane not in LANES:
-        raise _RefusedError(f"unknown lane: it has {', '.join(LANES)}")
-    if not isinstance(client, str) or not _CLIENT.fullmatch(client):
-        raise _RefusedError("a client's id has 32 hexadecimal digits")
+    name = told.get("name")
+    lane: Any = ""
+    client: Any = ""
+    if told["want"] == "lane":
+        lane, client = told.get("lane"), told.get("client")
+        if lane not in LANES:
+            raise _RefusedError(f"unknown lane: it has {', '.join(LANES)}")
+        if not isinstance(client, str) or not _CLIENT.fullmatch(client):
+            raise _RefusedError("a client's id has 32 hexadecimal digits")
     if not isinstance(name, str):
         raise _RefusedError("a client says its name")
     return Knock(lane, client, name[:NAME_MAX], visitor.pid, visitor.uid)
