@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The script that a worker's interpreter runs first: `python _bootstrap.py FD SETTINGS`.
 
+A plot's viewer runs it by runpy, and calls `view`.
+
 It may be run by any Python, down to 2.7, and must then say politely why this will not do: so its
 syntax stays old, and it imports nothing before it has looked at the version. What it has to say
 goes to the socket FD as one datagram, "RBRX" and a text; the host raises it as WorkerStartFailed.
@@ -98,24 +100,22 @@ def _forget_hosts_copy():
             del sys.modules[name]
 
 
-def _import_worker():
-    # type: () -> types.ModuleType
-    """The worker's module: of the host's copy, else of the environment's own."""
+def _imported(name):
+    # type: (str) -> types.ModuleType
+    """A module of ringbridge: of the host's copy, else of the environment's own."""
+    import importlib
+
     problems = []
     if _find_hosts_copy():
         try:
-            from ringbridge import serve
-
-            return serve
+            return importlib.import_module(name)
         except ImportError as error:
             problems.append("the host's copy in %s: %s" % (_here(), error))
             _forget_hosts_copy()
     else:
         problems.append("the host's copy in %s has no _core for this Python" % _here())
     try:
-        from ringbridge import serve
-
-        return serve
+        return importlib.import_module(name)
     except ImportError as error:
         problems.append("its own: %s" % error)
     version = ".".join(str(part) for part in sys.version_info[:3])
@@ -152,7 +152,7 @@ def main():
 
         os.set_inheritable(fd, False)  # the channel is for this process, not for its children
         settings = json.loads(sys.argv[2])
-        serve = _import_worker()
+        serve = _imported("ringbridge.serve")
         # Only now: what lies in the user's folders must not take the place of what we import.
         sys.path[:0] = settings["paths"]
         del sys.argv[1:]
@@ -164,6 +164,23 @@ def main():
         return EXIT_CODE
     serve.main(fd, settings)
     return 0
+
+
+def view(text):
+    # type: (str) -> None
+    """Runs a plot's viewer to its end, and ends the process. text: JSON, see plot.viewer.main."""
+    refusal = _refusal()
+    if refusal:
+        sys.exit(refusal)
+    import json
+
+    settings = json.loads(text)
+    try:
+        viewer = _imported("ringbridge.plot.viewer")
+    except _NoCore as error:
+        sys.exit(str(error))
+    sys.path[:0] = settings["paths"]
+    sys.exit(viewer.main(settings))
 
 
 if __name__ == "__main__":

@@ -134,13 +134,18 @@ class Door:
         """Takes the address away, and sends away who has not been welcomed yet. Idempotent; from
         any thread. In a forked child it does nothing: the door is its parent's."""
         thread, self._thread = self._thread, None
-        if thread is None or os.getpid() != self._pid:
+        if thread is None or not self.is_ours:
             return
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._address.path)
         self._wake.close()
         if thread is not threading.current_thread():
             thread.join()
+
+    @property
+    def is_ours(self) -> bool:
+        """False in a forked child, whose parent's it is."""
+        return os.getpid() == self._pid
 
     # ------------------------------------------------------------------------ on the door's thread
 

@@ -169,7 +169,9 @@ class Letters:
         room = _READ_BYTES_MAX
         while room > 0:
             try:
-                part, fds, _, _ = socket.recv_fds(self._sock, min(_PART_BYTES, room), 4 * FDS_MAX)
+                part, fds, _, _ = socket.recv_fds(
+                    self._sock, min(_PART_BYTES, room), 4 * FDS_MAX, socket.MSG_CMSG_CLOEXEC
+                )
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:

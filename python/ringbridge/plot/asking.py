@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""What a thread of the computation asks its viewers, and how long it waits for the answer.
+
+Knows no sockets: who asks hands a question to the audience, which settles it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from ringbridge.errors import CallTimeout, RingbridgeError
+
+
+class Question:
+    """One. `ask` by any thread, `settle` by the thread that hears the viewers; the first settles.
+
+    what, arguments: see `ringbridge.plot.questions`.
+    """
+
+    def __init__(self, what: str, *arguments: Any) -> None:
+        self.values = (what, *arguments)
+        self._settled = threading.Event()
+        self._answer: Any = None
+        self._error: Exception | None = None
+
+    def settle(self, answer: Any) -> None:
+        if not self._settled.is_set():
+            self._answer = answer
+            self._settled.set()
+
+    def fail(self, error: Exception) -> None:
+        if not self._settled.is_set():
+            self._error = error
+            self._settled.set()
+
+    def answer(self, timeout_s: float | None) -> Any:
+        """Waits for it. Raises what a viewer could not do, CallTimeout, KeyboardInterrupt."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        # In pieces: not every platform's wait without an end hears of Ctrl-C.
+        while not self._settled.is_set():
+            left = 1.0 if deadline is None else min(deadline - time.monotonic(), 1.0)
+            if left <= 0:
+                raise CallTimeout(
+                    f"no viewer has answered within {timeout_s:g} s (it was asked for "
+                    f"{self.values[0]!r}); stopped, or busy with a draw?"
+                )
+            self._settled.wait(left)
+        if self._error is not None:
+            raise self._error
+        return self._answer
+
+
+class ViewerError(RingbridgeError):
+    """No viewer is there, or it could not do what it was asked; the message says why."""

@@ -1,0 +1,420 @@
+# SPDX-License-Identifier: MIT
+"""The viewers of one plot, from the computation's side: a thread that writes to them and hears them.
+
+    other threads --commands--> the thread: lets in, tells of moved memory, asks, sends kept frames
+    viewers       --letters-->              events -> Audience.event; answers -> Question.settle
+    its process   --output, end-->          logged; told to Audience.left
+
+Nothing here makes an update wait. An attached viewer that does not read what is kept for it is sent
+away beyond `BEHIND_BYTES_MAX`; for the launched one, who keeps is told.
+
+    launched viewer:  NONE -starts-> STARTING -joins-> THERE -> NONE, and why, from its last letter
+                                        '--its process ends--------'     or from its process's end
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import itertools
+import logging
+import os
+import selectors
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ringbridge import threads
+from ringbridge.errors import ProtocolError, RingbridgeError
+from ringbridge.plot.asking import Question, ViewerError
+from ringbridge.plot.letters import Kind, Letter, Letters, told
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ringbridge import _core
+    from ringbridge.plot.viewer_process import ViewerProcess
+
+#: Kept frames and questions that a viewer has not read.
+BEHIND_BYTES_MAX = 256 << 20
+_POLL_S = 0.2  # between looks at a launched process that has not ended, and whose pipe is closed
+_FAREWELL_S = 1.0  # for what is on its way to viewers, at the end
+
+_CUT_OFF = "its connection has ended"
+
+_logger = logging.getLogger("ringbridge.plot")
+
+
+class Listener(Protocol):
+    """What an audience tells. On its thread."""
+
+    def event(self, name: str, values: tuple[Any, ...]) -> None:
+        """A user has done something in a viewer."""
+
+    def left(self, reason: str, own: bool) -> None:
+        """A viewer has gone, which nobody has told to. own: the launched one."""
+
+
+@dataclass
+class Viewer:
+    """One that has joined."""
+
+    letters: Letters
+    label: str
+    pid: int
+    own: bool
+    ticket: int | None = None
+    asked: dict[int, Question] = field(default_factory=dict)
+    writing: bool = False  # the selector waits until it can be written to
+    why_gone: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.label} (pid {self.pid})"
+
+
+class Audience:
+    """Started by `start`, ended by `close`. Other methods are for any thread, unless they say so."""
+
+    def __init__(
+        self, name: str, publisher: _core.Publisher, welcome: dict[str, Any], listener: Listener
+    ) -> None:
+        self._name = name
+        self._publisher = publisher
+        self._welcome = welcome
+        self._listener = listener
+        self._commands: collections.deque[Callable[[], None]] = collections.deque()
+        self._woken, self._wake = socket.socketpair()
+        self._wake.setblocking(False)
+        self._woken.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._viewers: list[Viewer] = []
+        self._process: ViewerProcess | None = None
+        self._output_open = False
+        self._starting = False
+        self._opening = threading.Lock()
+        self._problem = "it has no viewer: launch one with reopen(), or attach one"
+        self._waiting: list[Question] = []  # for the launched viewer to join
+        self._numbers = itertools.count(1)
+        self._kept_bytes = 0  # of kept frames that other threads have handed over
+        self._ended = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._selector.register(self._woken, selectors.EVENT_READ, self._hear_commands)
+        self._thread = threads.start(self._run, f"ringbridge viewers of {self._name}")
+
+    @property
+    def viewers(self) -> list[Viewer]:
+        """Those that are there."""
+        return list(self._viewers)
+
+    @property
+    def behind_bytes(self) -> int:
+        """What has been kept for the launched viewer, and has not been read."""
+        own = [each.letters.waiting_bytes for each in list(self._viewers) if each.own]
+        return self._kept_bytes + sum(own)
+
+    @property
+    def open(self) -> bool:
+        """Whether the launched viewer is there, or starts."""
+        return self._starting or self._process is not None
+
+    # --------------------------------------------------------------------- from other threads
+
+    def _do(self, command: Callable[[], None]) -> None:
+        self._commands.append(command)
+        with contextlib.suppress(BlockingIOError, OSError):  # full: it is awake; closed: it ended
+            self._wake.send(b"\0")
+
+    def let_in(self, sock: socket.socket, label: str, pid: int, own: bool) -> None:
+        """A viewer, over its letters' socket, which is owned from here on."""
+        self._do(lambda: self._join(Viewer(Letters(sock), label, pid, own)))
+
+    def moved(self) -> None:
+        """The frames have moved to other memory."""
+        self._do(self._tell_moved)
+
+    def send_kept(self, frame: bytes) -> None:
+        """A frame of update(keep=True), which each viewer has to draw."""
+        self._kept_bytes += len(frame)
+        self._do(lambda: self._send_kept(frame))
+
+    def ask(self, question: Question, viewer: Viewer | None = None) -> None:
+        """Has it settled: by that viewer, or by the launched one, else by the first that is there."""
+        self._do(lambda: self._ask(question, viewer))
+        if self._ended:
+            question.fail(ViewerError(f"the plot {self._name} is closed"))
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    def starts(self) -> bool:
+        """A viewer is to be launched: `launched` or `not_launched` follows. False: one is there."""
+        with self._opening:
+            if self.open:
+                return False
+            self._starting = True
+            return True
+
+    def launched(self, process: ViewerProcess) -> None:
+        self._do(lambda: self._watch(process))
+
+    def not_launched(self, error: Exception) -> None:
+        self._do(lambda: self._own_gone(str(error)))
+
+    def close(self, hold: bool, grace_s: float) -> None:
+        """Tells viewers of the end, sends what is on its way, and ends the launched process, or with
+        hold lets go of it. Idempotent."""
+        if self._thread is None or self._ended:
+            return
+        self._do(lambda: self._end(hold))
+        if self._thread is not threading.current_thread():
+            self._thread.join(grace_s + _FAREWELL_S)
+        process, self._process = self._process, None
+        if process is not None and hold and process.ending() is None:
+            process.let_go()
+        elif process is not None:
+            process.end(grace_s)
+            process.close()
+
+    # --------------------------------------------------------------------------- its own thread
+
+    def _run(self) -> None:
+        try:
+            while not self._ended:
+                for key, _ in self._selector.select(self._nap()):
+                    key.data()
+                if self._process is not None and not self._output_open:
+                    self._look_at_process()
+            self._send_the_rest()
+        except Exception:
+            _logger.exception("the thread of the viewers of %s failed", self._name)
+        finally:
+            self._ended = True
+            for command in list(self._commands):
+                command()
+            for viewer in list(self._viewers):
+                self._part(viewer)
+            self._fail_waiting(ViewerError(f"the plot {self._name} is closed"))
+            self._selector.close()
+            self._woken.close()
+            self._wake.close()
+
+    def _nap(self) -> float | None:
+        return _POLL_S if self._process is not None and not self._output_open else None
+
+    def _hear_commands(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._woken.recv(4096)
+        while self._commands:
+            self._commands.popleft()()
+
+    # ------------------------------------------------------------------------ viewers come and go
+
+    def _join(self, viewer: Viewer) -> None:
+        if self._ended:
+            viewer.letters.close()
+            return
+        self._viewers.append(viewer)
+        self._selector.register(
+            viewer.letters, selectors.EVENT_READ, lambda: self._hear_viewer(viewer)
+        )
+        viewer.letters.post(Kind.WELCOME, {**self._welcome, "kept": self._publisher.kept})
+        self._give_memory(viewer)
+        _logger.debug("viewer %s has joined the plot %s", viewer, self._name)
+        if viewer.own:
+            self._starting = False
+            waiting, self._waiting = self._waiting, []
+            for question in waiting:
+                self._ask(question, viewer)
+
+    def _give_memory(self, viewer: Viewer) -> None:
+        try:
+            viewer.ticket, memory, reader, wait = self._publisher.add_reader()
+        except (RingbridgeError, OSError) as error:
+            viewer.ticket = None
+            viewer.why_gone = str(error)
+            self._gone(viewer)
+        else:
+            viewer.letters.post(Kind.MEMORY, reader, fds=(memory, wait))
+            self._after_posting(viewer)
+
+    def _tell_moved(self) -> None:
+        for viewer in list(self._viewers):
+            self._give_memory(viewer)
+
+    def _part(self, viewer: Viewer) -> None:
+        self._viewers.remove(viewer)
+        self._selector.unregister(viewer.letters)
+        viewer.letters.close()
+        if viewer.ticket is not None:
+            self._publisher.drop_reader(viewer.ticket)
+        for question in viewer.asked.values():
+            why = viewer.why_gone or _CUT_OFF
+            question.fail(ViewerError(f"the viewer {viewer} has gone: {why}"))
+        viewer.asked.clear()
+
+    def _gone(self, viewer: Viewer) -> None:
+        """It has left, or is sent away."""
+        self._part(viewer)
+        if not viewer.own:
+            self._listener.left(f"viewer {viewer}: {viewer.why_gone or _CUT_OFF}", own=False)
+        elif viewer.why_gone or self._process is None:
+            self._own_gone(viewer.why_gone or _CUT_OFF)
+        # else: its process is about to end, and that says how
+
+    # ------------------------------------------------------------------------------ their letters
+
+    def _hear_viewer(self, viewer: Viewer) -> None:
+        if self._read(viewer):
+            self._after_posting(viewer)
+        elif viewer in self._viewers:
+            self._gone(viewer)
+
+    def _read(self, viewer: Viewer) -> bool:
+        """Takes what has come. False: nothing will come any more."""
+        try:
+            for letter in viewer.letters.read():
+                for fd in letter.fds:  # nobody has asked for any
+                    os.close(fd)
+                self._take(viewer, letter)
+        except EOFError:
+            return False
+        except ProtocolError as error:
+            viewer.why_gone = viewer.why_gone or str(error)
+            return False
+        return True
+
+    def _take(self, viewer: Viewer, letter: Letter) -> None:
+        if letter.kind is Kind.ANSWER:
+            good, value = (*told(letter.values, bool), None)[:2]
+            question = viewer.asked.pop(letter.number, None)
+            if question is not None and good:
+                question.settle(value)
+            elif question is not None:
+                question.fail(ViewerError(f"the viewer {viewer} could not: {value}"))
+        elif letter.kind is Kind.EVENT:
+            (name,) = told(letter.values, str)[:1]
+            self._listener.event(name, letter.values[1:])
+        elif letter.kind is Kind.GONE:
+            viewer.why_gone = str(told(letter.values, str)[0])
+        else:
+            raise ProtocolError(f"a viewer has sent {letter.kind.name}")
+
+    def _after_posting(self, viewer: Viewer) -> None:
+        """Whether the socket's room is to be waited for; and whether the viewer is too far behind."""
+        if viewer not in self._viewers:
+            return
+        behind = viewer.letters.waiting_bytes
+        if behind > BEHIND_BYTES_MAX and not viewer.own:
+            viewer.why_gone = f"it has not read {behind >> 20} MiB that were kept for it"
+            self._gone(viewer)
+            return
+        writing = viewer.letters.flush()
+        if writing != viewer.writing:
+            viewer.writing = writing
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
+            self._selector.modify(viewer.letters, events, lambda: self._hear_viewer(viewer))
+
+    def _send_kept(self, frame: bytes) -> None:
+        self._kept_bytes -= len(frame)
+        for viewer in list(self._viewers):
+            viewer.letters.post_packed(Kind.KEPT, frame)
+            self._after_posting(viewer)
+
+    # -------------------------------------------------------------------------------- questions
+
+    def _ask(self, question: Question, viewer: Viewer | None) -> None:
+        asked = viewer or self._own()
+        if asked is None and not self.open and self._viewers:
+            asked = self._viewers[0]
+        if self._ended:
+            question.fail(ViewerError(f"the plot {self._name} is closed"))
+        elif asked in self._viewers:
+            number = next(self._numbers)
+            asked.asked[number] = question
+            asked.letters.post(Kind.ASK, *question.values, number=number)
+            self._after_posting(asked)
+        elif asked is None and self.open:  # it is on its way
+            self._waiting.append(question)
+        else:
+            question.fail(ViewerError(f"the plot {self._name} cannot: {self._problem}"))
+
+    def _own(self) -> Viewer | None:
+        return next((each for each in self._viewers if each.own), None)
+
+    def _fail_waiting(self, error: Exception) -> None:
+        waiting, self._waiting = self._waiting, []
+        for question in waiting:
+            question.fail(error)
+
+    # ------------------------------------------------------------------------ the launched process
+
+    def _watch(self, process: ViewerProcess) -> None:
+        self._process = process
+        if self._ended:
+            return
+        self._output_open = True
+        self._selector.register(process.output, selectors.EVENT_READ, self._hear_output)
+
+    def _hear_output(self) -> None:
+        process = self._process
+        if process is None or process.read_output(self._name):
+            return
+        self._selector.unregister(process.output)
+        self._output_open = False
+        self._look_at_process()
+
+    def _look_at_process(self) -> None:
+        process = self._process
+        ending = process.ending() if process is not None else None
+        if process is None or ending is None:
+            return
+        own = self._own()
+        if own is not None:
+            self._read(own)  # its last letters
+            own.why_gone = own.why_gone or "\n".join([f"it {ending}", *process.last_output()])
+            self._part(own)
+            self._own_gone(own.why_gone)
+        elif self._starting:
+            command = f"  it ran {' '.join(process.command)}"
+            lines = [f"it {ending} before it joined", command, *process.last_output()]
+            self._own_gone("\n".join(lines))
+        else:
+            self._own_gone("\n".join([f"it {ending}", *process.last_output()]))
+
+    def _own_gone(self, reason: str) -> None:
+        """The launched viewer is there no more, and was not told to go."""
+        process, self._process = self._process, None
+        self._starting = False
+        if process is not None:
+            if self._output_open:
+                self._selector.unregister(process.output)
+                self._output_open = False
+            threads.start(_finish, f"ringbridge viewer {process.pid}", process)
+        self._problem = f"its viewer has gone: {reason}"
+        self._fail_waiting(ViewerError(f"the plot {self._name} cannot: {self._problem}"))
+        self._listener.left(reason, own=True)
+
+    # ------------------------------------------------------------------------------------- the end
+
+    def _end(self, hold: bool) -> None:
+        self._ended = True
+        for viewer in list(self._viewers):
+            viewer.letters.post(Kind.END, hold)
+
+    def _send_the_rest(self) -> None:
+        deadline = time.monotonic() + _FAREWELL_S
+        left = [each for each in self._viewers if each.letters.flush()]
+        while left and time.monotonic() < deadline:
+            time.sleep(0.002)
+            left = [each for each in left if each.letters.flush()]
+
+
+def _finish(process: ViewerProcess) -> None:
+    """One that has said goodbye may take a moment to end, or be on its way no more."""
+    process.end(2.0)
+    process.close()

@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: MIT
+"""Plotter: one figure of a computation, drawn by viewers in other processes.
+
+Puts together the frames (`_core.Publisher`), the viewers (audience), the door that they come in by
+and the process that is launched; does the work of none of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import secrets
+import socket
+import sys
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from ringbridge import _core, plan, rendezvous, threads
+from ringbridge.discovery import find
+from ringbridge.door import Door
+from ringbridge.errors import Busy, RingbridgeError
+from ringbridge.plot.asking import Question, ViewerError
+from ringbridge.plot.audience import BEHIND_BYTES_MAX, Audience
+from ringbridge.plot.handling import Handlers, PlotEvent
+from ringbridge.plot.view_source import spec_of_class
+from ringbridge.plot.viewer_process import Program, ViewerProcess, settings_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from ringbridge.door import Knock
+    from ringbridge.environment import EnvironmentLike
+
+RATE = 30.0
+_ANSWER_S = 30.0
+_COUNTS_S = 1.0
+_CLOSE_S = 5.0
+_LABELS_MAX = 16
+#: The event that the launched viewer has gone.
+CLOSED = "close"
+_WITH_DETAILS = ("click", "key")
+
+_logger = logging.getLogger("ringbridge.plot")
+_numbers = itertools.count(1)
+
+
+class Plotter:
+    """One figure. Any thread may use it; in a forked child it cannot be used.
+
+    view     "module:Class", importable by the viewer; or a class, sent as source with what of its
+             module it uses. It has __init__(self) and draw(self, *values, **named)
+    python   the viewer's interpreter, as Worker takes it: a name of an environment, a prefix, a
+             path; None: this interpreter
+    command  instead of it, a command line that ends where code follows: ["ipython", "--pylab", "-c"]
+    name     under which `ringbridge plot attach` finds it; None: plot-1, plot-2, ...
+    title    of the window; None: the name
+    rate     draws a second at the most; 0: as many as the viewer can
+    hold     the window stays when the computation ends, until its user closes it
+    paths    folders for the viewer's sys.path; before them is the main program's own
+    environ  variables for the viewer, {"MPLBACKEND": "TkAgg"} for example
+    launch   False: no viewer is launched; others may attach, and `reopen` launches one
+
+    The viewer starts in the background. Where it cannot, that is logged once, as a warning of
+    "ringbridge.plot", and said by `wait`, `save` and `snapshot`; the computation goes on.
+    Raises EnvironmentNotFound, ValueError for a view that cannot be sent.
+    """
+
+    def __init__(
+        self,
+        view: str | type | ReadyView,
+        *,
+        python: EnvironmentLike | None = None,
+        command: Sequence[str] | None = None,
+        name: str | None = None,
+        title: str | None = None,
+        rate: float = RATE,
+        hold: bool = False,
+        paths: Iterable[str | os.PathLike[str]] = (),
+        environ: Mapping[str, str] | None = None,
+        launch: bool = True,
+    ) -> None:
+        self._program = _program(python, command, environ)
+        self._paths = (*plan.folders(paths), _main_folder())
+        self._hold = bool(hold)
+        self._rate = _rate(rate)
+        name = name or f"plot-{next(_numbers)}"
+        spec = _spec(view)
+        self._address = rendezvous.address_of(name, os.getpid(), rendezvous.PLOT)
+        welcome = {"name": name, "title": title or name, "view": spec}
+        welcome.update(rate=self._rate, hold=self._hold)
+        self._handlers = Handlers(name)
+        # What these hold must not hold us: a plot that nobody holds any more is closed.
+        self._publisher = _core.Publisher(lambda: audience.moved())
+        audience = Audience(name, self._publisher, welcome, _Ears(name, self._handlers))
+        self._audience = audience
+        self._token = secrets.token_hex(8)
+        doorman = _Doorman(audience, self._token, _described(view))
+        door = Door(self._address, doorman, want="plot")
+        door.start()
+        audience.start()
+        self._finalizer = weakref.finalize(
+            self, _close, door, audience, self._publisher, self._handlers, self._hold
+        )
+        if launch:
+            self.reopen()
+
+    # ------------------------------------------------------------------------------------ frames
+
+    def update(self, *values: Any, keep: bool = False, **named: Any) -> None:
+        """Shows these: `draw(*values, **named)` is called with copies of them, in each viewer.
+
+        Never waits for a viewer: the newest frame wins, and what is not drawn before the next one
+        is dropped. Values are what a call may have; arrays are copied once, into shared memory.
+        keep=True: each viewer draws this frame, in order with the others.
+
+        Raises CannotCross for a value that cannot; Busy where the launched viewer has not read
+        256 MiB of kept frames (then nothing is shown).
+        """
+        if keep:
+            if self._audience.behind_bytes > BEHIND_BYTES_MAX:
+                raise Busy(
+                    f"the viewer of {self.name} is {self._audience.behind_bytes >> 20} MiB of kept "
+                    "frames behind: wait() for it, or keep fewer"
+                )
+            self._audience.send_kept(self._publisher.update_kept(*values, **named))
+        else:
+            self._publisher.update(*values, **named)
+
+    def wait(self, timeout: float | None = _ANSWER_S) -> None:
+        """Returns once the newest frame has been drawn: by the launched viewer, else by an attached.
+
+        Raises ViewerError when none is there, CallTimeout.
+        """
+        self._asked("drawn", self._publisher.number, timeout=timeout)
+
+    def snapshot(self, timeout: float | None = _ANSWER_S, **options: Any) -> Any:
+        """A picture of the window with the newest frame: uint8, of shape (height, width, 4), RGBA.
+
+        options  as the viewer's back end has them. Raises what `wait` raises.
+        """
+        return self._asked("snapshot", self._publisher.number, options, timeout=timeout)
+
+    def save(
+        self, path: str | os.PathLike[str], timeout: float | None = _ANSWER_S, **options: Any
+    ) -> None:
+        """Writes such a picture here; the name's end says what: .png, .svg, .pdf as the viewer can.
+
+        options  of matplotlib's savefig: dpi, transparent, ... Raises what `wait` raises, OSError.
+        """
+        target = os.fspath(path)
+        kind = os.path.splitext(target)[1].lstrip(".").lower()
+        if not kind:
+            raise ValueError(f"{target!r} does not say what to write: end it with .png, say")
+        number = self._publisher.number
+        picture = self._asked("picture", number, kind, options, timeout=timeout)
+        if not isinstance(picture, bytes):
+            raise ViewerError(f"a viewer of {self.name} has sent no picture")
+        with open(target, "wb") as file:
+            file.write(picture)
+
+    def _asked(self, what: str, *arguments: Any, timeout: float | None) -> Any:
+        question = Question(what, *arguments)
+        self._audience.ask(question)
+        return question.answer(timeout)
+
+    # ------------------------------------------------------------------------------------ events
+
+    def on(self, event: str, handler: Callable[..., object]) -> Callable[..., object]:
+        """Calls the handler with the values of each such event, which a view has emitted.
+
+        On a thread of this plot's own. Gives the handler back: it serves as a decorator, too.
+        """
+        self._handlers.add(event, handler)
+        return handler
+
+    def on_click(self, handler: Callable[[PlotEvent], object]) -> Callable[[PlotEvent], object]:
+        """Calls the handler when a viewer's user clicks: x, y, button, xdata, ydata, ..."""
+        return self.on("click", handler)
+
+    def on_key(self, handler: Callable[[PlotEvent], object]) -> Callable[[PlotEvent], object]:
+        """Calls the handler when a viewer's user presses a key: key, ..."""
+        return self.on("key", handler)
+
+    def on_close(self, handler: Callable[[], object]) -> Callable[[], object]:
+        """Calls the handler when the launched viewer has gone: closed by its user, or crashed."""
+        return self.on(CLOSED, handler)
+
+    # ------------------------------------------------------------------------------------- state
+
+    @property
+    def name(self) -> str:
+        return self._address.name
+
+    @property
+    def viewers(self) -> int:
+        """How many viewers are there now."""
+        return len(self._audience.viewers)
+
+    @property
+    def open(self) -> bool:
+        """Whether the launched viewer is there, or starts."""
+        return self._audience.open
+
+    def stats(self) -> dict[str, Any]:
+        """updates, kept: how many there were; viewers: of each, its label and pid, how many frames it
+        has drawn and dropped. A viewer that does not answer within a second has None there."""
+        asked = []
+        for viewer in self._audience.viewers:
+            question = Question("counts", 0)
+            self._audience.ask(question, viewer)
+            asked.append((viewer, question))
+        deadline = time.monotonic() + _COUNTS_S
+        told = []
+        for viewer, question in asked:
+            counts: dict[str, Any] = {"drawn": None, "dropped": None}
+            with contextlib.suppress(RingbridgeError):
+                counts.update(question.answer(max(deadline - time.monotonic(), 0.001)))
+            told.append({"label": viewer.label, "pid": viewer.pid, **counts})
+        number, kept = self._publisher.number, self._publisher.kept
+        return {"updates": number, "kept": kept, "viewers": told}
+
+    def __repr__(self) -> str:
+        state = f"viewers: {self.viewers}" if self._finalizer.alive else "closed"
+        return f"<ringbridge.plot.Plotter {self.name!r} ({state})>"
+
+    # ------------------------------------------------------------------------------ start and end
+
+    def reopen(self) -> None:
+        """Launches a viewer, in the background. Does nothing while one is there, or starts."""
+        if not self._finalizer.alive:
+            raise RingbridgeError(f"the plot {self.name} is closed")
+        if self._audience.starts():
+            at = {"name": self.name, "pid": self._address.pid, "path": self._address.path}
+            settings = settings_for(at, self._token, self._paths)
+            threads.start(
+                _launch, f"ringbridge launch of {self.name}", self._audience, self._program, settings
+            )
+
+    def close(self) -> None:
+        """Ends the plot: viewers draw what there is and end; with hold the window stays. Idempotent.
+
+        Waits some seconds for the launched viewer at the most, then ends it.
+        """
+        self._finalizer()
+
+    def __enter__(self) -> Plotter:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def _close(
+    door: Door,
+    audience: Audience,
+    publisher: _core.Publisher,
+    handlers: Handlers,
+    hold: bool,
+) -> None:
+    """In a forked child nothing of this is its own: the parent's plot goes on."""
+    if door.is_ours:
+        door.stop()
+        audience.close(hold, _CLOSE_S)
+        handlers.close()
+        publisher.close()
+
+
+def _launch(audience: Audience, program: Program, settings: dict[str, Any]) -> None:
+    try:
+        environ = program.environ(lambda: audience.ended)
+        process = ViewerProcess(program, environ, settings)
+    except Exception as error:
+        audience.not_launched(error)
+    else:
+        audience.launched(process)
+
+
+class _Ears:
+    """Hears the audience: logs who leaves, and hands events on."""
+
+    def __init__(self, name: str, handlers: Handlers) -> None:
+        self._name = name
+        self._handlers = handlers
+
+    def event(self, name: str, values: tuple[Any, ...]) -> None:
+        if name in _WITH_DETAILS:
+            details = values[0] if values and isinstance(values[0], dict) else {}
+            self._handlers.tell(name, PlotEvent(details))
+        elif name != CLOSED:  # which is told when it has gone
+            self._handlers.tell(name, *values)
+
+    def left(self, reason: str, own: bool) -> None:
+        if not own:
+            _logger.info("plot %s: %s", self._name, reason)
+            return
+        _logger.warning(
+            "the viewer of the plot %s has gone: %s\nThe computation goes on; reopen() launches "
+            "another viewer",
+            self._name,
+            reason,
+        )
+        self._handlers.tell(CLOSED)
+
+
+class _Doorman:
+    """Lets viewers in."""
+
+    def __init__(self, audience: Audience, token: str, view: str) -> None:
+        self._audience = audience
+        self._token = token
+        self._view = view
+        self._since = time.monotonic()
+
+    def about(self) -> dict[str, Any]:
+        since_s = round(time.monotonic() - self._since, 3)
+        labels = [each.label for each in self._audience.viewers]
+        return {"view": self._view, "since_s": since_s, "viewers": labels[:_LABELS_MAX]}
+
+    def refuse(self, knock: Knock) -> str | None:
+        return None
+
+    def welcome(self, knock: Knock, sock: socket.socket) -> None:
+        own = secrets.compare_digest(knock.name.encode(), self._token.encode())
+        with sock:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            with theirs:
+                socket.send_fds(sock, [b"letters"], [theirs.fileno()])
+        self._audience.let_in(ours, "viewer" if own else knock.name, knock.pid, own)
+
+
+# ------------------------------------------------------------------------------------ what is asked
+
+
+def _program(
+    python: EnvironmentLike | None,
+    command: Sequence[str] | None,
+    environ: Mapping[str, str] | None,
+) -> Program:
+    wishes = plan.Wishes.of(environ)
+    if command is None:
+        environment = find(sys.executable if python is None else python)
+        return Program((environment.python, "-c"), environment, wishes)
+    if python is not None:
+        raise ValueError("say python= or command=, not both")
+    if isinstance(command, str) or not command or not all(isinstance(x, str) for x in command):
+        raise TypeError("command must be a list of str, such as ['ipython', '--pylab', '-c']")
+    return Program(tuple(command), None, wishes)
+
+
+def _rate(rate: float) -> float:
+    value = float(rate)
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"rate must be 0 or more draws a second, not {rate!r}")
+    return value
+
+
+def _spec(view: str | type) -> dict[str, Any]:
+    """What viewers are told of the view."""
+    if isinstance(view, type):
+        return spec_of_class(view)
+    if isinstance(view, ReadyView):
+        return {"ready": view.name, "options": view.options}
+    if not isinstance(view, str):
+        raise TypeError(f"view must be 'module:Class' or a class, not {type(view).__name__}")
+    module, _, name = view.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
+        raise ValueError(f"view must be 'module:Class', not {view!r}")
+    return {"module": module, "class": name}
+
+
+def _described(view: str | type) -> str:
+    return view.__name__ if isinstance(view, type) else str(view)
+
+
+def _main_folder() -> str:
+    """Where the main program's own modules are."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    return os.path.dirname(os.path.abspath(file)) if file else os.getcwd()
