@@ -210,7 +210,7 @@ WORKER_SIDE = {
 LEAVES = {"cli", "host", "qt", "qgis", "plot", "bench", "versions", "new_plugin", "__main__"}
 #: leaf -> those that it may import: a served Qt application is one whose binding qt knows, and
 #: bench measures calls into such ones.
-LEAF_OF_LEAF = {"host": {"qt"}, "bench": {"host", "qt"}}
+LEAF_OF_LEAF = {"host": {"qt"}, "plot": {"qt"}, "bench": {"host", "plot", "qt"}}
 #: What users import. It fetches the others when they are asked for.
 FACADE = "__init__"
 

@@ -33,7 +33,21 @@ INSIDE = {
         {"gateway"},
         {"server"},
     ),
-    "plot": ({"letters"},),
+    "plot": (
+        # the computation's side
+        {"asking", "handling", "viewer_process", "view_source"},
+        {"launched"},
+        {"letters"},
+        {"audience"},
+        {"plotter"},
+        {"quick"},
+        # the viewer's side
+        {"meeting", "follower", "emitting", "ready_figure"},
+        {"qt_windows", "ready_views", "view_loading", "viewer_events"},
+        {"pictures", "viewer_loops", "viewer_windows"},
+        {"questions"},
+        {"viewer"},
+    ),
     "qgis": (
         {"texts", "strips", "descriptions", "run_log", "workers", "runs"},
         {"raster_source", "styles", "parameters", "attributes", "shapes", "failures"},

@@ -87,10 +87,6 @@ def test_without_a_runtime_folder_it_lies_in_the_temporary_one(
 def test_looking_leaves_no_folder_behind(runtime_folder: Path) -> None:
     assert rendezvous.addresses() == [] and running_hosts.hosts() == []
     assert rendezvous.dead_sockets() == []
-        [],
-        [],
-        [],
-    )
     assert os.listdir(runtime_folder) == []
 
 

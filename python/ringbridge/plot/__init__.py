@@ -15,7 +15,22 @@ know letters, and neither knows the other.
 from __future__ import annotations
 
 from ringbridge.plot.asking import ViewerError
-from ringbridge.plot.emitting import emit
+from ringbridge.plot.emitting import emit, frame_number
+from ringbridge.plot.handling import PlotEvent
 from ringbridge.plot.plotter import Plotter
+from ringbridge.plot.quick import figure, histogram, image, line, scatter
+from ringbridge.plot.view_source import Ready
 
-__all__ = ["Plotter", "ViewerError", "emit"]
+__all__ = [
+    "PlotEvent",
+    "Plotter",
+    "Ready",
+    "ViewerError",
+    "emit",
+    "figure",
+    "frame_number",
+    "histogram",
+    "image",
+    "line",
+    "scatter",
+]

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The viewers of one plot, from the computation's side: a thread that writes to them and hears them.
+"""The viewers of one plot, from the computation's side: a thread that writes to them and hears.
 
     other threads --commands--> the thread: lets in, tells of moved memory, asks, sends kept frames
     viewers       --letters-->              events -> Audience.event; answers -> Question.settle
-    its process   --output, end-->          logged; told to Audience.left
+    its process   --output, end-->          Launched
 
 Nothing here makes an update wait. An attached viewer that does not read what is kept for it is sent
 away beyond `BEHIND_BYTES_MAX`; for the launched one, who keeps is told.
 
-    launched viewer:  NONE -starts-> STARTING -joins-> THERE -> NONE, and why, from its last letter
-                                        '--its process ends--------'     or from its process's end
+Why the launched viewer has gone is in its last letter, or else in how its process ended.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ringbridge import threads
 from ringbridge.errors import ProtocolError, RingbridgeError
 from ringbridge.plot.asking import Question, ViewerError
+from ringbridge.plot.launched import Launched
 from ringbridge.plot.letters import Kind, Letter, Letters, told
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 #: Kept frames and questions that a viewer has not read.
 BEHIND_BYTES_MAX = 256 << 20
-_POLL_S = 0.2  # between looks at a launched process that has not ended, and whose pipe is closed
 _FAREWELL_S = 1.0  # for what is on its way to viewers, at the end
 
 _CUT_OFF = "its connection has ended"
@@ -75,7 +74,7 @@ class Viewer:
 
 
 class Audience:
-    """Started by `start`, ended by `close`. Other methods are for any thread, unless they say so."""
+    """Started by `start`, ended by `close`. What is public is for any thread."""
 
     def __init__(
         self, name: str, publisher: _core.Publisher, welcome: dict[str, Any], listener: Listener
@@ -90,10 +89,7 @@ class Audience:
         self._woken.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._viewers: list[Viewer] = []
-        self._process: ViewerProcess | None = None
-        self._output_open = False
-        self._starting = False
-        self._opening = threading.Lock()
+        self._launched = Launched(name, self._selector, self._process_has_ended)
         self._problem = "it has no viewer: launch one with reopen(), or attach one"
         self._waiting: list[Question] = []  # for the launched viewer to join
         self._numbers = itertools.count(1)
@@ -119,7 +115,7 @@ class Audience:
     @property
     def open(self) -> bool:
         """Whether the launched viewer is there, or starts."""
-        return self._starting or self._process is not None
+        return self._launched.open
 
     # --------------------------------------------------------------------- from other threads
 
@@ -142,7 +138,7 @@ class Audience:
         self._do(lambda: self._send_kept(frame))
 
     def ask(self, question: Question, viewer: Viewer | None = None) -> None:
-        """Has it settled: by that viewer, or by the launched one, else by the first that is there."""
+        """Has it settled: by that viewer; else by the launched one, or the first of others."""
         self._do(lambda: self._ask(question, viewer))
         if self._ended:
             question.fail(ViewerError(f"the plot {self._name} is closed"))
@@ -153,42 +149,34 @@ class Audience:
 
     def starts(self) -> bool:
         """A viewer is to be launched: `launched` or `not_launched` follows. False: one is there."""
-        with self._opening:
-            if self.open:
-                return False
-            self._starting = True
-            return True
+        return self._launched.starts()
 
     def launched(self, process: ViewerProcess) -> None:
-        self._do(lambda: self._watch(process))
+        self._do(lambda: self._launched.watch(process))
 
     def not_launched(self, error: Exception) -> None:
         self._do(lambda: self._own_gone(str(error)))
 
     def close(self, hold: bool, grace_s: float) -> None:
-        """Tells viewers of the end, sends what is on its way, and ends the launched process, or with
-        hold lets go of it. Idempotent."""
+        """Tells viewers of the end, sends what is on its way, and ends the launched process, or
+        with hold lets go of it. Idempotent."""
         if self._thread is None or self._ended:
             return
         self._do(lambda: self._end(hold))
         if self._thread is not threading.current_thread():
             self._thread.join(grace_s + _FAREWELL_S)
-        process, self._process = self._process, None
-        if process is not None and hold and process.ending() is None:
-            process.let_go()
-        elif process is not None:
-            process.end(grace_s)
-            process.close()
+        self._launched.end(hold, grace_s)
 
     # --------------------------------------------------------------------------- its own thread
 
     def _run(self) -> None:
         try:
             while not self._ended:
-                for key, _ in self._selector.select(self._nap()):
+                nap_s = self._launched.nap_s
+                for key, _ in self._selector.select(nap_s):
                     key.data()
-                if self._process is not None and not self._output_open:
-                    self._look_at_process()
+                if nap_s is not None:
+                    self._launched.look()
             self._send_the_rest()
         except Exception:
             _logger.exception("the thread of the viewers of %s failed", self._name)
@@ -202,9 +190,6 @@ class Audience:
             self._selector.close()
             self._woken.close()
             self._wake.close()
-
-    def _nap(self) -> float | None:
-        return _POLL_S if self._process is not None and not self._output_open else None
 
     def _hear_commands(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -226,7 +211,7 @@ class Audience:
         self._give_memory(viewer)
         _logger.debug("viewer %s has joined the plot %s", viewer, self._name)
         if viewer.own:
-            self._starting = False
+            self._launched.joined()
             waiting, self._waiting = self._waiting, []
             for question in waiting:
                 self._ask(question, viewer)
@@ -262,7 +247,7 @@ class Audience:
         self._part(viewer)
         if not viewer.own:
             self._listener.left(f"viewer {viewer}: {viewer.why_gone or _CUT_OFF}", own=False)
-        elif viewer.why_gone or self._process is None:
+        elif viewer.why_gone or not self._launched.runs:
             self._own_gone(viewer.why_gone or _CUT_OFF)
         # else: its process is about to end, and that says how
 
@@ -305,7 +290,7 @@ class Audience:
             raise ProtocolError(f"a viewer has sent {letter.kind.name}")
 
     def _after_posting(self, viewer: Viewer) -> None:
-        """Whether the socket's room is to be waited for; and whether the viewer is too far behind."""
+        """Sees whether the socket's room is to be waited for, and who is too far behind."""
         if viewer not in self._viewers:
             return
         behind = viewer.letters.waiting_bytes
@@ -351,50 +336,21 @@ class Audience:
         for question in waiting:
             question.fail(error)
 
-    # ------------------------------------------------------------------------ the launched process
+    # ------------------------------------------------------------------------ the launched viewer
 
-    def _watch(self, process: ViewerProcess) -> None:
-        self._process = process
-        if self._ended:
-            return
-        self._output_open = True
-        self._selector.register(process.output, selectors.EVENT_READ, self._hear_output)
-
-    def _hear_output(self) -> None:
-        process = self._process
-        if process is None or process.read_output(self._name):
-            return
-        self._selector.unregister(process.output)
-        self._output_open = False
-        self._look_at_process()
-
-    def _look_at_process(self) -> None:
-        process = self._process
-        ending = process.ending() if process is not None else None
-        if process is None or ending is None:
-            return
+    def _process_has_ended(self, how: str) -> None:
         own = self._own()
-        if own is not None:
+        if own is None:
+            self._own_gone(how)
+        else:
             self._read(own)  # its last letters
-            own.why_gone = own.why_gone or "\n".join([f"it {ending}", *process.last_output()])
+            own.why_gone = own.why_gone or how
             self._part(own)
             self._own_gone(own.why_gone)
-        elif self._starting:
-            command = f"  it ran {' '.join(process.command)}"
-            lines = [f"it {ending} before it joined", command, *process.last_output()]
-            self._own_gone("\n".join(lines))
-        else:
-            self._own_gone("\n".join([f"it {ending}", *process.last_output()]))
 
     def _own_gone(self, reason: str) -> None:
-        """The launched viewer is there no more, and was not told to go."""
-        process, self._process = self._process, None
-        self._starting = False
-        if process is not None:
-            if self._output_open:
-                self._selector.unregister(process.output)
-                self._output_open = False
-            threads.start(_finish, f"ringbridge viewer {process.pid}", process)
+        """It is there no more, and was not told to go."""
+        self._launched.gone()
         self._problem = f"its viewer has gone: {reason}"
         self._fail_waiting(ViewerError(f"the plot {self._name} cannot: {self._problem}"))
         self._listener.left(reason, own=True)
@@ -412,9 +368,3 @@ class Audience:
         while left and time.monotonic() < deadline:
             time.sleep(0.002)
             left = [each for each in left if each.letters.flush()]
-
-
-def _finish(process: ViewerProcess) -> None:
-    """One that has said goodbye may take a moment to end, or be on its way no more."""
-    process.end(2.0)
-    process.close()

@@ -33,7 +33,9 @@ class PlotEvent:
         return f"PlotEvent({told})"
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"this event has no {name!r}; it has {', '.join(vars(self)) or 'none'}")
+        raise AttributeError(
+            f"this event has no {name!r}; it has {', '.join(vars(self)) or 'none'}"
+        )
 
 
 class Handlers:

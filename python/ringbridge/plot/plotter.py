@@ -25,7 +25,7 @@ from ringbridge.errors import Busy, RingbridgeError
 from ringbridge.plot.asking import Question, ViewerError
 from ringbridge.plot.audience import BEHIND_BYTES_MAX, Audience
 from ringbridge.plot.handling import Handlers, PlotEvent
-from ringbridge.plot.view_source import spec_of_class
+from ringbridge.plot.view_source import Ready, described, spec_of
 from ringbridge.plot.viewer_process import Program, ViewerProcess, settings_for
 
 if TYPE_CHECKING:
@@ -51,10 +51,12 @@ class Plotter:
     """One figure. Any thread may use it; in a forked child it cannot be used.
 
     view     "module:Class", importable by the viewer; or a class, sent as source with what of its
-             module it uses. It has __init__(self) and draw(self, *values, **named)
+             module it uses. It has __init__(self) and draw(self, *values, **named). Or a ready one:
+             Ready("line", {"title": "energy"})
     python   the viewer's interpreter, as Worker takes it: a name of an environment, a prefix, a
              path; None: this interpreter
-    command  instead of it, a command line that ends where code follows: ["ipython", "--pylab", "-c"]
+    command  instead of it, a command line that ends where code follows:
+             ["ipython", "--pylab", "-c"]
     name     under which `ringbridge plot attach` finds it; None: plot-1, plot-2, ...
     title    of the window; None: the name
     rate     draws a second at the most; 0: as many as the viewer can
@@ -70,7 +72,7 @@ class Plotter:
 
     def __init__(
         self,
-        view: str | type | ReadyView,
+        view: str | type | Ready,
         *,
         python: EnvironmentLike | None = None,
         command: Sequence[str] | None = None,
@@ -85,19 +87,18 @@ class Plotter:
         self._program = _program(python, command, environ)
         self._paths = (*plan.folders(paths), _main_folder())
         self._hold = bool(hold)
-        self._rate = _rate(rate)
         name = name or f"plot-{next(_numbers)}"
-        spec = _spec(view)
+        spec = spec_of(view)
         self._address = rendezvous.address_of(name, os.getpid(), rendezvous.PLOT)
-        welcome = {"name": name, "title": title or name, "view": spec}
-        welcome.update(rate=self._rate, hold=self._hold)
+        welcome: dict[str, Any] = {"name": name, "title": title or name, "view": spec}
+        welcome.update(rate=_rate(rate), hold=self._hold)
         self._handlers = Handlers(name)
         # What these hold must not hold us: a plot that nobody holds any more is closed.
         self._publisher = _core.Publisher(lambda: audience.moved())
         audience = Audience(name, self._publisher, welcome, _Ears(name, self._handlers))
         self._audience = audience
         self._token = secrets.token_hex(8)
-        doorman = _Doorman(audience, self._token, _described(view))
+        doorman = _Doorman(audience, self._token, described(view))
         door = Door(self._address, doorman, want="plot")
         door.start()
         audience.start()
@@ -130,7 +131,7 @@ class Plotter:
             self._publisher.update(*values, **named)
 
     def wait(self, timeout: float | None = _ANSWER_S) -> None:
-        """Returns once the newest frame has been drawn: by the launched viewer, else by an attached.
+        """Returns once the newest frame has been drawn: by the launched viewer, else by another.
 
         Raises ViewerError when none is there, CallTimeout.
         """
@@ -204,9 +205,14 @@ class Plotter:
         """Whether the launched viewer is there, or starts."""
         return self._audience.open
 
+    @property
+    def closed(self) -> bool:
+        """Whether close() has been called."""
+        return not self._finalizer.alive
+
     def stats(self) -> dict[str, Any]:
-        """updates, kept: how many there were; viewers: of each, its label and pid, how many frames it
-        has drawn and dropped. A viewer that does not answer within a second has None there."""
+        """updates, kept: how many there were; viewers: of each, its label and pid, how many frames
+        it has drawn and dropped. One that does not answer within a second has None there."""
         asked = []
         for viewer in self._audience.viewers:
             question = Question("counts", 0)
@@ -223,26 +229,30 @@ class Plotter:
         return {"updates": number, "kept": kept, "viewers": told}
 
     def __repr__(self) -> str:
-        state = f"viewers: {self.viewers}" if self._finalizer.alive else "closed"
+        state = f"viewers: {self.viewers}" if not self.closed else "closed"
         return f"<ringbridge.plot.Plotter {self.name!r} ({state})>"
 
     # ------------------------------------------------------------------------------ start and end
 
     def reopen(self) -> None:
         """Launches a viewer, in the background. Does nothing while one is there, or starts."""
-        if not self._finalizer.alive:
+        if self.closed:
             raise RingbridgeError(f"the plot {self.name} is closed")
         if self._audience.starts():
             at = {"name": self.name, "pid": self._address.pid, "path": self._address.path}
             settings = settings_for(at, self._token, self._paths)
             threads.start(
-                _launch, f"ringbridge launch of {self.name}", self._audience, self._program, settings
+                _launch,
+                f"ringbridge launch of {self.name}",
+                self._audience,
+                self._program,
+                settings,
             )
 
     def close(self) -> None:
-        """Ends the plot: viewers draw what there is and end; with hold the window stays. Idempotent.
+        """Ends the plot: viewers draw what there is, then end; with hold the window stays.
 
-        Waits some seconds for the launched viewer at the most, then ends it.
+        Waits some seconds for the launched viewer at the most, then ends it. Idempotent.
         """
         self._finalizer()
 
@@ -355,24 +365,6 @@ def _rate(rate: float) -> float:
     if not 0 <= value < float("inf"):
         raise ValueError(f"rate must be 0 or more draws a second, not {rate!r}")
     return value
-
-
-def _spec(view: str | type) -> dict[str, Any]:
-    """What viewers are told of the view."""
-    if isinstance(view, type):
-        return spec_of_class(view)
-    if isinstance(view, ReadyView):
-        return {"ready": view.name, "options": view.options}
-    if not isinstance(view, str):
-        raise TypeError(f"view must be 'module:Class' or a class, not {type(view).__name__}")
-    module, _, name = view.partition(":")
-    if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
-        raise ValueError(f"view must be 'module:Class', not {view!r}")
-    return {"module": module, "class": name}
-
-
-def _described(view: str | type) -> str:
-    return view.__name__ if isinstance(view, type) else str(view)
 
 
 def _main_folder() -> str:

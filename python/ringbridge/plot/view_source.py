@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A class of the caller's as text, with what of its module it needs, for an interpreter that has not
-imported it.
+"""What viewers are told of a view: where it is imported from, or its source, or that it is ready.
+
+A class of the caller's goes as text, with what of its module it needs:
 
     the class's own lines    + for each global name that its code uses:
       a module               import numpy as np
@@ -21,21 +22,49 @@ import inspect
 import sys
 import textwrap
 import types
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _GLOBAL_READS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_GLOBALS")
 _TEXT_MAX = 1 << 20
+_READY = ("line", "image", "scatter", "histogram")
 
 
-def spec_of_class(view: type) -> dict[str, Any]:
-    """What is told to a viewer: {"source": ..., "class": ..., "file": ..., "line": 1}.
+class Ready(NamedTuple):
+    """A view that is there already: "line", "image", "scatter" or "histogram", and its options."""
 
-    Raises ValueError, with what to do about it, for a class whose source is not to be had, or that
-    uses a global which has none.
-    """
+    kind: str
+    options: Mapping[str, Any] = types.MappingProxyType({})
+
+
+def spec_of(view: str | type | Ready) -> dict[str, Any]:
+    """What is told to a viewer. Raises ValueError for a view that cannot be sent."""
+    if isinstance(view, type):
+        return _of_class(view)
+    if isinstance(view, Ready):
+        if view.kind not in _READY:
+            raise ValueError(f"a ready view is one of {', '.join(_READY)}, not {view.kind!r}")
+        return {"ready": view.kind, "options": dict(view.options)}
+    if not isinstance(view, str):
+        raise TypeError(f"view must be 'module:Class' or a class, not {type(view).__name__}")
+    module, _, name = view.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
+        raise ValueError(f"view must be 'module:Class', not {view!r}")
+    return {"module": module, "class": name}
+
+
+def described(view: str | type | Ready) -> str:
+    """For people who look at what runs."""
+    if isinstance(view, type):
+        return view.__name__
+    return view.kind if isinstance(view, Ready) else view
+
+
+def _of_class(view: type) -> dict[str, Any]:
+    """Raises ValueError for a class whose source is not to be had, or that uses a global which has
+    none, with what to do about it."""
     if "<locals>" in view.__qualname__ or "." in view.__qualname__:
         raise ValueError(
             f"the view {view.__qualname__} is defined inside of something else: define it at the "
@@ -75,7 +104,7 @@ def _source(thing: Any, view: str) -> str:
 
 
 def _globals_of(text: str) -> set[str]:
-    """The names that code of this text may look for in its module. Annotations are not evaluated."""
+    """The names that code of this text may look for in its module; annotations look for none."""
     tree = ast.parse(f"from __future__ import annotations\n{text}")
     return set(_names(compile(tree, "<view>", "exec"))) - set(dir(builtins))
 

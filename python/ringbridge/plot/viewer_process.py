@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A viewer's process, from the computation's side: its start, its output, its end.
 
-In a session of its own, so that the terminal's Ctrl-C is not for it. Knows no letters and no frames.
+In a session of its own, so that the terminal's Ctrl-C is not for it. Knows no letters, no frames.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _logger = logging.getLogger("ringbridge.plot")
 class Program(NamedTuple):
     """What is run as a viewer: an interpreter, or a command line that ends where code follows.
 
-    environment  whose interpreter it is, activated for it; None: the variables are the computation's
+    environment  whose interpreter it is, activated for it; None: the computation's variables
     """
 
     command: tuple[str, ...]
@@ -131,9 +131,9 @@ class ViewerProcess:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            if select.select([self.output], [], [], min(left, 0.02))[0]:
-                if not os.read(self.output, _LINE_BYTES_MAX):
-                    time.sleep(0.005)
+            readable = select.select([self.output], [], [], min(left, 0.02))[0]
+            if readable and not os.read(self.output, _LINE_BYTES_MAX):
+                time.sleep(0.005)  # closed, and it has not ended yet
         return True
 
     def let_go(self) -> None:

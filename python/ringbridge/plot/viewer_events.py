@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""What the user does in a view's windows, as events: clicks and keys.
+
+    click  {x, y, button, double, modifiers, figure, axes, xdata, ydata}
+    key    {key, modifiers, figure}
+
+x and y are pixels from the left and from the top, as in a snapshot. Knows no letters: `send(name,
+dict)` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ringbridge.plot.viewer_windows import Windows
+
+_TK_MODIFIERS = {1: "shift", 4: "ctrl", 8: "alt"}  # X11's bits of `state`
+
+
+def connect(windows: Windows, send: Callable[..., None]) -> object:
+    """Tells of them from now on, as long as what it returns is held."""
+    if windows.widget is not None:
+        from ringbridge.plot.qt_windows import InputFilter
+
+        return InputFilter(windows.widget, send)
+    if windows.root is not None and not windows.figures:
+        _connect_tk(windows.root, send)
+    for number, figure in enumerate(windows.figures):
+        _connect_figure(figure, number, send)
+    return None
+
+
+def _connect_figure(figure: Any, number: int, send: Callable[..., None]) -> None:
+    def clicked(event: Any) -> None:
+        told = {"button": int(event.button), "double": bool(event.dblclick)}
+        send("click", {**told, **_place(event, figure, number)})
+
+    def typed(event: Any) -> None:
+        if event.key is None:  # matplotlib knows no name for it
+            return
+        *held, key = event.key.split("+") if event.key != "+" else ["+"]
+        send("key", {"key": key or "+", "modifiers": sorted(filter(None, held)), "figure": number})
+
+    figure.canvas.mpl_connect("button_press_event", clicked)
+    figure.canvas.mpl_connect("key_press_event", typed)
+
+
+def _place(event: Any, figure: Any, number: int) -> dict[str, Any]:
+    height = round(figure.bbox.height)
+    axes = event.inaxes
+    known = axes is not None and axes in figure.axes
+    held = getattr(event, "modifiers", None) or ()  # older matplotlibs tell only of keys
+    return {
+        "x": round(event.x),
+        "y": height - 1 - round(event.y),
+        "modifiers": sorted(held),
+        "figure": number,
+        "axes": figure.axes.index(axes) if known else None,
+        "xdata": None if event.xdata is None else float(event.xdata),
+        "ydata": None if event.ydata is None else float(event.ydata),
+    }
+
+
+def _connect_tk(root: Any, send: Callable[..., None]) -> None:
+    window = root.winfo_toplevel()
+
+    def clicked(event: Any, double: bool) -> None:
+        at = (event.x_root - window.winfo_rootx(), event.y_root - window.winfo_rooty())
+        told = {"x": at[0], "y": at[1], "button": int(event.num), "double": double}
+        send("click", {**told, "modifiers": _held(event)})
+
+    window.bind("<Button>", lambda event: clicked(event, False), "+")
+    window.bind("<Double-Button>", lambda event: clicked(event, True), "+")
+    window.bind("<Key>", lambda event: send("key", _key(event)), "+")
+
+
+def _key(event: Any) -> dict[str, Any]:
+    printable = event.char and event.char.isprintable()
+    return {"key": event.char if printable else event.keysym.lower(), "modifiers": _held(event)}
+
+
+def _held(event: Any) -> list[str]:
+    state = event.state if isinstance(event.state, int) else 0
+    return sorted(word for bit, word in _TK_MODIFIERS.items() if state & bit)

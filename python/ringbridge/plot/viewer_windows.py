@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: MIT
+"""What a view shows: figures of matplotlib, a QWidget, a window of Tk; or nothing.
+
+`make_ready` before the view is made: which toolkits want something done first.
+`Windows` after it: shown without blocking, titled, brought up to date, closed; who closes them.
+
+Knows no letters and no frames. matplotlib, Qt and tkinter are looked at where a view has brought
+them along, and imported by nobody else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ringbridge.plot.view_loading import ViewError, mentions_qt
+
+_logger = logging.getLogger("ringbridge.plot")
+_kept: list[Any] = []  # the QApplication, which nobody else may hold
+
+
+# ---------------------------------------------------------------------------------- beforehand
+
+
+def has_screen() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def choose_without_screen() -> None:
+    """Before anything of the view is imported. What the user has chosen stays as it is."""
+    if has_screen() or os.environ.get("QT_QPA_PLATFORM"):
+        return
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"  # Qt ends the process otherwise
+    if "MPLBACKEND" not in os.environ:
+        os.environ["MPLBACKEND"] = "Agg"
+        _logger.warning("no screen here (DISPLAY is not set): the view draws without a window")
+
+
+def make_ready(make: Callable[[], Any]) -> None:
+    """Between loading the view and making it: a QApplication, where one is needed first.
+
+    A widget needs one. So does matplotlib without a screen: it believes in no window of Qt's there,
+    whatever platform Qt is told to take, unless there is a QApplication already.
+    """
+    offscreen = os.environ.get("QT_QPA_PLATFORM") and not has_screen()
+    backend = os.environ.get("MPLBACKEND", "qt").lower()
+    if mentions_qt(make) or (offscreen and backend.startswith("qt")):
+        with contextlib.suppress(ImportError):  # without Qt: the view says so, if it needs it
+            from ringbridge.qt import binding
+
+            widgets = binding.module("QtWidgets")
+            if widgets.QApplication.instance() is None:
+                _kept.append(widgets.QApplication(["ringbridge"]))
+
+
+def print_what_slots_raise() -> None:
+    """PyQt ends the process for what a slot raises, unless somebody has a hook for it."""
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = lambda kind, error, trace: traceback.print_exception(kind, error, trace)
+
+
+def numbers_of_figures() -> set[int]:
+    """pyplot's."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    return set(pyplot.get_fignums()) if pyplot else set()
+
+
+@contextlib.contextmanager
+def no_drawing_behind() -> Iterator[None]:
+    """pyplot in interactive mode draws once more for each change; meanwhile it does not."""
+    matplotlib = sys.modules.get("matplotlib")
+    was = matplotlib is not None and matplotlib.is_interactive()
+    if matplotlib is not None and was:
+        matplotlib.interactive(False)
+    try:
+        yield
+    finally:
+        if matplotlib is not None and was:
+            matplotlib.interactive(True)
+
+
+# ------------------------------------------------------------------------------------- windows
+
+
+class Windows:
+    """Those of a view: `view.widget` or `view.root`, or else each figure has one of its own.
+
+    figures  matplotlib's: `view.figure`, and the pyplot figures that __init__ made
+    toolkit  "qt", "tk", or "" where there is no window
+    """
+
+    def __init__(self, view: Any, before: set[int]) -> None:
+        self.view = view
+        self.widget = getattr(view, "widget", None)
+        self.root = getattr(view, "root", None)
+        self.figures = _figures(view, before)
+        self.is_closed = False
+        self._title = ""
+        self._own_titles: list[str] = []
+        self._filter: Any = None  # Qt does not hold it
+        inside = self.widget is not None or self.root is not None
+        self._unknown_to_pyplot: list[Any] = []  # managers
+        self._managers = [] if inside else [self._manager(each) for each in self.figures]
+        self.toolkit = self._find_toolkit()
+
+    def _find_toolkit(self) -> str:
+        if self.widget is not None:
+            return "qt"
+        if self.root is not None:
+            return "tk"
+        for manager in self._managers:
+            needs = getattr(manager.canvas, "required_interactive_framework", None)
+            name = (needs or "")[:2]
+            if needs not in (None, "headless") and name not in ("qt", "tk"):
+                raise ViewError(
+                    f"the view's figure wants the event loop of {needs}; a viewer has those of Qt "
+                    "and Tk: set MPLBACKEND to QtAgg, TkAgg or Agg"
+                )
+            if name in ("qt", "tk"):
+                return name
+        return ""
+
+    def show(self, title: str, closed: Callable[[], None]) -> None:
+        """Shows all of them. closed() when the user has closed the last one."""
+        self._title = title
+        if self.toolkit == "":
+            return
+        if self.widget is not None:
+            self._show_widget(closed)
+        elif self.root is not None:
+            self._own_titles = [self.root.winfo_toplevel().title()]
+            self.root.winfo_toplevel().bind(
+                "<Destroy>", lambda at: self._destroyed(at, closed), "+"
+            )
+        else:
+            self._own_titles = [each.get_window_title() or "" for each in self._managers]
+            for manager in self._managers:
+                manager.canvas.mpl_connect("close_event", lambda at: self._lost(at.canvas, closed))
+                manager.show()
+                if self.toolkit == "tk" and manager in self._unknown_to_pyplot:
+                    manager.window.protocol("WM_DELETE_WINDOW", manager.destroy)
+        self.add_to_title("")
+
+    def _show_widget(self, closed: Callable[[], None]) -> None:
+        from ringbridge.plot.qt_windows import CloseFilter
+
+        window = self.widget.window()
+        self._own_titles = [window.windowTitle()]
+        self._filter = CloseFilter(window, lambda: self._all_closed(closed))
+        window.show()
+
+    def _destroyed(self, event: Any, closed: Callable[[], None]) -> None:
+        if event.widget is self.root.winfo_toplevel():
+            self._all_closed(closed)
+
+    def _lost(self, canvas: Any, closed: Callable[[], None]) -> None:
+        self._managers = [each for each in self._managers if each.canvas is not canvas]
+        if not self._managers:
+            self._all_closed(closed)
+
+    def _all_closed(self, closed: Callable[[], None]) -> None:
+        if not self.is_closed:
+            self.is_closed = True
+            closed()
+
+    def add_to_title(self, words: str) -> None:
+        """Titles them: the plot's title, each one's own where there are several, and the words."""
+        if self.is_closed:
+            return
+        title, own = self._title, self._own_titles
+        several = len(own) > 1
+        if self.widget is not None:
+            self.widget.window().setWindowTitle((title or own[0]) + words)
+        elif self.root is not None:
+            self.root.winfo_toplevel().title((title or own[0]) + words)
+        else:
+            for manager, name in zip(self._managers, own):
+                both = f"{title}: {name}" if title and several else title or name
+                manager.set_window_title(both + words)
+
+    def refresh(self) -> None:
+        """Draws what has changed, now. Without windows it waits until somebody wants a picture."""
+        if self.toolkit == "" or self.is_closed:
+            return
+        for figure in self.figures:
+            if figure.stale:
+                figure.canvas.draw()
+        if self.toolkit == "tk":
+            # Tk paints when it is idle, which it never is where descriptors are always ready.
+            for window in [self.root] if self.root else [each.window for each in self._managers]:
+                window.update_idletasks()
+
+    def close(self) -> None:
+        """view.close(), if it has that, then the windows. What they raise is logged."""
+        steps: list[Callable[[], object]] = []
+        if callable(getattr(self.view, "close", None)):
+            steps.append(self.view.close)
+        if not self.is_closed:
+            steps += self._closing()
+        self.is_closed = True
+        for step in steps:
+            try:
+                step()
+            except Exception:
+                _logger.exception("while a view was closed")
+
+    def _closing(self) -> list[Callable[[], object]]:
+        if self.widget is not None:
+            return [self.widget.window().close]
+        if self.root is not None:
+            return [self.root.winfo_toplevel().destroy]
+        closing: list[Callable[[], object]] = [each.destroy for each in self._unknown_to_pyplot]
+        if self._managers:
+            from matplotlib import pyplot
+
+            closing += [functools.partial(pyplot.close, each) for each in self.figures]
+        return closing
+
+    def _manager(self, figure: Any) -> Any:
+        """What has the figure's window: made here for a Figure() that is not pyplot's."""
+        if figure.canvas.manager is None:
+            from matplotlib import pyplot
+
+            number = max(pyplot.get_fignums(), default=0) + 1
+            made = pyplot.new_figure_manager(number, FigureClass=lambda *_, **__: figure)
+            self._unknown_to_pyplot.append(made)
+        return figure.canvas.manager
+
+
+def _figures(view: Any, before: set[int]) -> list[Any]:
+    found = []
+    named = getattr(view, "figure", None)
+    if named is not None:
+        found.append(named if hasattr(named, "savefig") else named.canvas.figure)
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    for number in sorted(numbers_of_figures() - before):
+        figure = pyplot.figure(number)  # type: ignore[union-attr]
+        if figure not in found:
+            found.append(figure)
+    return found
