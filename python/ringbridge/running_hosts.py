@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The served applications that run: each is asked, and says what it is.
+"""The served applications that run: each is asked, and says what it is. Plots are asked as they are.
 
 Knows the knock, and no channel.
 """
@@ -36,27 +36,37 @@ def hosts(timeout_s: float = 1.0) -> list[RunningHost]:
     The main thread of none is waited for. Raises RingbridgeError where their folder is not of this
     user alone. From any thread.
     """
-    there = rendezvous.addresses()
+    told = told_by_all(rendezvous.APPLICATION, timeout_s)
+    return [_described(address, said) for address, said in told]
+
+
+def told_by_all(
+    kind: rendezvous.Kind, timeout_s: float
+) -> list[tuple[rendezvous.Address, dict[str, Any]]]:
+    """What each of that kind tells of itself, as it stands in its answer; all are asked at the same
+    time. `busy` says why one has told nothing. Raises what `rendezvous.addresses` does."""
+    there = rendezvous.addresses(kind)
     if not there:
         return []
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(len(there), "ringbridge hosts") as asking:
-        told = asking.map(lambda address: _host(address, timeout_s), there)
-        return [each for each in told if each is not None]
+        told = asking.map(lambda address: _told(address, timeout_s), there)
+        return [(at, said) for at, said in zip(there, told) if said is not None]
 
 
-def _host(address: rendezvous.Address, timeout_s: float) -> RunningHost | None:
+def _told(address: rendezvous.Address, timeout_s: float) -> dict[str, Any] | None:
+    """None: it is there no more."""
     try:
         told, peer = rendezvous.knock(address, "about", timeout_s=timeout_s)
         peer.close()
     except HostNotFound:
         return None
     except CallTimeout:
-        return _described(address, {"busy": "does not answer"})
+        return {"busy": "does not answer"}
     except (RingbridgeError, OSError) as error:
-        return _described(address, {"busy": str(error)})
-    return _described(address, told)
+        return {"busy": str(error)}
+    return told
 
 
 def _described(address: rendezvous.Address, told: dict[str, Any]) -> RunningHost:

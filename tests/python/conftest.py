@@ -30,6 +30,7 @@ from rbr_testing.module_files import ModuleFiles, module_files
 from rbr_testing.raw_peer import RawWorker
 
 import ringbridge
+from ringbridge.plot import Plotter
 
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parents[1] / "csrc"
@@ -109,6 +110,20 @@ def make_pool() -> Iterator[Callable[..., ringbridge.Pool]]:
             return stack.enter_context(ringbridge.Pool(sys.executable, size, **given))
 
         yield make
+
+
+@pytest.fixture
+def make_plot(runtime_folder: Path) -> Iterator[Callable[..., Plotter]]:
+    """Makes plots whose views are found among the tests; closes them after it."""
+    made: list[Plotter] = []
+
+    def make(view: Any = "rbr_testing.plots:Teller", **options: Any) -> Plotter:
+        made.append(Plotter(view, **{"paths": [HERE], "rate": 0, **options}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
 
 
 @pytest.fixture(scope="session")

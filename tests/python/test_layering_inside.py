@@ -40,7 +40,7 @@ INSIDE = {
         {"letters"},
         {"audience"},
         {"plotter"},
-        {"quick"},
+        {"quick", "running_plots"},
         # the viewer's side
         {"meeting", "follower", "emitting", "ready_figure"},
         {"qt_windows", "ready_views", "view_loading", "viewer_events"},

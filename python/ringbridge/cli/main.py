@@ -16,12 +16,13 @@ from ringbridge.cli import (
     env,
     new_plugin,
     package_plugin,
+    plot,
     ps,
     run,
     serve_modules,
 )
 
-_VERBS = (bench, clean, doctor, env, new_plugin, package_plugin, ps, run, serve_modules)
+_VERBS = (bench, clean, doctor, env, new_plugin, package_plugin, plot, ps, run, serve_modules)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

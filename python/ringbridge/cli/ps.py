@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`ringbridge ps`: the workers of this user, and the applications that are served."""
+"""`ringbridge ps`: the workers of this user, the applications that are served, and the plots."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ringbridge import running, running_hosts
-from ringbridge.cli import plain
+from ringbridge.cli import plain, plot
 from ringbridge.errors import RingbridgeError
 
 if TYPE_CHECKING:
+    from ringbridge.plot.running_plots import RunningPlot
+
     _Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _HEAD = ("PID", "NAME", "HOST", "AGE", "CPU", "MEMORY", "SHARED", "STATE", "PYTHON")
@@ -27,36 +29,47 @@ _DOCUMENT_COLUMNS = 48
 def add_to(verbs: _Verbs) -> None:
     parser = verbs.add_parser(
         "ps",
-        help="list the workers and the served applications of this user",
+        help="list the workers, the served applications and the plots of this user",
         description="Lists the workers that run on this machine for this user, whoever started "
-        "them, and the applications that are served. Workers are looked at from outside: none is "
-        "asked, none is disturbed. An application is asked, but its main thread is not.",
+        "them, the applications that are served, and the plots of computations. Workers are looked "
+        "at from outside: none is asked, none is disturbed. Applications and plots are asked, but "
+        "their main threads are not.",
     )
     parser.add_argument("--json", action="store_true", help="a list of objects instead of a table")
     parser.set_defaults(verb=ps)
 
 
 def ps(options: argparse.Namespace) -> int:
-    workers, hosts, problem = running.workers(), [], None
+    from ringbridge.plot.running_plots import plots
+
+    workers, hosts, drawn, problem = running.workers(), [], [], None
     try:
-        hosts = running_hosts.hosts()
+        hosts, drawn = running_hosts.hosts(), plots()
     except RingbridgeError as error:  # the workers are told all the same
         problem = error
     if options.json:
         documents = [*map(_document, workers), *map(_host_document, hosts)]
+        documents += map(plot.document, drawn)
         print(json.dumps(documents, indent=1))
     else:
-        _tell(workers, hosts)
+        _tell(workers, hosts, drawn)
     if problem is not None:
         raise problem
     return 0
 
 
-def _tell(workers: list[running.RunningWorker], hosts: list[running_hosts.RunningHost]) -> None:
+def _tell(
+    workers: list[running.RunningWorker],
+    hosts: list[running_hosts.RunningHost],
+    drawn: list[RunningPlot],
+) -> None:
     lines = plain.table([_HEAD, *map(_row, workers)], right=_NUMBERS) if workers else []
     if hosts:
         rows = [_HOSTS_HEAD, *map(_host_row, hosts)]
-        lines += [""] * bool(workers) + plain.table(rows, right=_HOSTS_NUMBERS)
+        lines += [""] * bool(lines) + plain.table(rows, right=_HOSTS_NUMBERS)
+    if drawn:
+        rows = [plot.HEAD, *map(plot.row, drawn)]
+        lines += [""] * bool(lines) + plain.table(rows, right=plot.NUMBERS)
     for line in lines or ["No worker of this user is running, and no application is served."]:
         plain.say(line)
 

@@ -17,7 +17,6 @@ import collections
 import contextlib
 import itertools
 import logging
-import os
 import selectors
 import socket
 import threading
@@ -126,7 +125,7 @@ class Audience:
 
     def let_in(self, sock: socket.socket, label: str, pid: int, own: bool) -> None:
         """A viewer, over its letters' socket, which is owned from here on."""
-        self._do(lambda: self._join(Viewer(Letters(sock), label, pid, own)))
+        self._do(lambda: self._join(Viewer(Letters(sock, takes_fds=False), label, pid, own)))
 
     def moved(self) -> None:
         """The frames have moved to other memory."""
@@ -263,8 +262,6 @@ class Audience:
         """Takes what has come. False: nothing will come any more."""
         try:
             for letter in viewer.letters.read():
-                for fd in letter.fds:  # nobody has asked for any
-                    os.close(fd)
                 self._take(viewer, letter)
         except EOFError:
             return False

@@ -79,11 +79,14 @@ class _Outgoing(NamedTuple):
 class Letters:
     """One end. Never blocks: what does not go at once waits in `flush`'s queue.
 
-    Owns the socket. `read` gives what has come; EOFError is the other side's end.
+    Owns the socket. `read` gives what has come; EOFError is the other side's end. takes_fds: else
+    the kernel closes those that come. A peer could send its own end of the socket, and would never
+    be seen to leave.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, takes_fds: bool) -> None:
         sock.setblocking(False)
+        self._takes_fds = takes_fds
         self._sock = sock
         self._outgoing: collections.deque[_Outgoing] = collections.deque()
         self._sent = 0  # of the first outgoing one
@@ -169,15 +172,12 @@ class Letters:
         room = _READ_BYTES_MAX
         while room > 0:
             try:
-                part, fds, _, _ = socket.recv_fds(
-                    self._sock, min(_PART_BYTES, room), 4 * FDS_MAX, socket.MSG_CMSG_CLOEXEC
-                )
+                part = self._receive(min(_PART_BYTES, room))
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:
                 ended = True
                 break
-            self._fds.extend(fds)
             self._incoming += part
             if len(self._fds) > _FDS_WAITING_MAX:
                 raise ProtocolError("a plot's socket brings descriptors without letters")
@@ -189,6 +189,13 @@ class Letters:
         if ended and not letters:
             raise EOFError("the other side of the plot has ended")
         return letters
+
+    def _receive(self, size: int) -> bytes:
+        if not self._takes_fds:
+            return self._sock.recv(size)
+        part, fds, _, _ = socket.recv_fds(self._sock, size, 4 * FDS_MAX, socket.MSG_CMSG_CLOEXEC)
+        self._fds.extend(fds)
+        return part
 
     def _whole_ones(self) -> Iterator[Letter]:
         while len(self._incoming) >= _HEAD.size:

@@ -49,4 +49,4 @@ def meet(address: Address, label: str, *, timeout_s: float = TIMEOUT_S) -> Lette
     if (stream.family, stream.type) != (socket.AF_UNIX, socket.SOCK_STREAM):
         stream.close()
         raise ProtocolError(f"{address.name} has sent a socket of another kind")
-    return Letters(stream)
+    return Letters(stream, takes_fds=True)

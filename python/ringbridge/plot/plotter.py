@@ -38,7 +38,6 @@ RATE = 30.0
 _ANSWER_S = 30.0
 _COUNTS_S = 1.0
 _CLOSE_S = 5.0
-_LABELS_MAX = 16
 #: The event that the launched viewer has gone.
 CLOSED = "close"
 _WITH_DETAILS = ("click", "key")
@@ -326,8 +325,8 @@ class _Doorman:
 
     def about(self) -> dict[str, Any]:
         since_s = round(time.monotonic() - self._since, 3)
-        labels = [each.label for each in self._audience.viewers]
-        return {"view": self._view, "since_s": since_s, "viewers": labels[:_LABELS_MAX]}
+        viewers = len(self._audience.viewers)
+        return {"view": self._view, "since_s": since_s, "viewers": viewers}
 
     def refuse(self, knock: Knock) -> str | None:
         return None

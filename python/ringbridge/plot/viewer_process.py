@@ -13,18 +13,20 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ringbridge import diagnosis, interrupts
 from ringbridge.activation import environ_for
 from ringbridge.activation.process import as_bytes
+from ringbridge.discovery import find
 from ringbridge.errors import WorkerStartFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ringbridge.environment import Environment
+    from ringbridge.environment import Environment, EnvironmentLike
     from ringbridge.plan import Wishes
 
 _BOOTSTRAP = os.path.join(
@@ -53,18 +55,33 @@ class Program(NamedTuple):
         return environ_for(self.environment, os.environ, self.wishes, abandoned=abandoned)
 
 
+def become_viewer(python: EnvironmentLike, settings: object) -> NoReturn:
+    """Makes this very process a viewer, in another environment: the terminal stays its own.
+
+    Raises EnvironmentNotFound, ActivationFailed, OSError.
+    """
+    environment = find(python)
+    environ = environ_for(environment, os.environ)
+    sys.stdout.flush()
+    os.execve(environment.python, [environment.python, "-c", _code(settings)], as_bytes(environ))
+
+
+def _code(settings: object) -> str:
+    """What makes an interpreter a viewer."""
+    return f"import runpy; runpy.run_path({_BOOTSTRAP!r})['view']({json.dumps(settings)!r})"
+
+
 class ViewerProcess:
     """One that has been started. Its output is read by who polls `output`."""
 
     def __init__(self, program: Program, environ: Mapping[str, str], settings: object) -> None:
         """Raises WorkerStartFailed where the program cannot be run."""
-        code = f"import runpy; runpy.run_path({_BOOTSTRAP!r})['view']({json.dumps(settings)!r})"
         self.output, theirs = os.pipe()
         os.set_blocking(self.output, False)
         try:
             with interrupts.held():
                 self._popen = subprocess.Popen(
-                    [*program.command, code],
+                    [*program.command, _code(settings)],
                     stdin=subprocess.DEVNULL,
                     stdout=theirs,
                     stderr=theirs,

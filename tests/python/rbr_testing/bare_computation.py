@@ -81,7 +81,7 @@ class BareComputation:
             ours, theirs = socket.socketpair()
             with theirs:
                 socket.send_fds(visitor, [b"stream"], [theirs.fileno()])
-        self.letters = Letters(ours)
+        self.letters = Letters(ours, takes_fds=False)
         self.letters.post(Kind.WELCOME, {**self.welcome, "kept": self.publisher.kept})
         self.give_memory()
 

@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: MIT
+"""Viewers and computations that end, stop, come late, or send what they should not."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rbr_testing.eventually import until
+from rbr_testing.plots import HERE, Heard, MakePlot
+
+import ringbridge
+from ringbridge import _core, rendezvous
+from ringbridge.plot import Plotter, ViewerError
+from ringbridge.plot.letters import Kind, Letters
+from ringbridge.plot.meeting import meet
+
+
+def is_gone(pid: int) -> bool:
+    """Ended, and reaped."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
+
+
+# --------------------------------------------------------------------------------- viewers that end
+
+
+def test_a_killed_viewer_leaves_the_computation_running_with_one_warning(
+    make_plot: MakePlot, caplog: pytest.LogCaptureFixture
+) -> None:
+    plot = make_plot()
+    heard = Heard(plot)
+    plot.update(1)
+    plot.wait()
+    first = heard.until_made()
+    os.kill(first, signal.SIGKILL)
+    heard.until_closed()
+    for step in range(1000):
+        plot.update(step)
+    assert not plot.open
+    with pytest.raises(ViewerError, match="SIGKILL"):
+        plot.wait()
+    (warning,) = warnings_in(caplog)
+    assert "was killed by SIGKILL" in warning and "reopen()" in warning
+    plot.reopen()
+    plot.reopen()  # one is enough
+    plot.wait()
+    assert heard.until_drawn(1001)[1] == [999]
+    assert heard.until_made(2) != first and plot.viewers == 1
+    assert len(warnings_in(caplog)) == 1
+
+
+def test_a_viewer_killed_amid_a_question_fails_it(make_plot: MakePlot) -> None:
+    plot = make_plot("rbr_testing.plots:SlowTeller", rate=0.01)
+    heard = Heard(plot)
+    plot.update(1)
+    plot.wait()
+    pid = heard.until_made()
+    plot.update(2)  # drawn in a hundred seconds
+    threading.Timer(0.2, os.kill, (pid, signal.SIGKILL)).start()
+    with pytest.raises(ViewerError, match=r"SIGKILL|has gone"):
+        plot.wait()
+
+
+def test_a_stopped_viewer_costs_nothing_and_draws_the_newest_when_it_goes_on(
+    make_plot: MakePlot,
+) -> None:
+    plot = make_plot()
+    heard = Heard(plot)
+    plot.update(0)
+    plot.wait()
+    pid = heard.until_made()
+    os.kill(pid, signal.SIGSTOP)
+    image = np.zeros((500, 500))
+    for step in range(2000):
+        plot.update(step, image)
+    with pytest.raises(ringbridge.CallTimeout, match="stopped"):
+        plot.wait(0.3)
+    (counts,) = plot.stats()["viewers"]
+    assert counts["drawn"] is None
+    os.kill(pid, signal.SIGCONT)
+    plot.wait()
+    assert heard.until_drawn(2001)[1][0] == 1999
+    assert len(heard.numbers()) < 100
+
+
+def test_a_stopped_viewer_does_not_make_the_end_wait(runtime_folder: Path) -> None:
+    plot = Plotter("rbr_testing.plots:Teller", paths=[HERE])
+    heard = Heard(plot)
+    plot.wait()
+    pid = heard.until_made()
+    os.kill(pid, signal.SIGSTOP)
+    plot.close()
+    until(lambda: is_gone(pid), "the stopped viewer is still there")
+
+
+def test_kept_frames_for_a_stopped_viewer_have_a_limit_that_is_said(make_plot: MakePlot) -> None:
+    plot = make_plot()
+    heard = Heard(plot)
+    plot.update(0)
+    plot.wait()
+    os.kill(heard.until_made(), signal.SIGSTOP)
+    image = np.zeros(4 << 20, "uint8")
+    with pytest.raises(ringbridge.Busy, match="MiB of kept frames behind"):
+        for _ in range(100):
+            plot.update(image, keep=True)
+    kept = plot.stats()["kept"]
+    assert 60 <= kept < 100
+    os.kill(heard.until_made(), signal.SIGCONT)
+    plot.wait()
+    heard.until_drawn(kept + 1)
+    numbers = heard.numbers()
+    assert numbers == sorted(set(numbers)) and len(numbers) == kept + 1
+
+
+def test_a_viewer_that_cannot_start_is_said_with_what_it_printed(
+    make_plot: MakePlot, caplog: pytest.LogCaptureFixture
+) -> None:
+    plot = make_plot(command=["/bin/sh", "-c", "echo it does not work >&2; exit 3"])
+    with pytest.raises(ViewerError, match=r"exit code 3 before it joined(.|\n)*does not work"):
+        plot.wait()
+    assert len(warnings_in(caplog)) == 1
+    missing = make_plot(command=["/no/such/program", "-c"])
+    with pytest.raises(ViewerError, match="/no/such/program: No such file"):
+        missing.wait()
+
+
+# --------------------------------------------------------------------------------- computations
+
+
+COMPUTATION = """
+    import os, sys, time
+    sys.path.insert(0, {here!r})
+    from ringbridge.plot import Plotter
+    from rbr_testing.plots import Heard
+    plot = Plotter("rbr_testing.plots:Teller", paths=[{here!r}], name="told", rate=0)
+    heard = Heard(plot)
+    plot.update(1)
+    plot.wait()
+    print(heard.until_made(), flush=True)
+"""
+
+
+def computation(runtime_folder: Path, then: str, **options: Any) -> subprocess.Popen[str]:
+    code = textwrap.dedent(COMPUTATION.format(here=str(HERE))) + textwrap.dedent(then)
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # what a shell's & starts ignores it, and so would its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        **options,
+    )
+
+
+def test_a_computation_that_is_killed_takes_its_viewer_along(runtime_folder: Path) -> None:
+    with computation(runtime_folder, "time.sleep(100)") as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        process.kill()
+    until(lambda: is_gone(pid) or _is_zombie(pid), "its viewer is still there")
+    with pytest.raises(ringbridge.HostNotFound):
+        meet(rendezvous.address_of("told", process.pid, rendezvous.PLOT), "late")
+
+
+def _is_zombie(pid: int) -> bool:
+    """In a container nobody may reap orphans."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+@pytest.mark.parametrize("end", ["", "plot.close()", "del plot, heard", "sys.exit(3)", "1 / 0"])
+def test_a_computation_that_ends_ends_its_viewer_and_keeps_its_exit_code(
+    runtime_folder: Path, end: str
+) -> None:
+    with computation(runtime_folder, end) as process:
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == {"sys.exit(3)": 3, "1 / 0": 1}.get(end, 0), err
+    assert ("Traceback" in err) == (end == "1 / 0"), err
+    pid = int(out)
+    until(lambda: is_gone(pid) or _is_zombie(pid), "its viewer is still there")
+    assert os.listdir(runtime_folder / "ringbridge") == []
+
+
+def test_ctrl_c_is_the_computations_and_the_viewer_stays(runtime_folder: Path) -> None:
+    then = """
+        try:
+            while True:
+                plot.update(2)
+                time.sleep(0.001)
+        except KeyboardInterrupt:
+            plot.update("interrupted")
+            plot.wait()
+            print(heard.drawn[-1][1], plot.viewers, heard.closed, flush=True)
+    """
+    with computation(runtime_folder, then, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        assert process.stdout.readline().split() == ["['interrupted']", "1", "0"]
+        assert process.wait(30) == 0
+
+
+def test_a_forked_child_cannot_draw_and_does_no_harm(make_plot: MakePlot) -> None:
+    plot = make_plot()
+    heard = Heard(plot)
+    plot.update("parent")
+    plot.wait()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            plot.update("child")
+        except ringbridge.RingbridgeError as error:
+            code = 0 if "forked" in str(error) else 2
+        try:
+            plot.close()
+        finally:
+            os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
+    plot.update("parent again")
+    plot.wait()
+    assert heard.until_drawn(2)[1] == ["parent again"]
+
+
+def test_a_plot_that_nobody_holds_is_closed(runtime_folder: Path) -> None:
+    plot = Plotter("rbr_testing.plots:Teller", paths=[HERE])
+    heard = Heard(plot)
+    plot.wait()
+    pid = heard.until_made()
+    del plot
+    gc.collect()
+    until(lambda: is_gone(pid), "the viewer is still there")
+
+
+def test_nothing_is_left_of_plots_that_were_closed(runtime_folder: Path) -> None:
+    def use() -> None:
+        with Plotter("rbr_testing.plots:Teller", paths=[HERE], rate=0) as plot:
+            heard = Heard(plot)
+            plot.update(np.zeros(100_000))
+            plot.wait()
+            heard.until_drawn(1)
+
+    use()
+    gc.collect()
+    files, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+    for _ in range(5):
+        use()
+    gc.collect()
+    until(lambda: threading.active_count() <= threads, "threads are left")
+    assert len(os.listdir("/proc/self/fd")) == files
+
+
+# ------------------------------------------------------------------------------- several viewers
+
+
+class Attached:
+    """A viewer without a view: this process, which reads letters."""
+
+    def __init__(self, plot: Plotter, label: str) -> None:
+        self.letters = meet(rendezvous.address_of(plot.name, os.getpid(), rendezvous.PLOT), label)
+        self.got: list[Any] = []
+        self.subscriber: _core.Subscriber | None = None
+
+    def until(self, kind: Kind) -> Any:
+        deadline = time.monotonic() + 20
+        while not any(each.kind is kind for each in self.got):
+            assert time.monotonic() < deadline, self.got
+            self.got += self.letters.read()
+            time.sleep(0.002)
+        return next(each for each in self.got if each.kind is kind)
+
+    def join(self) -> None:
+        memory = self.until(Kind.MEMORY)
+        self.subscriber = _core.Subscriber(memory.fds[0], memory.values[0], memory.fds[1])
+
+
+def test_viewers_join_and_leave_at_any_time(make_plot: MakePlot) -> None:
+    plot = make_plot(launch=False)
+    viewers = [Attached(plot, f"viewer {i}") for i in range(3)]
+    for each in viewers:
+        each.join()
+    until(lambda: plot.viewers == 3, "they have not joined")
+    plot.update("for all")
+    for each in viewers:
+        assert each.subscriber is not None
+        assert each.subscriber.take() == (1, 0, ("for all",), {})
+    viewers[1].letters.close()
+    until(lambda: plot.viewers == 2, "one has not left")
+    late = Attached(plot, "late")
+    late.join()
+    assert late.subscriber is not None and late.subscriber.take() == (1, 0, ("for all",), {})
+    for each in (*viewers, late):
+        each.letters.close()
+    until(lambda: plot.viewers == 0, "they have not left")
+
+
+def test_the_seventeenth_viewer_is_told_and_hurts_nobody(
+    make_plot: MakePlot, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    plot = make_plot(launch=False)
+    viewers = [Attached(plot, str(i)) for i in range(17)]
+    for each in viewers[:16]:
+        each.join()
+    with pytest.raises(EOFError):
+        viewers[16].until(Kind.MEMORY)
+    until(lambda: "16 readers are there" in caplog.text, "nothing was logged")
+    assert plot.viewers == 16
+    for each in viewers:
+        each.letters.close()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_viewer_that_writes_nonsense_is_sent_away_alone(make_plot: MakePlot, seed: int) -> None:
+    print("seed", seed)
+    chance = random.Random(seed)
+    plot = make_plot()
+    heard = Heard(plot)
+    plot.update(1)
+    plot.wait()
+    letter = _core.pack(1, 0, ("drawn", 1), {})
+    for _ in range(40):
+        bad = Attached(plot, "bad")
+        raw = bad.letters._sock
+        head = chance.choice(
+            [b"", bytes(8), b"\xff" * 8, len(letter).to_bytes(4, "little") + b"\x07\0\0\0"]
+        )
+        mutated = bytearray(head + letter)
+        for _ in range(chance.randrange(4)):
+            mutated[chance.randrange(len(mutated))] = chance.randrange(256)
+        try:
+            raw.setblocking(True)
+            raw.settimeout(5.0)
+            fds = [raw.fileno()] * chance.randrange(3)
+            socket.send_fds(raw, [bytes(mutated)], fds)
+        except OSError:
+            pass
+        bad.letters.close()
+    plot.update(2)
+    plot.wait()
+    assert heard.until_drawn(2)[1] == [2]
+    until(lambda: plot.viewers == 1, "the bad ones have not left")
+
+
+def test_a_viewer_that_never_reads_is_left_behind_and_sent_away(make_plot: MakePlot) -> None:
+    plot = make_plot(launch=False)
+    idle = Attached(plot, "idle")
+    idle.join()
+    image = np.zeros(8 << 20, "uint8")
+    until(lambda: plot.viewers == 1, "it has not joined")
+    for _ in range(40):
+        plot.update(image, keep=True)
+    until(lambda: plot.viewers == 0, "it is still there")
+    plot.update("goes on")
+    idle.letters.close()
+
+
+def test_letters_that_come_in_pieces_are_put_together() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    letters = Letters(ours, takes_fds=False)
+    body = _core.pack(3, 0, ("name", np.arange(1000)), {})
+    whole = len(body).to_bytes(4, "little") + bytes([Kind.EVENT, 0, 0, 0]) + body
+    got: list[Any] = []
+    with theirs:
+        for at in range(0, len(whole), 777):
+            assert got == []
+            theirs.sendall(whole[at : at + 777])
+            got += letters.read()
+    ((kind, number, _parent, values, _named, fds),) = got
+    assert (kind, number, fds) == (Kind.EVENT, 3, ())
+    assert np.array_equal(values[1], np.arange(1000))
+    with pytest.raises(EOFError):
+        letters.read()
+    letters.close()
