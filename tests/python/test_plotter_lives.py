@@ -206,17 +206,19 @@ def test_a_computation_that_ends_ends_its_viewer_and_keeps_its_exit_code(
 def test_ctrl_c_is_the_computations_and_the_viewer_stays(runtime_folder: Path) -> None:
     then = """
         try:
+            print("in the loop", flush=True)
             while True:
                 plot.update(2)
                 time.sleep(0.001)
         except KeyboardInterrupt:
             plot.update("interrupted")
-            plot.wait()
-            print(heard.drawn[-1][1], plot.viewers, heard.closed, flush=True)
+            told = heard.until_drawn(plot.stats()["updates"])
+            print(told[1], plot.viewers, heard.closed, flush=True)
     """
     with computation(runtime_folder, then, start_new_session=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
+        assert process.stdout.readline() == "in the loop\n"
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         assert process.stdout.readline().split() == ["['interrupted']", "1", "0"]
         assert process.wait(30) == 0
