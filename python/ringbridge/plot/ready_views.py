@@ -100,6 +100,7 @@ class Line(ReadyView):
         self.show_names(names)
         self.axes.relim()
         self.axes.autoscale_view()
+        self.finish()
 
     def _curve(self, name: str, shown: str) -> tuple[_Curve, Any]:
         if name not in self._curves:
@@ -201,6 +202,7 @@ class Image(ReadyView):
         self._image.set_data(array)
         if coloured:
             self._colours.apply(self._image, array)
+        self.finish()
 
     def _begin(self, array: Any, coloured: bool) -> None:
         fixed = self.axes.get_autoscalex_on(), self.axes.get_autoscaley_on()
@@ -238,7 +240,8 @@ class Scatter(ReadyView):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self._points = self.axes.scatter([], [], s=size, alpha=alpha, cmap=cmap, linewidths=0)
+        self._points = self.axes.scatter([], [], s=size, alpha=alpha, linewidths=0)
+        self._points.set_cmap(cmap)
         self.axes.set_aspect(aspect)
         self._size, self._label, self._colorbar = size, label, colorbar
         self._colours = Colours(clim)
@@ -269,6 +272,7 @@ class Scatter(ReadyView):
             self.axes.ignore_existing_data_limits = True
             self.axes.update_datalim(good)
             self.axes.autoscale_view()
+        self.finish()
 
     def _set_colours(self, values: Any, count: int) -> None:
         if values.shape != (count,):
@@ -330,3 +334,4 @@ class Histogram(ReadyView):
         self.show_names(list(named))
         self.axes.relim()
         self.axes.autoscale_view()
+        self.finish()

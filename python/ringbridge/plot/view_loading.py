@@ -14,11 +14,14 @@ from __future__ import annotations
 import __future__
 
 import builtins
-import dis
+import contextlib
 import difflib
+import dis
 import functools
 import importlib
+import inspect
 import linecache
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -51,14 +54,26 @@ def load(spec: Mapping[str, Any]) -> Callable[[], Any]:
     return _class_in(module, name)
 
 
-def mentions_qt(make: Callable[[], Any]) -> bool:
-    """Whether the text that the view was loaded from names a Qt binding or pyqtgraph.
+def wants_qt(make: Callable[[], Any]) -> bool:
+    """Whether the view makes widgets of Qt's, as far as its text tells.
 
-    Whoever uses one needs a QApplication before the first widget, and need not have imported it
-    yet: the class may do so where it makes the widget.
+    Whoever does needs a QApplication before, and need not have imported Qt yet: it may be imported
+    where the widget is made. What else stands in the class's module counts only where matplotlib
+    may show its figures with Qt: it must, once there is a QApplication.
     """
+    if any(f"{name}.QtWidgets" in sys.modules for name in _QT_NAMES):
+        return True
+    lines: list[str] = []
+    with contextlib.suppress(OSError, TypeError):
+        lines = inspect.getsourcelines(make)[0]
+    if _mentions_qt(lines):
+        return True
     module = sys.modules.get(getattr(make, "__module__", ""))
-    lines = linecache.getlines(getattr(module, "__file__", None) or "")
+    of_module = linecache.getlines(getattr(module, "__file__", None) or "")
+    return os.environ.get("MPLBACKEND", "qt").lower().startswith("qt") and _mentions_qt(of_module)
+
+
+def _mentions_qt(lines: list[str]) -> bool:
     return any(name in line for line in lines for name in _QT_NAMES)
 
 
