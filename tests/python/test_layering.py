@@ -209,7 +209,7 @@ WORKER_SIDE = {
 LEAVES = {"cli", "host", "qt", "qgis", "plot", "bench", "versions", "new_plugin", "__main__"}
 #: leaf -> those that it may import: a served Qt application is one whose binding qt knows, and
 #: bench measures calls into such ones.
-LEAF_OF_LEAF = {"host": {"qt"}, "bench": {"host", "qt"}}
+LEAF_OF_LEAF = {"host": {"qt"}, "bench": {"host", "qt"}, "plot": {"qt"}}
 #: What users import. It fetches the others when they are asked for.
 FACADE = "__init__"
 
@@ -217,7 +217,7 @@ FACADE = "__init__"
 LATE = {
     *("numpy", "pyarrow", "pandas", "geopandas", "shapely", "asyncio", "bpy", "tqdm"),
     *("qgis", "osgeo"),
-    *("PyQt5", "PyQt6", "PySide2", "PySide6", "qtpy"),
+    *("PyQt5", "PyQt6", "PySide2", "PySide6", "qtpy", "pyqtgraph", "matplotlib", "tkinter", "PIL"),
     *("appose", "execnet", "iceoryx2", "loky", "Pyro5", "rpyc", "shm_rpc_bridge", "zmq"),
 }
 #: place -> what it is all about, and imports at once.

@@ -33,7 +33,13 @@ INSIDE = {
         {"gateway"},
         {"server"},
     ),
-    "plot": ({"letters"},),
+    "plot": (
+        {"letters", "emitting", "view_loading", "viewer_loops", "qt_windows", "ready_figure"},
+        {"follower", "meeting", "ready_views", "viewer_windows", "viewer_events"},
+        {"pictures"},
+        {"questions"},
+        {"viewer"},
+    ),
     "qgis": (
         {"texts", "strips", "descriptions", "run_log", "workers", "runs"},
         {"raster_source", "styles", "parameters", "attributes", "shapes", "failures"},

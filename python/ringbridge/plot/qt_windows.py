@@ -11,7 +11,7 @@ from typing import Any
 
 from ringbridge.qt import binding
 
-QtCore = binding.QtCore
+QtCore: Any = binding.QtCore
 _BUTTONS = {"LeftButton": 1, "MiddleButton": 2, "RightButton": 3, "BackButton": 8}
 _MODIFIERS = {
     "AltModifier": "alt",
@@ -93,7 +93,9 @@ class InputFilter(QtCore.QObject):
 
     def _modifiers(self, event: Any) -> list[str]:
         held = event.modifiers()
-        return [word for name, word in _MODIFIERS.items() if held & _of_qt("KeyboardModifier", name)]
+        return [
+            word for name, word in _MODIFIERS.items() if held & _of_qt("KeyboardModifier", name)
+        ]
 
 
 def _of_qt(group: str, name: str) -> Any:

@@ -26,7 +26,14 @@ def floats(value: Any, what: str) -> Any:
 
 
 class ReadyView:
-    """A figure with one axes."""
+    """A figure with one axes.
+
+    title, xlabel, ylabel  texts
+    xlim, ylim             (low, high): fixed; else they follow the data
+    grid                   bool
+    figsize                (width, height) in inches
+    legend                 bool: where there are names
+    """
 
     def __init__(
         self,

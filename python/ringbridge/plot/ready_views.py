@@ -1,16 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Views that are there already: lines, an image, points, a histogram. One figure of matplotlib each.
+"""Views that are there already: lines, an image, points, a histogram; with matplotlib.
 
-What they take is in the docstring of each `draw`; their options in that of the class. Common to all:
-
-    title, xlabel, ylabel  texts
-    xlim, ylim             (low, high): fixed; else they follow the data
-    grid                   bool
-    figsize                inches
-    legend                 bool: where there are names (default True)
-
-Where the user has zoomed, the limits stay as he has put them. Numbers are bool, int or float of any
-size; TypeError for others, ValueError for shapes that do not fit.
+What they take is in the docstring of each `draw`, their options in that of the class and, common to
+all, of ReadyView. Numbers are bool, int or float of any size; TypeError for others, ValueError for
+shapes that do not fit. Where the user has zoomed, the limits stay as he has put them.
 """
 
 from __future__ import annotations
@@ -189,7 +182,9 @@ class Image(ReadyView):
         elif array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
             array = array.astype("float32" if array.dtype.itemsize == 2 else "float64")
         if array.ndim != len(self._shape) and self._image is not None:
-            raise ValueError(f"the image was {self._shape} before, and {array.shape} is of another kind")
+            raise ValueError(
+                f"the image was {self._shape} before, and {array.shape} is of another kind"
+            )
         if self._image is None:
             self._begin(array, coloured)
         elif array.shape[:2] != self._shape[:2] and self._extent is None:
@@ -261,7 +256,9 @@ class Scatter(ReadyView):
             if places.ndim != 2 or places.shape[1] != 2:
                 raise ValueError(f"points are (n, 2), and not {places.shape}")
         else:
-            raise ValueError(f"points are x and y, or one array (n, 2), and not {len(points)} values")
+            raise ValueError(
+                f"points are x and y, or one array (n, 2), and not {len(points)} values"
+            )
         self._points.set_offsets(places)
         sizes = numpy.atleast_1d(floats(self._size if s is None else s, "s"))
         self._points.set_sizes(sizes)

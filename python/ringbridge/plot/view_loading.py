@@ -10,7 +10,6 @@ to be in the text. No windows here.
 """
 
 from __future__ import annotations
-
 import __future__
 
 import builtins
@@ -64,7 +63,7 @@ def wants_qt(make: Callable[[], Any]) -> bool:
     if any(f"{name}.QtWidgets" in sys.modules for name in _QT_NAMES):
         return True
     lines: list[str] = []
-    with contextlib.suppress(OSError, TypeError):
+    with contextlib.suppress(OSError, TypeError, SyntaxError):
         lines = inspect.getsourcelines(make)[0]
     if _mentions_qt(lines):
         return True
@@ -141,7 +140,6 @@ def _of_source(spec: Mapping[str, Any], name: str) -> Callable[[], Any]:
     line = line if isinstance(line, int) and line > 0 else 1
     file = spec.get("file") or f"<{name}>"
     text = _text(spec, "source")
-    shown = "\n" * (line - 1) + text
     if text[0] in " \t" and line > 1:  # of an inner class; dedent would change its texts, too
         text = "\n" * (line - 2) + f"if True:\n{text}"
     else:
@@ -151,7 +149,7 @@ def _of_source(spec: Mapping[str, Any], name: str) -> Callable[[], Any]:
     code = compile(text, file, "exec", flags, dont_inherit=True)
     _check_names(code, name, file)
     # No time of change: linecache does not look for a newer file, which may be on another machine.
-    linecache.cache[file] = (len(shown), None, shown.splitlines(keepends=True), file)
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     module = ModuleType(SOURCE_MODULE)
     module.__file__ = file
     sys.modules[SOURCE_MODULE] = module

@@ -97,8 +97,8 @@ class Windows:
 
     def __init__(self, view: Any, before: set[int]) -> None:
         self.view = view
-        self.widget = getattr(view, "widget", None)
-        self.root = getattr(view, "root", None)
+        self.widget: Any = getattr(view, "widget", None)
+        self.root: Any = getattr(view, "root", None)
         self.figures = _figures(view, before)
         self.is_closed = False
         self._title = ""
@@ -135,7 +135,9 @@ class Windows:
             self._show_widget(closed)
         elif self.root is not None:
             self._own_titles = [self.root.winfo_toplevel().title()]
-            self.root.winfo_toplevel().bind("<Destroy>", lambda at: self._destroyed(at, closed), "+")
+            self.root.winfo_toplevel().bind(
+                "<Destroy>", lambda at: self._destroyed(at, closed), "+"
+            )
         else:
             self._own_titles = [each.get_window_title() or "" for each in self._managers]
             for manager in self._managers:
