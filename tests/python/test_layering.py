@@ -218,7 +218,7 @@ FACADE = "__init__"
 LATE = {
     *("numpy", "pyarrow", "pandas", "geopandas", "shapely", "asyncio", "bpy", "tqdm"),
     *("qgis", "osgeo"),
-    *("PyQt5", "PyQt6", "PySide2", "PySide6", "qtpy"),
+    *("PyQt5", "PyQt6", "PySide2", "PySide6", "qtpy", "pyqtgraph", "matplotlib", "tkinter", "PIL"),
     *("appose", "execnet", "iceoryx2", "loky", "Pyro5", "rpyc", "shm_rpc_bridge", "zmq"),
 }
 #: place -> what it is all about, and imports at once.

@@ -42,9 +42,9 @@ INSIDE = {
         {"plotter"},
         {"quick", "running_plots"},
         # the viewer's side
-        {"meeting", "follower", "emitting", "ready_figure"},
-        {"qt_windows", "ready_views", "view_loading", "viewer_events"},
-        {"pictures", "viewer_loops", "viewer_windows"},
+        {"emitting", "view_loading", "viewer_loops", "qt_windows", "ready_figure"},
+        {"follower", "meeting", "ready_views", "viewer_windows", "viewer_events"},
+        {"pictures"},
         {"questions"},
         {"viewer"},
     ),

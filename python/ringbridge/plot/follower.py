@@ -29,6 +29,7 @@ from ringbridge.plot.letters import Kind, Letter, told
 
 #: Kept frames that wait here; the others wait where they are written.
 KEPT_MAX = 16
+_READERS_MAX = 1 << 16
 
 
 class Frame(NamedTuple):
@@ -178,6 +179,8 @@ class Follower:
         """What the old memory had and was not taken comes again in the new one."""
         try:
             (reader,) = told(letter.values, int)[:1]
+            if not 0 <= reader < _READERS_MAX:
+                raise ProtocolError(f"a plot has given a viewer the number {reader}")
         except BaseException:
             _close_all(letter.fds)
             raise

@@ -11,7 +11,7 @@ from typing import Any
 
 from ringbridge.qt import binding
 
-QtCore = binding.QtCore
+QtCore: Any = binding.QtCore
 _BUTTONS = {"LeftButton": 1, "MiddleButton": 2, "RightButton": 3, "BackButton": 8}
 _MODIFIERS = {
     "AltModifier": "alt",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 _NUMBERS = "biuf"
+_LAYOUT = "compressed"  # constrained; and a colour bar is as high as its image
 
 
 def numbers(value: Any, what: str) -> Any:
@@ -25,7 +26,14 @@ def floats(value: Any, what: str) -> Any:
 
 
 class ReadyView:
-    """A figure with one axes."""
+    """A figure with one axes.
+
+    title, xlabel, ylabel  texts
+    xlim, ylim             (low, high): fixed; else they follow the data
+    grid                   bool
+    figsize                (width, height) in inches
+    legend                 bool: where there are names
+    """
 
     def __init__(
         self,
@@ -41,7 +49,7 @@ class ReadyView:
     ) -> None:
         from matplotlib import pyplot
 
-        self.figure, self.axes = pyplot.subplots(figsize=figsize, layout="constrained")
+        self.figure, self.axes = pyplot.subplots(figsize=figsize, layout=_LAYOUT)
         self.axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
         if xlim is not None:
             self.axes.set_xlim(xlim)
@@ -52,6 +60,21 @@ class ReadyView:
             self.axes.set_axisbelow(True)
         self._legend = legend
         self._in_legend: list[str] = []
+        self._laid_out: Any = None
+        self.figure.canvas.mpl_connect("resize_event", lambda _event: self._forget_layout())
+
+    def finish(self) -> None:
+        """At the end of each draw: finds places for axes and texts, where the limits have moved.
+
+        That takes as long as the drawing.
+        """
+        limits = [(each.get_xlim(), each.get_ylim()) for each in self.figure.axes]
+        self.figure.set_layout_engine("none" if limits == self._laid_out else _LAYOUT)
+        self._laid_out = limits
+
+    def _forget_layout(self) -> None:
+        self._laid_out = None
+        self.figure.set_layout_engine(_LAYOUT)
 
     def show_names(self, names: list[str]) -> None:
         """A legend of those that the caller has named."""

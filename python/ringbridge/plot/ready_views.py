@@ -1,16 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Views that are there already: lines, an image, points, a histogram. One figure of matplotlib each.
+"""Views that are there already: lines, an image, points, a histogram; with matplotlib.
 
-What they take is in the docstring of each `draw`; their options in that of the class. Common to all:
-
-    title, xlabel, ylabel  texts
-    xlim, ylim             (low, high): fixed; else they follow the data
-    grid                   bool
-    figsize                inches
-    legend                 bool: where there are names (default True)
-
-Where the user has zoomed, the limits stay as he has put them. Numbers are bool, int or float of any
-size; TypeError for others, ValueError for shapes that do not fit.
+What they take is in the docstring of each `draw`, their options in that of the class and, common to
+all, of ReadyView. Numbers are bool, int or float of any size; TypeError for others, ValueError for
+shapes that do not fit. Where the user has zoomed, the limits stay as he has put them.
 """
 
 from __future__ import annotations
@@ -100,6 +93,7 @@ class Line(ReadyView):
         self.show_names(names)
         self.axes.relim()
         self.axes.autoscale_view()
+        self.finish()
 
     def _curve(self, name: str, shown: str) -> tuple[_Curve, Any]:
         if name not in self._curves:
@@ -203,6 +197,7 @@ class Image(ReadyView):
         self._image.set_data(array)
         if coloured:
             self._colours.apply(self._image, array)
+        self.finish()
 
     def _begin(self, array: Any, coloured: bool) -> None:
         fixed = self.axes.get_autoscalex_on(), self.axes.get_autoscaley_on()
@@ -240,7 +235,8 @@ class Scatter(ReadyView):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self._points = self.axes.scatter([], [], s=size, alpha=alpha, cmap=cmap, linewidths=0)
+        self._points = self.axes.scatter([], [], s=size, alpha=alpha, linewidths=0)
+        self._points.set_cmap(cmap)
         self.axes.set_aspect(aspect)
         self._size, self._label, self._colorbar = size, label, colorbar
         self._colours = Colours(clim)
@@ -273,6 +269,7 @@ class Scatter(ReadyView):
             self.axes.ignore_existing_data_limits = True
             self.axes.update_datalim(good)
             self.axes.autoscale_view()
+        self.finish()
 
     def _set_colours(self, values: Any, count: int) -> None:
         if values.shape != (count,):
@@ -334,3 +331,4 @@ class Histogram(ReadyView):
         self.show_names(list(named))
         self.axes.relim()
         self.axes.autoscale_view()
+        self.finish()

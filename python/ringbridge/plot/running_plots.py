@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The plots of this user that run: each is asked, and says what it is; and the one that is meant."""
+"""The plots of this user that run, as each tells; and the one that is meant by a name."""
 
 from __future__ import annotations
 

@@ -13,11 +13,14 @@ from __future__ import annotations
 import __future__
 
 import builtins
+import contextlib
 import difflib
 import dis
 import functools
 import importlib
+import inspect
 import linecache
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -50,14 +53,26 @@ def load(spec: Mapping[str, Any]) -> Callable[[], Any]:
     return _class_in(module, name)
 
 
-def mentions_qt(make: Callable[[], Any]) -> bool:
-    """Whether the text that the view was loaded from names a Qt binding or pyqtgraph.
+def wants_qt(make: Callable[[], Any]) -> bool:
+    """Whether the view makes widgets of Qt's, as far as its text tells.
 
-    Whoever uses one needs a QApplication before the first widget, and need not have imported it
-    yet: the class may do so where it makes the widget.
+    Whoever does needs a QApplication before, and need not have imported Qt yet: it may be imported
+    where the widget is made. What else stands in the class's module counts only where matplotlib
+    may show its figures with Qt: it must, once there is a QApplication.
     """
+    if any(f"{name}.QtWidgets" in sys.modules for name in _QT_NAMES):
+        return True
+    lines: list[str] = []
+    with contextlib.suppress(OSError, TypeError, SyntaxError):
+        lines = inspect.getsourcelines(make)[0]
+    if _mentions_qt(lines):
+        return True
     module = sys.modules.get(getattr(make, "__module__", ""))
-    lines = linecache.getlines(getattr(module, "__file__", None) or "")
+    of_module = linecache.getlines(getattr(module, "__file__", None) or "")
+    return os.environ.get("MPLBACKEND", "qt").lower().startswith("qt") and _mentions_qt(of_module)
+
+
+def _mentions_qt(lines: list[str]) -> bool:
     return any(name in line for line in lines for name in _QT_NAMES)
 
 
@@ -125,7 +140,6 @@ def _of_source(spec: Mapping[str, Any], name: str) -> Callable[[], Any]:
     line = line if isinstance(line, int) and line > 0 else 1
     file = spec.get("file") or f"<{name}>"
     text = _text(spec, "source")
-    shown = "\n" * (line - 1) + text
     if text[0] in " \t" and line > 1:  # of an inner class; dedent would change its texts, too
         text = "\n" * (line - 2) + f"if True:\n{text}"
     else:
@@ -135,7 +149,7 @@ def _of_source(spec: Mapping[str, Any], name: str) -> Callable[[], Any]:
     code = compile(text, file, "exec", flags, dont_inherit=True)
     _check_names(code, name, file)
     # No time of change: linecache does not look for a newer file, which may be on another machine.
-    linecache.cache[file] = (len(shown), None, shown.splitlines(keepends=True), file)
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     module = ModuleType(SOURCE_MODULE)
     module.__file__ = file
     sys.modules[SOURCE_MODULE] = module

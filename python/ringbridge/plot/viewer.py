@@ -113,11 +113,11 @@ class Viewer:
             self._failed(str(error))
         finally:
             emitting.end()
+            if self._loop is not None:  # first: nothing that is closed may still be watched
+                self._loop.close()
             self._follower.close()
             if self._windows is not None:
                 self._windows.close()
-            if self._loop is not None:
-                self._loop.close()
             self._farewell()
             self._letters.close()
         return self._status

@@ -39,7 +39,8 @@ class Loop(Protocol):
 
 def loop_for(toolkit: str) -> Loop:
     """toolkit: "qt", "tk", or "" for none."""
-    return {"qt": QtLoop, "tk": TkLoop, "": PlainLoop}[toolkit]()
+    loops: dict[str, Callable[[], Loop]] = {"qt": QtLoop, "tk": TkLoop, "": PlainLoop}
+    return loops[toolkit]()
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ringbridge.plot.view_loading import ViewError, mentions_qt
+from ringbridge.plot.view_loading import ViewError, wants_qt
 
 _logger = logging.getLogger("ringbridge.plot")
 _kept: list[Any] = []  # the QApplication, which nobody else may hold
@@ -50,7 +50,7 @@ def make_ready(make: Callable[[], Any]) -> None:
     """
     offscreen = os.environ.get("QT_QPA_PLATFORM") and not has_screen()
     backend = os.environ.get("MPLBACKEND", "qt").lower()
-    if mentions_qt(make) or (offscreen and backend.startswith("qt")):
+    if wants_qt(make) or (offscreen and backend.startswith("qt")):
         with contextlib.suppress(ImportError):  # without Qt: the view says so, if it needs it
             from ringbridge.qt import binding
 
@@ -97,8 +97,8 @@ class Windows:
 
     def __init__(self, view: Any, before: set[int]) -> None:
         self.view = view
-        self.widget = getattr(view, "widget", None)
-        self.root = getattr(view, "root", None)
+        self.widget: Any = getattr(view, "widget", None)
+        self.root: Any = getattr(view, "root", None)
         self.figures = _figures(view, before)
         self.is_closed = False
         self._title = ""

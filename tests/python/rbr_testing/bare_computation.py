@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from rbr_testing.eventually import LONG_S
@@ -190,3 +191,28 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 def interrupt(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGINT)
+
+
+# ------------------------------------------------------------------------ views of plot_views.py
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+def view(name: str) -> dict[str, Any]:
+    return {"module": "rbr_testing.plot_views", "class": name, "paths": [str(TESTS)]}
+
+
+def grey(array: Any) -> Any:
+    """The pixels of a snapshot of Wave that shows it."""
+    import numpy
+
+    levels = numpy.round(numpy.asarray(array) * 255).astype("u1")
+    opaque = numpy.full_like(levels, 255)
+    return numpy.stack([levels, levels, levels, opaque], axis=-1)
+
+
+def cells(seed: int) -> Any:
+    """One number for each of Wave's pixels; what a colour map of 256 levels keeps exactly."""
+    import numpy
+
+    return numpy.random.default_rng(seed).integers(0, 256, (30, 40)) / 255
