@@ -188,7 +188,7 @@ class Pair:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        self.computation, self.viewer = Letters(ours), Letters(theirs)
+        self.computation, self.viewer = Letters(ours, takes_fds=True), Letters(theirs)
         self.publisher = _core.Publisher(lambda: None)
         self.follower = Follower(self.viewer, _core.Subscriber)
 

@@ -13,7 +13,7 @@ from ringbridge.running_hosts import told_by_all
 
 @dataclass(frozen=True)
 class RunningPlot:
-    """A plot, as its computation tells. One that did not tell: `view` is "?", and `busy` says why."""
+    """A plot, as its computation tells. Of one that did not, `view` is "?", and `busy` says why."""
 
     name: str
     pid: int
