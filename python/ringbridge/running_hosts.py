@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The served applications that run: each is asked, and says what it is. Plots are asked as they are.
+"""The served applications that run: each is asked, and says what it is. Plots are asked so, too.
 
 Knows the knock, and no channel.
 """

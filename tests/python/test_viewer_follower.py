@@ -188,7 +188,8 @@ class Pair:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        self.computation, self.viewer = Letters(ours, takes_fds=True), Letters(theirs)
+        self.computation = Letters(ours, takes_fds=False)
+        self.viewer = Letters(theirs, takes_fds=True)
         self.publisher = _core.Publisher(lambda: None)
         self.follower = Follower(self.viewer, _core.Subscriber)
 
