@@ -16,7 +16,7 @@
  *   P2  between claim and publish only the writer replaces `memory`.
  *   P3  slots are allocated when they are first claimed. The lowest free one is claimed, so all below
  *       `allocated` is there; the rest is a hole, which a reader that keeps to the rules never sees.
- *   P4  a ticket is of one memory: leaving one that is gone does nothing.
+ *   P4  a ticket is of one join: leaving twice, or after a move, does nothing to who came since.
  */
 #include "base.h"
 #include "layout.h"
@@ -56,7 +56,8 @@ struct rbr_publication {
     pthread_mutex_t mutex;
     memory memory;
     int nudge[READERS]; /* -1: that number is free */
-    uint64_t moves;
+    uint64_t ticket[READERS];
+    uint64_t joins, moves;
     uint64_t fork_token;
 };
 
@@ -275,7 +276,7 @@ rbr_publication_join(rbr_publication *self, uint64_t *ticket, uint32_t *reader, 
     if (copy >= 0) {
         self->nudge[number] = ours;
         rbr_latest_drop_reader(&self->memory.writer, (uint32_t)number); /* it gets the newest */
-        *ticket = self->moves << READER_BITS | (uint64_t)number;
+        *ticket = self->ticket[number] = ++self->joins << READER_BITS | (uint64_t)number;
     }
     pthread_mutex_unlock(&self->mutex);
     if (copy >= 0) {
@@ -301,7 +302,7 @@ rbr_publication_leave(rbr_publication *self, uint64_t ticket)
     if (!rbr_os_fork_check(self->fork_token))
         return;
     pthread_mutex_lock(&self->mutex);
-    if (ticket >> READER_BITS == self->moves && self->nudge[number] >= 0) { /* P4 */
+    if (number < READERS && self->nudge[number] >= 0 && self->ticket[number] == ticket) { /* P4 */
         nudge = self->nudge[number];
         self->nudge[number] = -1;
         rbr_latest_drop_reader(&self->memory.writer, number);

@@ -50,7 +50,7 @@ uint64_t rbr_publication_moves(rbr_publication *self);
  * RBR_AGAIN: RBR_PUBLICATION_READERS_MAX are there. */
 rbr_status rbr_publication_join(rbr_publication *self, uint64_t *ticket, uint32_t *reader,
                                 int *memory, int *wait, rbr_error *err);
-/* That reader has gone. One that had joined before the last move has left already. */
+/* That reader has gone. Nothing for one that had left, or had joined before the last move. */
 void rbr_publication_leave(rbr_publication *self, uint64_t ticket);
 
 /* ------------------------------------------------------------------------------ who follows */

@@ -23,6 +23,7 @@ typedef struct listener {
     _Atomic uint64_t *last; /* the last item that will be; 0: not known yet */
     _Atomic uint64_t taken;
     bool releases; /* each item, and not only by taking the next */
+    bool waits;    /* which is a release, too */
     pthread_t thread;
 } listener;
 
@@ -44,6 +45,8 @@ listen(void *argument)
         before = it.sequence;
         if (l->releases)
             rbr_latest_release(&l->reader);
+        if (l->waits)
+            rbr_latest_wait(&l->reader);
         atomic_fetch_add_explicit(&l->taken, 1, memory_order_relaxed);
     }
     return NULL;
@@ -69,7 +72,8 @@ TEST_SECONDS(no_byte_of_a_slot_is_touched_by_two_threads_at_once, 60)
     for (i = 0; i < READERS; i++) {
         CHECK(rbr_latest_reader_init(&l[i].reader, memory, bytes, i) == RBR_OK);
         l[i].last = &last;
-        l[i].releases = i > 0;
+        l[i].releases = i == 1;
+        l[i].waits = i == 2;
         CHECK(pthread_create(&l[i].thread, NULL, listen, &l[i]) == 0);
     }
     while (!enough || rbr_now_ns() < end_ns) {
@@ -136,9 +140,12 @@ TEST_SECONDS(releases_and_offers_of_two_threads_lose_nothing, 60)
     offer_while_another_thread_releases();
 }
 
-/* Releases what `reader` has taken, in a child that stops before. */
+/* What a child has said: to release, or to wait. */
+enum { NOT_YET, RELEASED, WAITS, NEED_NOT_WAIT };
+
+/* Releases what `reader` has taken, or says that it waits, in a child that stops before. */
 static pid_t
-start_release(rbr_latest_reader *reader, _Atomic bool *released)
+start_release(rbr_latest_reader *reader, bool waits, _Atomic int *said)
 {
     const pid_t child = fork();
 
@@ -147,8 +154,12 @@ start_release(rbr_latest_reader *reader, _Atomic bool *released)
         if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
             _exit(CHECK_SKIPPED);
         raise(SIGSTOP);
-        rbr_latest_release(reader);
-        atomic_store(released, true);
+        if (!waits) {
+            rbr_latest_release(reader);
+            atomic_store(said, RELEASED);
+        } else {
+            atomic_store(said, rbr_latest_wait(reader) ? WAITS : NEED_NOT_WAIT);
+        }
         _exit(0);
     }
     return child;
@@ -157,7 +168,7 @@ start_release(rbr_latest_reader *reader, _Atomic bool *released)
 /* The child makes so many instructions of its release, the next item is published, and the child goes
  * on. Gives how many it made until it had released; -1: ptrace is not allowed. */
 static int
-offer_after(int steps, uint8_t *memory, uint64_t bytes, _Atomic bool *released)
+offer_after(int steps, uint8_t *memory, uint64_t bytes, bool waits, _Atomic int *said)
 {
     rbr_latest_reader reader;
     rbr_latest_writer writer;
@@ -169,30 +180,32 @@ offer_after(int steps, uint8_t *memory, uint64_t bytes, _Atomic bool *released)
     CHECK(rbr_latest_reader_init(&reader, memory, bytes, 0) == RBR_OK);
     item_publish(&writer, 1);
     CHECK(item_take(&reader, &it) == RBR_OK);
-    atomic_store(released, false);
-    child = start_release(&reader, released);
+    atomic_store(said, NOT_YET);
+    child = start_release(&reader, waits, said);
     CHECK(waitpid(child, &status, 0) == child);
     if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_SKIPPED)
         return -1;
     CHECK(WIFSTOPPED(status));
-    for (; done < steps && !atomic_load(released); done++) {
+    for (; done < steps && atomic_load(said) == NOT_YET; done++) {
         CHECK(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) == 0);
         CHECK(waitpid(child, &status, 0) == child && WIFSTOPPED(status));
     }
     item_publish(&writer, 2);
     CHECK(ptrace(PTRACE_DETACH, child, NULL, NULL) == 0);
     CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(writer.waited == (atomic_load(said) == WAITS)); /* who sleeps is woken, and nobody else */
     CHECK(item_take(&reader, &it) == RBR_OK && it.sequence == 2);
     return done;
 }
 
-/* Surely, and not by chance: it comes after each single instruction of the release. */
-TEST_SECONDS(a_release_at_the_moment_of_the_next_offer_does_not_lose_it, 120)
+/* Surely, and not by chance: the offer comes after each single instruction of the child's. */
+static void
+offer_after_each_step(bool waits)
 {
     const uint64_t bytes = rbr_latest_bytes(1, ITEM_ROOM);
     uint8_t *memory = check_share(bytes);
-    _Atomic bool *released = check_share(sizeof *released);
-    const int steps = offer_after(STEPS_MAX, memory, bytes, released);
+    _Atomic int *said = check_share(sizeof *said);
+    const int steps = offer_after(STEPS_MAX, memory, bytes, waits, said);
     const int points = steps < POINTS ? steps : POINTS;
     int i;
 
@@ -204,9 +217,19 @@ TEST_SECONDS(a_release_at_the_moment_of_the_next_offer_does_not_lose_it, 120)
     printf("%d instructions\n", steps);
     CHECK(steps > 0 && steps < STEPS_MAX);
     for (i = 0; i < points; i++) /* with sanitizers there are more, and most are theirs */
-        offer_after((int)((int64_t)steps * i / points), memory, bytes, released);
+        offer_after((int)((int64_t)steps * i / points), memory, bytes, waits, said);
     munmap(memory, bytes);
-    munmap(released, sizeof *released);
+    munmap(said, sizeof *said);
+}
+
+TEST_SECONDS(a_release_at_the_moment_of_the_next_offer_does_not_lose_it, 120)
+{
+    offer_after_each_step(false);
+}
+
+TEST_SECONDS(who_waits_at_the_moment_of_the_next_offer_is_woken_or_finds_it, 120)
+{
+    offer_after_each_step(true);
 }
 
 /* ------------------------------------------------------------------------------------ processes */

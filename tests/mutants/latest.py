@@ -29,7 +29,16 @@ LATEST = [
     order("a publish does not acquire", "(word, offer, memory_order_acq_rel)", "release"),
     order("a take does not release", "RBR_LATEST_TAKEN, memory_order_acq_rel)", "acquire"),
     order("a take does not acquire", "RBR_LATEST_TAKEN, memory_order_acq_rel)", "release"),
-    order("a release does not release", "memory_order_release, memory_order_relaxed)", "relaxed"),
+    order(
+        "a release does not release",
+        "RBR_LATEST_RELEASED,\n                                            memory_order_release,",
+        "relaxed",
+    ),
+    order(
+        "a wait does not release",
+        "RBR_LATEST_WAITING,\n                                                    memory_order_release,",
+        "relaxed",
+    ),
     two_steps(
         "a take is a load and a store",
         "    offer = atomic_exchange_explicit(&reader->mine->offer, RBR_LATEST_TAKEN, "
@@ -59,8 +68,8 @@ LATEST = [
     ),
     latest(
         "a release that is late takes the next offer away",
-        "uint64_t word = RBR_LATEST_TAKEN;",
-        "uint64_t word = atomic_load(&reader->mine->offer);",
+        "uint64_t word = RBR_LATEST_TAKEN;\n\n    /* release: we have",
+        "uint64_t word = atomic_load(&reader->mine->offer);\n\n    /* release: we have",
         "a_release_that_comes_after_the_next_offer_takes_nothing_away",
     ),
     latest(

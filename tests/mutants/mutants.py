@@ -6,6 +6,7 @@ from __future__ import annotations
 from latest import LATEST
 from mutant import Mutant
 from progress import PROGRESS
+from publication import PUBLICATION
 from room import ROOM
 from verifier import RULES
 from waiting import WAITING
@@ -160,6 +161,7 @@ MUTANTS = [
     *UNWRITTEN,
     *ORDER,
     *LATEST,
+    *PUBLICATION,
     *ROOM,
     *WAITING,
     *LEAKS,
