@@ -59,12 +59,12 @@ class BareComputation:
 
     def start(self, *, command: list[str] | None = None, **settings: Any) -> subprocess.Popen[str]:
         """A viewer's process, which has not knocked yet."""
-        environ = settings.pop("environ", {})
+        environ = {**os.environ, "MPLBACKEND": "Agg", **settings.pop("environ", {})}
         told = {"name": "a test", "address": self.address, **settings}
         program = command or [sys.executable, "-c"]
         return subprocess.Popen(
             [*program, RUN, json.dumps(told)],
-            env={**os.environ, "MPLBACKEND": "Agg", **environ},
+            env={key: value for key, value in environ.items() if value is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -168,7 +168,7 @@ def viewed(
     *,
     command: list[str] | None = None,
     settings: dict[str, Any] | None = None,
-    environ: dict[str, str] | None = None,
+    environ: dict[str, str | None] | None = None,
     **welcome: Any,
 ) -> Iterator[tuple[BareComputation, subprocess.Popen[str]]]:
     """A computation with one viewer that has joined."""
