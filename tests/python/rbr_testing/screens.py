@@ -22,7 +22,9 @@ def screen() -> Iterator[str]:
     if program is None:
         pytest.skip("Xvfb is not here: no screen for windows")
     ours, theirs = os.pipe()
-    options = ["-displayfd", str(theirs), "-screen", "0", "1280x1024x24", "-nolisten", "tcp"]
+    # noreset: else it begins anew after its last client, and refuses the next one meanwhile.
+    options = ["-displayfd", str(theirs), "-screen", "0", "1280x1024x24"]
+    options += ["-nolisten", "tcp", "-noreset"]
     with open(ours, "rb", buffering=0) as said:
         server = subprocess.Popen([program, *options], pass_fds=[theirs], stderr=subprocess.DEVNULL)
         os.close(theirs)
