@@ -137,7 +137,10 @@ class BareComputation:
                 if letter.kind is kind and (name is None or letter.values[0] == name):
                     self.heard.remove(letter)
                     return letter
-            self._listen(end)
+            try:
+                self._listen(end)
+            except EOFError:
+                raise AssertionError(f"the viewer has left: {self.heard}") from None
 
     def hear_end(self) -> None:
         """Until the viewer has left."""
