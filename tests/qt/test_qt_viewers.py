@@ -117,14 +117,21 @@ def test_of_several_windows_the_last_one_ends_the_viewer() -> None:
         assert ended(process)[0] == 0
 
 
-def test_a_canvas_in_a_window_of_the_views_is_drawn() -> None:
+def test_canvases_in_a_window_of_the_views_are_drawn() -> None:
     with showing("Embedded", title="mine") as (there, _):
-        before = there.ask("snapshot", there.keep("text", ""))
+        number = there.keep("text", "")
+        before = [there.ask("snapshot", number, {"figure": index}) for index in (0, 1)]
         number = there.keep("text", "words")
-        assert (there.ask("snapshot", number) != before).any()
+        for index in (0, 1):
+            assert (there.ask("snapshot", number, {"figure": index}) != before[index]).any()
         while there.hear(Kind.EVENT, "painted").values[1] < number:
             pass
         assert title(there) == ("mine", True)
+        there.keep("click", 30, 20)
+        told = there.hear(Kind.EVENT, "click").values[1]
+        assert (told["x"], told["y"], told["figure"], told["axes"]) == (30, 20, 1, 0)
+        there.ask("drawn", there.keep("title"))
+        assert not [each for each in there.heard if each.values[0] == "click"]  # told once
 
 
 # ------------------------------------------------------------------------------ pyqtgraph, widgets

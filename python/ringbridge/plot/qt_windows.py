@@ -47,11 +47,11 @@ class CloseFilter(QtCore.QObject):
 
 
 class InputFilter(QtCore.QObject):
-    """Tells of clicks and keys in a widget and in all that is inside of it."""
+    """Tells of clicks and keys in a widget and in all that is inside of it, but for some."""
 
-    def __init__(self, widget: Any, send: Callable[..., None]) -> None:
+    def __init__(self, widget: Any, but: list[Any], send: Callable[..., None]) -> None:
         super().__init__()
-        self._widget, self._send = widget, send
+        self._widget, self._but, self._send = widget, but, send
         self._press = {_event_type("MouseButtonPress"), _event_type("MouseButtonDblClick")}
         self._double, self._key = _event_type("MouseButtonDblClick"), _event_type("KeyPress")
         self._alone = [_of_qt("Key", f"Key_{name}") for name in _ALONE]
@@ -67,6 +67,8 @@ class InputFilter(QtCore.QObject):
 
     def _is_ours(self, watched: Any) -> bool:
         if not isinstance(watched, self._widgets.QWidget) or not binding.is_alive(self._widget):
+            return False
+        if any(watched is each for each in self._but):
             return False
         return watched is self._widget or bool(self._widget.isAncestorOf(watched))
 

@@ -23,14 +23,15 @@ _TK_MODIFIERS = {1: "shift", 4: "ctrl", 8: "alt"}  # X11's bits of `state`
 
 def connect(windows: Windows, send: Callable[..., None]) -> object:
     """Tells of them from now on, as long as what it returns is held."""
+    for number, figure in enumerate(windows.figures):
+        _connect_figure(figure, number, send)
+    canvases = [figure.canvas for figure in windows.figures]  # which tell more
     if windows.widget is not None:
         from ringbridge.plot.qt_windows import InputFilter
 
-        return InputFilter(windows.widget, send)
-    if windows.root is not None and not windows.figures:
-        _connect_tk(windows.root, send)
-    for number, figure in enumerate(windows.figures):
-        _connect_figure(figure, number, send)
+        return InputFilter(windows.widget, canvases, send)
+    if windows.root is not None:
+        _connect_tk(windows.root, [canvas.get_tk_widget() for canvas in canvases], send)
     return None
 
 
@@ -67,10 +68,12 @@ def _place(event: Any, figure: Any, number: int) -> dict[str, Any]:
     }
 
 
-def _connect_tk(root: Any, send: Callable[..., None]) -> None:
+def _connect_tk(root: Any, but: list[Any], send: Callable[..., None]) -> None:
     window = root.winfo_toplevel()
 
     def clicked(event: Any, double: bool) -> None:
+        if event.widget in but:
+            return
         at = (event.x_root - window.winfo_rootx(), event.y_root - window.winfo_rooty())
         told = {"x": at[0], "y": at[1], "button": int(event.num), "double": double}
         send("click", {**told, "modifiers": _held(event)})
@@ -80,7 +83,8 @@ def _connect_tk(root: Any, send: Callable[..., None]) -> None:
 
     def typed(event: Any) -> None:
         name = event.keysym if len(event.keysym) == 1 else event.keysym.lower()
-        if name.removesuffix("_l").removesuffix("_r") not in _ALONE:
+        alone = name.removesuffix("_l").removesuffix("_r") in _ALONE
+        if not alone and event.widget not in but:
             send("key", {"key": name, "modifiers": _held(event)})
 
     window.bind("<Key>", typed, "+")

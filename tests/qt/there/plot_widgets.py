@@ -109,20 +109,25 @@ class TwoFigures(Actor):
 
 
 class Embedded(Actor):
-    """A canvas of matplotlib's in a window of the view's own."""
+    """Canvases of matplotlib's in a window of the view's own."""
 
     def __init__(self) -> None:
         from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
         from matplotlib.figure import Figure
 
-        self.figure = Figure(figsize=(3, 2))
-        self.target = FigureCanvasQTAgg(self.figure)
-        self.widget = QtWidgets.QMainWindow()
-        self.widget.setCentralWidget(self.target)
+        self.figure = [Figure(figsize=(3, 2)), Figure(figsize=(4, 2))]
+        canvases = [FigureCanvasQTAgg(each) for each in self.figure]
+        self.target = canvases[1]
+        self.widget = QtWidgets.QWidget()
+        box = QtWidgets.QHBoxLayout(self.widget)
+        for canvas in canvases:
+            box.addWidget(canvas)
+        self.figure[1].add_axes((0, 0, 1, 1))
         self.painted = Painted(self.target)
 
     def text(self, text: str) -> None:
-        self.figure.suptitle(text)
+        for figure in self.figure:
+            figure.suptitle(text)
 
 
 class Graph(Actor):
