@@ -20,6 +20,8 @@ _MODIFIERS = {
     "MetaModifier": "super",
 }
 
+_ALONE = ("Control", "Shift", "Alt", "AltGr", "Meta")  # no event of their own
+
 
 def _event_type(name: str) -> Any:
     return binding.enum(QtCore.QEvent, "Type", name)
@@ -45,34 +47,35 @@ class CloseFilter(QtCore.QObject):
 
 
 class InputFilter(QtCore.QObject):
-    """Tells of clicks and keys in a widget and in all that is inside of it."""
+    """Tells of clicks and keys in a widget and in all that is inside of it, but for some."""
 
-    def __init__(self, widget: Any, send: Callable[..., None]) -> None:
+    def __init__(self, widget: Any, but: list[Any], send: Callable[..., None]) -> None:
         super().__init__()
-        self._widget, self._send = widget, send
+        self._widget, self._but, self._send = widget, but, send
         self._press = {_event_type("MouseButtonPress"), _event_type("MouseButtonDblClick")}
         self._double, self._key = _event_type("MouseButtonDblClick"), _event_type("KeyPress")
+        self._alone = [_of_qt("Key", f"Key_{name}") for name in _ALONE]
         self._widgets: Any = binding.module("QtWidgets")
-        self._last: object = None
+        self._last: tuple[Any, object] = (None, None)
         binding.application().installEventFilter(self)
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
         kind = event.type()
         if (kind in self._press or kind == self._key) and self._is_ours(watched):
-            # Who does not want an event lets his parent have it: we hear of it again.
-            mark = (kind, event.timestamp())
-            if mark != self._last:
-                self._last = mark
-                (self._typed if kind == self._key else self._clicked)(watched, event)
+            (self._typed if kind == self._key else self._clicked)(watched, event)
         return False
 
     def _is_ours(self, watched: Any) -> bool:
         if not isinstance(watched, self._widgets.QWidget) or not binding.is_alive(self._widget):
             return False
+        if any(watched is each for each in self._but):
+            return False
         return watched is self._widget or bool(self._widget.isAncestorOf(watched))
 
     def _clicked(self, watched: Any, event: Any) -> None:
         there = event.position().toPoint() if hasattr(event, "position") else event.pos()
+        if watched.childAt(there) is not None:
+            return  # a child has not wanted it, and has told of it
         at = watched.mapTo(self._widget, there) if watched is not self._widget else there
         button = event.button()
         named = [n for name, n in _BUTTONS.items() if button == _of_qt("MouseButton", name)]
@@ -85,9 +88,14 @@ class InputFilter(QtCore.QObject):
         }
         self._send("click", {**told, **_in_axes(watched, there)})
 
-    def _typed(self, _watched: Any, event: Any) -> None:
+    def _typed(self, watched: Any, event: Any) -> None:
+        (last, same), what = self._last, (event.timestamp(), event.key())
+        self._last = (watched, what)
+        again = same == what and last is not watched and watched.isAncestorOf(last)
+        if event.key() in self._alone or again:  # again: a child has not wanted it
+            return
         name = event.text()
-        if not name.isprintable() or not name:
+        if not name.isprintable() or not name:  # Ctrl and a letter is a control character
             name = binding.module("QtGui").QKeySequence(event.key()).toString().lower()
         self._send("key", {"key": name, "modifiers": self._modifiers(event)})
 

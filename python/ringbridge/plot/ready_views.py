@@ -142,7 +142,7 @@ class Image(ReadyView):
     colorbar       bool
     origin         "upper" (row 0 on top) or "lower"
     extent         (left, right, bottom, top) in data; else pixels
-    interpolation  "nearest", "bilinear", ...; "auto" where not said
+    interpolation  "nearest", "bilinear", ...; None: as matplotlib's settings say
     aspect         "equal" or "auto"
     label          of the colour bar
     """
@@ -155,13 +155,17 @@ class Image(ReadyView):
         colorbar: bool = True,
         origin: str = "upper",
         extent: tuple[float, float, float, float] | None = None,
-        interpolation: str = "auto",
+        interpolation: str | None = None,
         aspect: str = "equal",
         label: str = "",
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self._look = {"cmap": cmap, "origin": origin, "interpolation": interpolation}
+        self._look: dict[str, Any] = {
+            "cmap": cmap,
+            "origin": origin,
+            "interpolation": interpolation,
+        }
         self._aspect, self._extent, self._label = aspect, extent, label
         self._colorbar = colorbar
         self._colours = Colours(clim)

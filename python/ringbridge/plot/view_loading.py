@@ -114,12 +114,13 @@ def _imported(name: str, paths: list[str]) -> ModuleType:
 
 def _class_in(module: ModuleType, name: str) -> Callable[[], Any]:
     found: Any = module
+    path = module.__name__
     for part in name.split("."):
         if not hasattr(found, part):
             where = getattr(module, "__file__", None) or "no file"
-            what = f"{found.__name__}" + (f" ({where})" if found is module else "")
-            raise ViewError(f"{what} has no {part!r}{_near(part, vars(found))}")
-        found = getattr(found, part)
+            near = _near(part, getattr(found, "__dict__", {}))
+            raise ViewError(f"{path} ({where}) has no {part!r}{near}")
+        found, path = getattr(found, part), f"{path}.{part}"
     if not callable(found):
         raise ViewError(f"{module.__name__}.{name} is {type(found).__name__}, and no class")
     if not callable(getattr(found, "draw", None)):

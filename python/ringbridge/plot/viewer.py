@@ -197,6 +197,8 @@ class Viewer:
             self._interrupted()
         except ProtocolError as error:
             self._failed(str(error))
+        except Exception as error:  # a toolkit would print it, and go on
+            self._failed(error_text(error))
         finally:
             self._turning = False
         if self._again and self._loop is not None:

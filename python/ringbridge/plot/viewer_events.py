@@ -2,7 +2,7 @@
 """What the user does in a view's windows, as events: clicks and keys.
 
     click  {x, y, button, double, modifiers, figure, axes, xdata, ydata}
-    key    {key, modifiers, figure}
+    key    {key, modifiers, figure}; not for a modifier alone
 
 x and y are pixels from the left and from the top, as in a snapshot. Knows no letters: `send(name,
 dict)` does.
@@ -16,19 +16,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ringbridge.plot.viewer_windows import Windows
 
+#: No event of their own: they stand in `modifiers`.
+_ALONE = {"control", "ctrl", "shift", "alt", "super", "meta", "cmd", "win", "iso_level3_shift"}
 _TK_MODIFIERS = {1: "shift", 4: "ctrl", 8: "alt"}  # X11's bits of `state`
 
 
 def connect(windows: Windows, send: Callable[..., None]) -> object:
     """Tells of them from now on, as long as what it returns is held."""
+    for number, figure in enumerate(windows.figures):
+        _connect_figure(figure, number, send)
+    canvases = [figure.canvas for figure in windows.figures]  # which tell more
     if windows.widget is not None:
         from ringbridge.plot.qt_windows import InputFilter
 
-        return InputFilter(windows.widget, send)
-    if windows.root is not None and not windows.figures:
-        _connect_tk(windows.root, send)
-    for number, figure in enumerate(windows.figures):
-        _connect_figure(figure, number, send)
+        return InputFilter(windows.widget, canvases, send)
+    if windows.root is not None:
+        _connect_tk(windows.root, [canvas.get_tk_widget() for canvas in canvases], send)
     return None
 
 
@@ -41,6 +44,8 @@ def _connect_figure(figure: Any, number: int, send: Callable[..., None]) -> None
         if event.key is None:  # matplotlib knows no name for it
             return
         *held, key = event.key.split("+") if event.key != "+" else ["+"]
+        if key in _ALONE:
+            return
         send("key", {"key": key or "+", "modifiers": sorted(filter(None, held)), "figure": number})
 
     figure.canvas.mpl_connect("button_press_event", clicked)
@@ -54,7 +59,7 @@ def _place(event: Any, figure: Any, number: int) -> dict[str, Any]:
     held = getattr(event, "modifiers", None) or ()  # older matplotlibs tell only of keys
     return {
         "x": round(event.x),
-        "y": height - 1 - round(event.y),
+        "y": height - round(event.y),
         "modifiers": sorted(held),
         "figure": number,
         "axes": figure.axes.index(axes) if known else None,
@@ -63,22 +68,26 @@ def _place(event: Any, figure: Any, number: int) -> dict[str, Any]:
     }
 
 
-def _connect_tk(root: Any, send: Callable[..., None]) -> None:
+def _connect_tk(root: Any, but: list[Any], send: Callable[..., None]) -> None:
     window = root.winfo_toplevel()
 
     def clicked(event: Any, double: bool) -> None:
+        if event.widget in but:
+            return
         at = (event.x_root - window.winfo_rootx(), event.y_root - window.winfo_rooty())
         told = {"x": at[0], "y": at[1], "button": int(event.num), "double": double}
         send("click", {**told, "modifiers": _held(event)})
 
     window.bind("<Button>", lambda event: clicked(event, False), "+")
     window.bind("<Double-Button>", lambda event: clicked(event, True), "+")
-    window.bind("<Key>", lambda event: send("key", _key(event)), "+")
 
+    def typed(event: Any) -> None:
+        name = event.keysym if len(event.keysym) == 1 else event.keysym.lower()
+        alone = name.removesuffix("_l").removesuffix("_r") in _ALONE
+        if not alone and event.widget not in but:
+            send("key", {"key": name, "modifiers": _held(event)})
 
-def _key(event: Any) -> dict[str, Any]:
-    printable = event.char and event.char.isprintable()
-    return {"key": event.char if printable else event.keysym.lower(), "modifiers": _held(event)}
+    window.bind("<Key>", typed, "+")
 
 
 def _held(event: Any) -> list[str]:

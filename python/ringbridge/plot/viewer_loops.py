@@ -214,8 +214,7 @@ class QtLoop:
         from ringbridge.qt import binding
 
         self._binding = binding
-        app = binding.application()
-        self._loop = binding.QtCore.QEventLoop()
+        self._app = app = binding.application()
         self._notifiers: dict[tuple[int, str], Any] = {}
         self._ready: Ready | None = None
         self._timer = binding.QtCore.QTimer()
@@ -257,12 +256,12 @@ class QtLoop:
 
     def run(self) -> int:
         if self._status is None:
-            self._binding.run(self._loop)
+            self._binding.run(self._app)
         return self._status or 0
 
     def stop(self, status: int) -> None:
         self._status = status
-        self._loop.quit()
+        self._app.exit()  # not quit(), which closes windows first
 
     def close(self) -> None:
         for fd, event in list(self._notifiers):

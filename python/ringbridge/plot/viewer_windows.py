@@ -236,8 +236,9 @@ class Windows:
 def _figures(view: Any, before: set[int]) -> list[Any]:
     found = []
     named = getattr(view, "figure", None)
-    if named is not None:
-        found.append(named if hasattr(named, "savefig") else named.canvas.figure)
+    for each in named if isinstance(named, (list, tuple)) else [named]:
+        if each is not None:
+            found.append(each if hasattr(each, "savefig") else each.canvas.figure)
     pyplot = sys.modules.get("matplotlib.pyplot")
     for number in sorted(numbers_of_figures() - before):
         figure = pyplot.figure(number)  # type: ignore[union-attr]

@@ -59,12 +59,12 @@ class BareComputation:
 
     def start(self, *, command: list[str] | None = None, **settings: Any) -> subprocess.Popen[str]:
         """A viewer's process, which has not knocked yet."""
-        environ = settings.pop("environ", {})
+        environ = {**os.environ, "MPLBACKEND": "Agg", **settings.pop("environ", {})}
         told = {"name": "a test", "address": self.address, **settings}
         program = command or [sys.executable, "-c"]
         return subprocess.Popen(
             [*program, RUN, json.dumps(told)],
-            env={**os.environ, "MPLBACKEND": "Agg", **environ},
+            env={key: value for key, value in environ.items() if value is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -137,7 +137,10 @@ class BareComputation:
                 if letter.kind is kind and (name is None or letter.values[0] == name):
                     self.heard.remove(letter)
                     return letter
-            self._listen(end)
+            try:
+                self._listen(end)
+            except EOFError:
+                raise AssertionError(f"the viewer has left: {self.heard}") from None
 
     def hear_end(self) -> None:
         """Until the viewer has left."""
@@ -168,7 +171,7 @@ def viewed(
     *,
     command: list[str] | None = None,
     settings: dict[str, Any] | None = None,
-    environ: dict[str, str] | None = None,
+    environ: dict[str, str | None] | None = None,
     **welcome: Any,
 ) -> Iterator[tuple[BareComputation, subprocess.Popen[str]]]:
     """A computation with one viewer that has joined."""

@@ -18,6 +18,7 @@ def agg_only() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", DeprecationWarning)  # of matplotlib's own helpers
         pyplot.switch_backend("Agg")
         yield
         pyplot.close("all")
