@@ -18,7 +18,8 @@ from ringbridge.bench import measure, plotted, tests_plot
 from ringbridge.bench.session import Options, Session
 
 NEEDS_MATPLOTLIB = pytest.mark.skipif(
-    importlib.util.find_spec("matplotlib") is None, reason="viewers draw, and there is no matplotlib"
+    importlib.util.find_spec("matplotlib") is None,
+    reason="viewers draw, and there is no matplotlib",
 )
 CASES = ("no viewer", "a viewer", "one stopped", "one killed", "three")
 

@@ -98,9 +98,9 @@ TESTS = {
     "sleep": "a call when both sides sleep, beside a pair of sem_t",
     "into": "a call into a running application: a script, beside a worker; a Qt application, "
     "beside a queued signal from a thread of it and back; connect(); an array in shared memory",
-    "plot": "Plotter.update of an image and of a number, with a viewer that draws, one stopped, one "
-    "killed, none, three, beside copies by numpy; steps of a simulation with a viewer and without; "
-    "frames through a Queue and a Pipe",
+    "plot": "Plotter.update of an image and of a number, with a viewer that draws, one stopped, "
+    "one killed, none, three, beside copies by numpy; steps of a simulation with a viewer and "
+    "without; frames through a Queue and a Pipe",
     "start": "from nothing to the first answer, beside `python -c pass`; with scripts too",
     "idle": "CPU time and context switches while nothing happens",
     "flat": "memory and descriptors after a million calls and 10 GB",

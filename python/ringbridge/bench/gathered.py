@@ -50,7 +50,16 @@ class Gathered:
                 values.append(answer[key])
 
     def merge(self, other: Gathered) -> None:
-        for name in ("trips", "each", "cpu", "peer_cpu", "took_ns", "started_ns", "completed", "drawn"):
+        for name in (
+            "trips",
+            "each",
+            "cpu",
+            "peer_cpu",
+            "took_ns",
+            "started_ns",
+            "completed",
+            "drawn",
+        ):
             getattr(self, name).extend(getattr(other, name))
         self.wrong += other.wrong
         self.error = self.error or other.error
