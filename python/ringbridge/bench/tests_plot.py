@@ -143,10 +143,15 @@ def _speed(session: Session, spec: Spec, row: Row, bare: Row) -> None:
         return
     ratio = bare["trip_ns"] / row["trip_ns"]
     row.update(floor=bare["name"], ratio=round(ratio, 3))
-    if spec is catalogue.PLOT_DRAWN:
-        promised = row["name"].endswith(STEPS_SHOWN[1])
-        session.budgets.append(
-            Budget(f"speed of a {row['kind']}, {_case(row)}", f"{row['steps_per_s']:,} steps/s",
+    if spec is catalogue.PLOT_DRAWN and row["name"].endswith(STEPS_SHOWN[1]):
+        # By the processor time, too: what else runs on a busy machine takes its part of the other.
+        cpu = bare["cpu_ns"] / row["cpu_ns"]
+        what = f"speed of a {row['kind']}, {_case(row)}"
+        session.budgets += [
+            Budget(what, f"{row['steps_per_s']:,} steps/s",
                    f"shows nothing: {bare['steps_per_s']:,} steps/s", ratio,
-                   f">= {SPEED} x" if promised else "-", ratio >= SPEED if promised else None)
-        )  # fmt: skip
+                   f">= {SPEED} x", ratio >= SPEED),
+            Budget(f"{what}, in CPU time", f"{time_text(row['cpu_ns'] / STEPS)} a step",
+                   f"shows nothing: {time_text(bare['cpu_ns'] / STEPS)} a step", cpu,
+                   f">= {SPEED} x", cpu >= SPEED),
+        ]  # fmt: skip
