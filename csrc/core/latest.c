@@ -170,6 +170,20 @@ rbr_latest_drop_reader(rbr_latest_writer *writer, uint32_t number)
     atomic_store_explicit(&writer->offers[number].offer, writer->newest, memory_order_release);
 }
 
+void
+rbr_latest_part_reader(rbr_latest_writer *writer, uint32_t number)
+{
+    _Atomic uint64_t *const word = &writer->offers[number].offer;
+    uint64_t was = atomic_load_explicit(word, memory_order_relaxed);
+
+    assert(number < writer->readers);
+    writer->held[number] = 0;
+    while (was <= RBR_LATEST_WAITING && /* else it has not taken the newest, and may */
+           !atomic_compare_exchange_weak_explicit(word, &was, RBR_LATEST_RELEASED,
+                                                  memory_order_relaxed, memory_order_relaxed))
+        ;
+}
+
 /* ------------------------------------------------------------------------------------- reader */
 
 rbr_status

@@ -305,7 +305,7 @@ rbr_publication_leave(rbr_publication *self, uint64_t ticket)
     if (number < READERS && self->nudge[number] >= 0 && self->ticket[number] == ticket) { /* P4 */
         nudge = self->nudge[number];
         self->nudge[number] = -1;
-        rbr_latest_drop_reader(&self->memory.writer, number);
+        rbr_latest_part_reader(&self->memory.writer, number);
     }
     pthread_mutex_unlock(&self->mutex);
     if (nudge >= 0)

@@ -64,7 +64,10 @@ rbr_status rbr_latest_publish(rbr_latest_writer *writer, uint64_t bytes);
 /* That reader has ended, and its number is free for another, who gets the newest item. It may come
  * between a claim and its publish. */
 void rbr_latest_drop_reader(rbr_latest_writer *writer, uint32_t number);
-/* The same for each reader whose process has ended. pidfds: of the process that has that number, -1
+/* That reader is done with, and may still look a last time: it finds the newest item if it has not
+ * taken it, and not once more if it has. Before the next one with its number: rbr_latest_drop_reader. */
+void rbr_latest_part_reader(rbr_latest_writer *writer, uint32_t number);
+/* As drop_reader for each reader whose process has ended. pidfds: of the process that has that number, -1
  * for none; as many as there are readers. Those of the ended are closed and become -1. Returns how
  * many they were. Never waits: before a publish it costs one poll(). */
 uint32_t rbr_latest_drop_ended(rbr_latest_writer *writer, int *pidfds);

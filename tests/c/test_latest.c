@@ -224,6 +224,30 @@ TEST(a_new_reader_gets_the_newest_item_though_its_predecessor_took_it)
     teardown(&f);
 }
 
+TEST(a_reader_that_was_parted_with_does_not_get_an_item_twice)
+{
+    fixture f;
+    item it;
+
+    setup(&f);
+    publish(&f, 1, 5);
+    CHECK(item_take(&f.reader[1], &it) == RBR_OK && it.sequence == 5);
+    rbr_latest_part_reader(&f.writer, 1);
+    CHECK(f.writer.held[1] == 0);
+    CHECK(item_take(&f.reader[1], &it) == RBR_AGAIN);
+    CHECK(rbr_latest_wait(&f.reader[1]));
+    rbr_latest_part_reader(&f.writer, 1);
+    CHECK(item_take(&f.reader[1], &it) == RBR_AGAIN);
+    rbr_latest_part_reader(&f.writer, 0); /* which has not taken it yet */
+    CHECK(item_take(&f.reader[0], &it) == RBR_OK && it.sequence == 5 && item_is_whole(&it));
+    publish(&f, 6, 6);
+    CHECK(f.writer.held[1] == 0);
+    rbr_latest_drop_reader(&f.writer, 1);
+    CHECK(rbr_latest_reader_init(&f.reader[1], f.memory, f.bytes, 1) == RBR_OK);
+    CHECK(item_take(&f.reader[1], &it) == RBR_OK && it.sequence == 6);
+    teardown(&f);
+}
+
 TEST(a_reader_may_be_dropped_between_a_claim_and_its_publish)
 {
     fixture f;

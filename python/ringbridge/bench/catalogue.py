@@ -39,6 +39,15 @@ OWN_WORKER = Spec("worker", "ringbridge, a worker", f"{_HERE}.peers_into:OwnWork
 INTO_SCRIPT = Spec("into-script", "ringbridge, into a script", f"{_HERE}.peers_into:IntoScript")
 INTO_QT = Spec("into-qt", "ringbridge, into Qt", f"{_HERE}.peers_into:IntoQt")
 QUEUED_SIGNAL = Spec("signal", "queued signal and back", f"{_HERE}.peers_into:QueuedSignal")
+PLOT = Spec("plot", "ringbridge, no viewer", f"{_HERE}.peers_plot:Plot")
+PLOT_DRAWN = Spec("plot-drawn", "ringbridge, a viewer", f"{_HERE}.peers_plot:DrawnPlot")
+PLOT_STOPPED = Spec("plot-stopped", "ringbridge, one stopped", f"{_HERE}.peers_plot:StoppedPlot")
+PLOT_KILLED = Spec("plot-killed", "ringbridge, one killed", f"{_HERE}.peers_plot:KilledPlot")
+PLOT_THREE = Spec("plot-three", "ringbridge, three", f"{_HERE}.peers_plot:ThreeDrawnPlot")
+COPIES = Spec("copies", "numpy.copyto, one place", f"{_HERE}.peers_plot:Copies")
+COPIES_IN_TURN = Spec("copies-2", "numpy.copyto, two places", f"{_HERE}.peers_plot:CopiesInTurn")
+PLOT_QUEUE = Spec("plot-queue", "multiprocessing.Queue(1)", f"{_HERE}.peers_plot:QueuedPlot")
+PLOT_PIPE = Spec("plot-pipe", "multiprocessing.Pipe", f"{_HERE}.peers_plot:PipedPlot")
 BARE_PYTHON = Spec("python", "python -c pass", f"{_HERE}.peers_own:BarePython")
 
 #: One of them is needed for the test with a Qt application.
@@ -89,6 +98,9 @@ TESTS = {
     "sleep": "a call when both sides sleep, beside a pair of sem_t",
     "into": "a call into a running application: a script, beside a worker; a Qt application, "
     "beside a queued signal from a thread of it and back; connect(); an array in shared memory",
+    "plot": "Plotter.update of an image and of a number, with a viewer that draws, one stopped, "
+    "one killed, none, three, beside copies by numpy; steps of a simulation with a viewer and "
+    "without; frames through a Queue and a Pipe",
     "start": "from nothing to the first answer, beside `python -c pass`; with scripts too",
     "idle": "CPU time and context switches while nothing happens",
     "flat": "memory and descriptors after a million calls and 10 GB",

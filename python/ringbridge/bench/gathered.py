@@ -26,6 +26,7 @@ class Gathered:
     took_ns: list[float] = field(default_factory=list)
     started_ns: list[float] = field(default_factory=list)
     completed: list[int] = field(default_factory=list)
+    drawn: list[int] = field(default_factory=list)
     wrong: int = 0
     error: str = ""
 
@@ -43,12 +44,22 @@ class Gathered:
             ("peer_cpu_ns", self.peer_cpu),
             ("took_ns", self.took_ns),
             ("started", self.started_ns),
+            ("drawn", self.drawn),
         ):
             if key in answer:
                 values.append(answer[key])
 
     def merge(self, other: Gathered) -> None:
-        for name in ("trips", "each", "cpu", "peer_cpu", "took_ns", "started_ns", "completed"):
+        for name in (
+            "trips",
+            "each",
+            "cpu",
+            "peer_cpu",
+            "took_ns",
+            "started_ns",
+            "completed",
+            "drawn",
+        ):
             getattr(self, name).extend(getattr(other, name))
         self.wrong += other.wrong
         self.error = self.error or other.error

@@ -14,6 +14,7 @@ from ringbridge.bench import (
     tests_arrays,
     tests_calls,
     tests_into,
+    tests_plot,
     tests_processes,
     tests_tasks,
 )
@@ -36,6 +37,7 @@ _TESTS: Mapping[str, Callable[[Session], None]] = {
     "rhythm": tests_tasks.rhythm,
     "sleep": tests_calls.sleeping,
     "into": tests_into.into,
+    "plot": tests_plot.plot,
     "start": tests_processes.start,
     "idle": tests_processes.idle,
     "flat": tests_processes.flat,

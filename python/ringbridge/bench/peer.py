@@ -113,6 +113,17 @@ class Peer:
         answer: dict[str, Any] = self.remote("exchange", arrays)
         return answer
 
+    def plotted(self, what: str, seed: int) -> tuple[Thunk, Callable[[], bool]]:
+        """What shows it, and what shows it once more and looks whether it has come right.
+
+        what  "image", "number", or which steps of a simulation are shown
+        """
+        raise Unable("it shows nothing")
+
+    def settled(self) -> int:
+        """Waits until all has been drawn; how many frames that were so far, of all viewers."""
+        return 0
+
     def forget(self) -> None:
         """Gives back the memory that the last test took, here and there."""
         self.remote("forget")

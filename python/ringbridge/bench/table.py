@@ -38,6 +38,8 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("lost", "lost", _rate),
     ("messages_per_s", "calls/s", _rate),
     ("bytes_per_s", "GB/s", _gigabytes),
+    ("steps_per_s", "steps/s", _rate),
+    ("drawn", "drawn", _rate),
     ("cpu_ns", "CPU here", time_text),
     ("peer_cpu_ns", "CPU there", time_text),
     ("idle_cpu_ns_per_s", "CPU here", _percent),

@@ -207,6 +207,20 @@ class Turns:
         call, count = self._timed[key]
         return self._measured(call, None, seconds, lambda arrays: len(arrays) == count)
 
+    # ------------------------------------------------------------------------------------- plots
+
+    def prepare_plot(self, key: str, what: str, seed: int) -> Answer:
+        call, check = self.peer.plotted(what, seed)
+        self._timed[key] = call, 0
+        self._checks[key] = [check]
+        return self.check(key)
+
+    def plot(self, key: str, seconds: float) -> Answer:
+        """Until all has been drawn: nobody draws while another takes its turn."""
+        before = self.peer.settled()
+        answer = self._measured(self._timed[key][0], None, seconds)
+        return {**answer, "drawn": self.peer.settled() - before}
+
     def forget(self) -> Answer:
         self._timed.clear()
         self._checks.clear()
