@@ -311,7 +311,7 @@ _Meant = tuple[int, bool, bool]
 
 @final
 class Passage:
-    """A channel's end that passes on what comes, to another machine, and sends what came from there.
+    """A channel's end that passes on what comes, to another machine, and sends what is from there.
 
     One thread takes, another feeds and puts, a third asks for cancels."""
 

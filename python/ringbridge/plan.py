@@ -157,8 +157,8 @@ def check_pickle(pickle: bool, environment: Environment) -> None:
     """Raises ValueError where pickled values cannot be had."""
     if pickle and environment.kind == "ssh":
         raise ValueError(
-            f"pickle=True: no pickle crosses to another machine ({environment.prefix}); pass arrays, "
-            "tables and plain values, or keep objects there with options(keep=True)"
+            f"pickle=True: no pickle crosses to another machine ({environment.prefix}); pass "
+            "arrays, tables and plain values, or keep objects there with options(keep=True)"
         )
 
 

@@ -23,7 +23,7 @@ from ringbridge.discovery import find
 from ringbridge.errors import EnvironmentNotFound, ProtocolError, RingbridgeError
 from ringbridge.relay import records
 from ringbridge.relay.line import Line, LineEnded
-from ringbridge.relay.pumps import Inward, Outward
+from ringbridge.relay.passing import Inward, Outward
 from ringbridge.relay.records import End, Kind, Record, Side
 
 _RUNS_LOOK_S = 0.02

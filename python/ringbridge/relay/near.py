@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The relay beside the host. To the host it is the worker: a child with a channel, whose output is the
-worker's, and which ends as the worker has ended.
+"""The relay beside the host. To the host it is the worker: a child with a channel, whose output is
+the worker's, and which ends as the worker has ended.
 
-    ssh started -> HELLO both ways -> START -> FACTS -> the host's handshake -> frames both ways -> END
+    ssh -> HELLO both ways -> START -> FACTS -> the host's handshake -> frames both ways -> END
 
 Threads: one takes from the channel, one reads the line and never waits for anything but the host's
-pipes, one puts into the channel, one passes cancels on; the main thread waits for the end of it all.
+pipes, one puts into the channel, one passes cancels on; the main thread waits for the end of all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ringbridge import _core, diagnosis, ssh_address
 from ringbridge.errors import ProtocolError, RingbridgeError
 from ringbridge.relay import records
 from ringbridge.relay.line import Line, LineEnded
-from ringbridge.relay.pumps import Inward, Outward
+from ringbridge.relay.passing import Inward, Outward
 from ringbridge.relay.records import End, Kind, Record, Side
 from ringbridge.relay.ssh import Ssh, reason
 

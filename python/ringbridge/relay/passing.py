@@ -11,6 +11,7 @@ What cannot be passed on is answered here: with an Error to who waits for an ans
 from __future__ import annotations
 
 import contextlib
+import functools
 import queue
 import threading
 import time
@@ -29,8 +30,8 @@ _LOOK_S = 0.2  # for frames of our own, which are rare
 _PATIENCE_S = 2.0  # for a peer that takes nothing, once the line has ended
 _RAISED, _ARENA_FULL = 0, 3  # enum ErrorCode of csrc/schema/wire.fbs
 _NO_LATEST = (
-    "options(latest=True) needs memory that both sides have, and this worker is on another machine: "
-    "leave it away, and every item comes"
+    "options(latest=True) needs memory that both sides have, and this worker is on another "
+    "machine: leave it away, and every item comes"
 )
 
 
@@ -53,7 +54,7 @@ class Outward:
         while True:
             while not self._own.empty():
                 frame = self._own.get()
-                self._send(len(frame), 0, iter([frame, b""]).__next__)
+                self._send(len(frame), 0, functools.partial(_itself, frame))
             taken = self._passage.take(_LOOK_S)
             if taken is None:
                 continue
@@ -62,8 +63,8 @@ class Outward:
                 type_name = "builtins.NotImplementedError"
                 self.refuse(self._passage.refusal(call, _RAISED, type_name, _NO_LATEST))
                 continue
-            read = self._passage.piece
-            self._send(frame_bytes, payload_bytes, lambda: read(records.PIECE_BYTES_MAX))
+            piece = functools.partial(self._passage.piece, records.PIECE_BYTES_MAX)
+            self._send(frame_bytes, payload_bytes, piece)
 
     def _send(self, frame_bytes: int, payload_bytes: int, piece: Callable[[], bytes]) -> None:
         left = frame_bytes + payload_bytes
@@ -77,8 +78,12 @@ class Outward:
             kind, head = Kind.MORE, b""
 
 
+def _itself(frame: bytes) -> bytes:
+    return frame
+
+
 class Inward:
-    """From the line to the channel; what else has to come after the frames before it comes here, too.
+    """From the line to the channel; what has to come after the frames before it comes here, too.
 
     done: is given each such record, and None when the line has ended.
     """
