@@ -15,7 +15,7 @@ from ringbridge.errors import EnvironmentNotFound
 
 SCHEME = "ssh://"
 _FORM = "ssh://[user@]host[:port]/ENV, ENV a name or an absolute path (ssh://box//opt/envs/gis)"
-_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@%:+-]*")
+_WORD = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.@%:+-]*")
 
 
 class SshAddress(NamedTuple):
