@@ -140,6 +140,18 @@ rbr_relay_runs(rbr_channel *channel, const uint64_t *ids, uint32_t count)
 }
 
 void
+rbr_relay_may_run(rbr_channel *channel, uint64_t id)
+{
+    if (!rbr_os_fork_check(channel->fork_token))
+        return;
+    pthread_mutex_lock(&channel->exchange.lock);
+    if (atomic_load(&channel->watch.handshaken))
+        atomic_store_explicit(&channel->segment.shared->runs[channel->role].calls[RBR_RUNS_MAX - 1],
+                              id, memory_order_relaxed);
+    pthread_mutex_unlock(&channel->exchange.lock);
+}
+
+void
 rbr_relay_begun(rbr_channel *channel, uint64_t id)
 {
     _Atomic uint64_t *begun;
@@ -156,6 +168,16 @@ rbr_relay_begun(rbr_channel *channel, uint64_t id)
 }
 
 /* ------------------------------------------------------------------------------------- payloads */
+
+bool
+rbr_relay_is_read(rbr_channel *channel)
+{
+    const rbr_producer *producer = &channel->exchange.producer;
+
+    /* No record is as small as what is left out here. */
+    return rbr_channel_check(channel) != RBR_OK ||
+           rbr_producer_has_room(producer, (uint32_t)(producer->mask + 1 - RBR_LINE));
+}
 
 uint32_t
 rbr_message_payloads(const rbr_message *message)

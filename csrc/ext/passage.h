@@ -25,6 +25,7 @@ typedef struct passage_in {
     rbr_block **blocks;          /* one for each; NULL until the frame is whole */
     uint32_t refs, part;         /* part: of the block that is filled now */
     uint64_t at;
+    uint64_t unread_bytes; /* of payloads that were sent since the peer had read all */
 } passage_in;
 
 typedef struct PassageObject {
@@ -34,7 +35,7 @@ typedef struct PassageObject {
     passage_in in;
 } PassageObject;
 
-/* (id, whether it wants an answer, whether it is a stream of the newest) */
+/* (id, whether it wants an answer, whether it is a stream of the newest, or a stream's item) */
 PyObject *passage_describe(uint64_t id, uint8_t type, rbr_table body);
 
 /* passage_in.c */

@@ -12,6 +12,9 @@
 
 #define ROOM_BYTES_FIRST (UINT32_C(64) << 10)
 #define COPY_NOGIL_MIN ((Py_ssize_t)32 << 10)
+/* Payloads that the peer has not read yet: further ones wait until it has read all. What it has read, and
+ * holds, has no bound but the arena's. */
+#define UNREAD_BYTES_MAX (UINT64_C(64) << 20)
 /* Between two looks for room in the ring: from, to. */
 #define LOOK_NS_FIRST 20000
 #define LOOK_NS_MAX 2000000
@@ -26,7 +29,7 @@ passage_in_clear(passage_in *in)
     free((void *)in->blocks);
     free(in->ref_at);
     free(in->frame);
-    *in = (passage_in){.frame = NULL};
+    *in = (passage_in){.unread_bytes = in->unread_bytes};
 }
 
 static PyObject *
@@ -253,14 +256,20 @@ passage_meant(PassageObject *self, PyObject *unused)
 
 /* Looks for room again and again: who waits as the core does would read, and that has its own pace. */
 static rbr_status
-send_until(rbr_channel *channel, const passage_in *in, uint64_t deadline_ns, rbr_error *error)
+send_until(rbr_channel *channel, passage_in *in, uint64_t deadline_ns, rbr_error *error)
 {
     struct timespec pause = {.tv_nsec = LOOK_NS_FIRST};
     rbr_status status;
 
     for (;;) {
-        status = rbr_channel_send(channel, in->frame, in->frame_bytes, in->blocks, in->refs, 0,
-                                  error);
+        if (in->unread_bytes > 0 && rbr_relay_is_read(channel))
+            in->unread_bytes = 0;
+        status = RBR_AGAIN;
+        if (in->unread_bytes == 0 || in->unread_bytes + in->payload_bytes <= UNREAD_BYTES_MAX)
+            status = rbr_channel_send(channel, in->frame, in->frame_bytes, in->blocks, in->refs, 0,
+                                      error);
+        if (status == RBR_OK)
+            in->unread_bytes += in->payload_bytes;
         if (status != RBR_AGAIN && status != RBR_TIMED_OUT)
             return status;
         if (rbr_now_ns() >= deadline_ns)
@@ -269,6 +278,16 @@ send_until(rbr_channel *channel, const passage_in *in, uint64_t deadline_ns, rbr
         if (pause.tv_nsec < LOOK_NS_MAX)
             pause.tv_nsec *= 2;
     }
+}
+
+/* A stream goes on with its next item by itself, and word of that comes late. */
+static void
+tell_of_item(ChannelObject *channel, const passage_in *in)
+{
+    const rbr_table root = {rbr_follow(in->frame)};
+
+    if (!channel->host && rbr_get_u8(root, RBR_FRAME__BODY_TYPE, 0) == RBR_BODY_STREAM_ITEM)
+        rbr_relay_may_run(channel->channel, rbr_get_u64(root, RBR_FRAME__ID, 0));
 }
 
 PyObject *
@@ -291,6 +310,7 @@ passage_put(PassageObject *self, PyObject *timeout)
         rbr_block_ref(in->blocks[i], &ref);
         memcpy(in->frame + in->ref_at[i], &ref, sizeof ref);
     }
+    tell_of_item(self->channel, in); /* before: who takes it may ask at once */
     Py_BEGIN_ALLOW_THREADS
     status = send_until(self->channel->channel, in, deadline_ns, &error);
     Py_END_ALLOW_THREADS

@@ -100,8 +100,8 @@ passage_describe(uint64_t id, uint8_t type, rbr_table body)
     const bool latest = type == RBR_BODY_CALL &&
                         (rbr_get_u32(body, RBR_CALL__FLAGS, 0) & CALL_LATEST) != 0;
 
-    return Py_BuildValue("(KNN)", (unsigned long long)id, PyBool_FromLong(is_request(type)),
-                         PyBool_FromLong(latest));
+    return Py_BuildValue("(KNNN)", (unsigned long long)id, PyBool_FromLong(is_request(type)),
+                         PyBool_FromLong(latest), PyBool_FromLong(type == RBR_BODY_STREAM_ITEM));
 }
 
 static PyObject *
@@ -283,9 +283,9 @@ passage_set_running(PassageObject *self, PyObject *given)
 
 static PyMethodDef passage_methods[] = {
     {"take", (PyCFunction)passage_take, METH_O,
-     PyDoc_STR(
-         "take($self, timeout, /)\n--\n\n"
-         "The next frame: ((id, request, latest), bytes, payload bytes); None: none in time.")},
+     PyDoc_STR("take($self, timeout, /)\n--\n\n"
+               "The next frame: ((id, request, latest, item), bytes, payload bytes); None: none in "
+               "time.")},
     {"piece", (PyCFunction)passage_piece, METH_O,
      PyDoc_STR("piece($self, limit, /)\n--\n\n"
                "The next bytes of the frame taken, then of its payloads; b\"\" at their end.")},
@@ -294,7 +294,7 @@ static PyMethodDef passage_methods[] = {
     {"feed", (PyCFunction)passage_feed, METH_O,
      PyDoc_STR("feed($self, data, /)\n--\n\nIts next bytes; True: it is whole.")},
     {"meant", (PyCFunction)passage_meant, METH_NOARGS,
-     PyDoc_STR("meant($self, /)\n--\n\n(id, request, latest) of the frame that is fed.")},
+     PyDoc_STR("meant($self, /)\n--\n\n(id, request, latest, item) of the frame that is fed.")},
     {"put", (PyCFunction)passage_put, METH_O,
      PyDoc_STR("put($self, timeout, /)\n--\n\nSends it; False: there was no room in time.")},
     {"forget", (PyCFunction)passage_forget, METH_NOARGS,

@@ -32,9 +32,14 @@ rbr_status rbr_relay_cancel(rbr_channel *channel, uint64_t *id, bool *hard, uint
 
 /* Of a host's end: the calls that the worker runs now; gives how many (at most RBR_RELAY_RUNS_MAX). */
 uint32_t rbr_relay_peer_runs(rbr_channel *channel, uint64_t *ids);
-/* Of a worker's end: what the host sees of that. begun: this call has begun, or may have. */
+/* Of a worker's end: what the host sees of that. may_run: this call too, until the next rbr_relay_runs.
+ * begun: this call has begun, or may have. */
 void rbr_relay_runs(rbr_channel *channel, const uint64_t *ids, uint32_t count);
+void rbr_relay_may_run(rbr_channel *channel, uint64_t id);
 void rbr_relay_begun(rbr_channel *channel, uint64_t id);
+
+/* Whether the peer has read all that was sent. */
+bool rbr_relay_is_read(rbr_channel *channel);
 
 /* The blocks behind a message's payload references, in the order of these in the frame; owned by the
  * message. count: how many. */

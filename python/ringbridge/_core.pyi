@@ -306,8 +306,8 @@ class _ExportTable(Protocol):
     def describe(self, thing: object, name: str, value: Any) -> _Function | None: ...
     def iterate(self, result: object) -> Iterator[Any]: ...
 
-#: id, whether it wants an answer, whether it is a stream of the newest.
-_Meant = tuple[int, bool, bool]
+#: id, whether it wants an answer, whether it is a stream of the newest, whether it is an item.
+_Meant = tuple[int, bool, bool, bool]
 
 @final
 class Passage:

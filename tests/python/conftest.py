@@ -117,6 +117,19 @@ def over_ssh(sshd: Sshd, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
+def stand_in(tmp_path: Path, sshd: Sshd) -> Callable[[str], str]:
+    """The address for what a script does in place of the Python over there."""
+
+    def made(text: str) -> str:
+        script = tmp_path / "python"
+        script.write_text(f"#!{sys.executable}\nimport os, sys, time\n{text}\n")
+        script.chmod(0o755)
+        return sshd.url(python=str(script))
+
+    return made
+
+
+@pytest.fixture
 def make_pool() -> Iterator[Callable[..., ringbridge.Pool]]:
     """Starts pools of a test's own; shuts them down after it."""
     with contextlib.ExitStack() as stack:

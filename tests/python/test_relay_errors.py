@@ -112,19 +112,6 @@ def test_a_command_line_for_ssh_that_is_none(
 # ---------------------------------------------------------------------------------- the other side
 
 
-@pytest.fixture
-def stand_in(tmp_path: Path, sshd: Sshd) -> Callable[[str], str]:
-    """The address for what a script does in place of the Python over there."""
-
-    def made(text: str) -> str:
-        script = tmp_path / "python"
-        script.write_text(f"#!{sys.executable}\nimport os, sys, time\n{text}\n")
-        script.chmod(0o755)
-        return sshd.url(python=str(script))
-
-    return made
-
-
 def test_no_python_there(over_ssh: MakeWorker, sshd: Sshd) -> None:
     text = refused(over_ssh, sshd.url(python="/no/such/python"))
     assert "no such Python there" in text and "?python=" in text

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from rbr_testing import relayed
 from rbr_testing.equality import identical
-from rbr_testing.eventually import Gate, until
+from rbr_testing.eventually import until
 from rbr_testing.fixtures import MakeWorker
 from rbr_testing.kinds import values
 from rbr_testing.sshd import Sshd, exists
@@ -267,15 +267,17 @@ def test_a_call_that_does_not_end_is_killed_with_its_connection(
     until(lambda: not exists(pid), "the end of the one that was killed")
 
 
-def test_a_cancel_overtakes_calls_that_wait(over_ssh: MakeWorker, gate: Gate) -> None:
+def test_a_cancel_overtakes_calls_that_wait(over_ssh: MakeWorker, fifo: Path) -> None:
     """More waits than every window and ring on the way has room for."""
     worker = over_ssh()
     there, duties = worker.load("rbr_testing.relayed"), worker.load("rbr_testing.duties")
     array = np.ones(1 << 20, "u1")
-    task = duties.wait_until_cancelled.submit(gate.started, "0")
-    gate.entered()
+    task = duties.sleep_long.submit(str(fifo))
+    fifo.open().close()
     behind = [there.size_of.submit(array) for _ in range(60)]
     task.cancel()
+    with pytest.raises(ringbridge.Cancelled):
+        task.result(timeout=40)
     assert [each.result(timeout=40) for each in behind] == [1 << 20] * 60
 
 

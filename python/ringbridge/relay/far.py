@@ -207,6 +207,7 @@ class _Far:
     def _tell_runs(self, passage: _core.Passage) -> None:
         """As long as there is something to tell; a call shorter than a look is never told of."""
         told: tuple[int, ...] = ()
+        items = 0  # each makes the near side guess that its stream goes on
         moved = self._inward.moved
         while True:
             moved.wait()
@@ -215,10 +216,13 @@ class _Far:
                 if moved.is_set():
                     moved.clear()
                     until = time.monotonic() + _QUIET_S
-                runs = passage.running()
-                if runs != told:
-                    self._line.send(Kind.RUNS, records.runs_body(runs))
-                    told = runs
+                gone, runs = self._outward.items, passage.running()
+                if runs != told or gone != items:
+                    body = records.runs_body(runs)
+                    self._outward.window.take(records.cost(len(body)))
+                    self._line.send(Kind.RUNS, body)
+                    told, items = runs, gone
+                    until = time.monotonic() + _QUIET_S
                 time.sleep(_RUNS_LOOK_S)
 
     def _tell_end(self, child: launch.Child) -> None:

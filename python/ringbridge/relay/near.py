@@ -162,7 +162,11 @@ class _Near:
                 with contextlib.suppress(LineEnded):
                     self._line.send(Kind.SIGNAL, bytes([ending]))
             elif isinstance(ending, Record):
-                self._end_as(records.end(ending))
+                try:
+                    end = records.end(ending)
+                except ProtocolError as error:
+                    self._end_without(error)
+                self._end_as(end)
             else:
                 self._end_without(ending)
 
@@ -192,14 +196,12 @@ class _Near:
     def _read(self) -> None:
         while True:
             record = self._line.receive()
-            if record is None or record.kind in (Kind.FRAME, Kind.MORE, Kind.END):
+            if record is None or record.kind in (*records.WINDOWED, Kind.END):
                 self._inward.accept(record)
                 if record is None:
                     return
             elif record.kind is Kind.CREDIT:
                 self._outward.window.grant(records.credit(record))
-            elif record.kind is Kind.RUNS:
-                self._passage.set_running(records.runs(record))
             elif record.kind is Kind.OUTPUT:
                 stream, lost, data = records.output(record)
                 if lost:

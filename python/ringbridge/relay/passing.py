@@ -40,6 +40,7 @@ class Outward:
 
     def __init__(self, passage: Passage, line: Line) -> None:
         self.window = Window()
+        self.items = 0  # of streams, that have gone
         self._passage = passage
         self._line = line
         self._own: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -58,13 +59,14 @@ class Outward:
             taken = self._passage.take(_LOOK_S)
             if taken is None:
                 continue
-            (call, _request, latest), frame_bytes, payload_bytes = taken
+            (call, _request, latest, item), frame_bytes, payload_bytes = taken
             if latest:
                 type_name = "builtins.NotImplementedError"
                 self.refuse(self._passage.refusal(call, _RAISED, type_name, _NO_LATEST))
                 continue
             piece = functools.partial(self._passage.piece, records.PIECE_BYTES_MAX)
             self._send(frame_bytes, payload_bytes, piece)
+            self.items += item
 
     def _send(self, frame_bytes: int, payload_bytes: int, piece: Callable[[], bytes]) -> None:
         left = frame_bytes + payload_bytes
@@ -111,7 +113,7 @@ class Inward:
         """Never waits. None: the line has ended. Raises ProtocolError."""
         if record is None or record.kind is Kind.END:
             self._over_at = time.monotonic() + _PATIENCE_S
-        elif record.kind in (Kind.FRAME, Kind.MORE):
+        elif record.kind in records.WINDOWED:
             self._room.came(records.cost(len(record.body)))
         self._queue.put(record)
 
@@ -121,12 +123,15 @@ class Inward:
             item = self._queue.get()
             if isinstance(item, bytes):
                 self._put_own(item)
-            elif item is None or item.kind not in (Kind.FRAME, Kind.MORE):
+            elif item is None or item.kind not in records.WINDOWED:
                 self._done(item)
                 if item is None:
                     return
             else:
-                self._feed(item)
+                if item.kind is Kind.RUNS:
+                    self._passage.set_running(records.runs(item))
+                else:
+                    self._feed(item)
                 with contextlib.suppress(LineEnded):  # what came before that is still delivered
                     self._room.went(records.cost(len(item.body)))
 
@@ -156,7 +161,7 @@ class Inward:
 
     def _answer(self, error: ArenaFull) -> None:
         """The frame finds no room for its payloads: who waits for it hears so."""
-        call, request, _latest = self._passage.meant()
+        call, request, _latest, _item = self._passage.meant()
         type_name = "ringbridge.errors.ArenaFull"
         frame = self._passage.refusal(call, _ARENA_FULL, type_name, str(error)[:1000])
         self._passage.forget()

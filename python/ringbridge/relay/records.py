@@ -14,7 +14,7 @@ printed before that is passed over. Then
     FAILED    far   JSON: {"error": name of a class of errors.py, "text": ...}
     FRAME     both  u32 bytes of the frame, u64 bytes of its payloads, then the first of these bytes
     MORE      both  more of them, until all have come; one frame after the other
-    CREDIT    both  u64: so many bytes more of FRAME and MORE may be sent (`cost` of each)
+    CREDIT    both  u64: so many bytes more of FRAME, MORE, RUNS may be sent (`cost` of each)
     CANCEL    near  u64 id of a call, u8: 1 to interrupt it
     GOODBYE   near  the worker shall end after its call
     SIGNAL    near  u8: a signal for the worker
@@ -80,6 +80,10 @@ class Kind(enum.IntEnum):
     RUNS = 11
     OUTPUT = 12
     END = 13
+
+
+#: Those that wait for credit: how many come is not bounded by anything else.
+WINDOWED = (Kind.FRAME, Kind.MORE, Kind.RUNS)
 
 
 class _Rule(NamedTuple):
@@ -155,7 +159,7 @@ def read(file: BinaryIO, writer: Side) -> Record | None:
 
 
 def cost(record_bytes: int) -> int:
-    """What a FRAME or MORE with a body of so many bytes takes of the window."""
+    """What one of WINDOWED with a body of so many bytes takes of the window."""
     return record_bytes + _COST_OF_RECORD
 
 

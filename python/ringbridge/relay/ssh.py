@@ -11,7 +11,6 @@ own configuration and agent. The variable RINGBRIDGE_SSH is the command line to 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shlex
 import subprocess
@@ -37,7 +36,6 @@ OPTIONS = (
     "-oEscapeChar=none",
 )
 FAILED = 255  # ssh's own exit code where the connection failed or was lost
-_PIPE_BYTES = 1 << 20
 _TAIL_BYTES = 4 << 10
 _WAIT_S = 1.0
 
@@ -94,9 +92,6 @@ class Ssh:
         assert self._popen.stdin is not None and self._popen.stdout is not None
         self.stdin = self._popen.stdin.fileno()
         self.stdout = self._popen.stdout.fileno()
-        for fd in (self.stdin, self.stdout):
-            with contextlib.suppress(OSError):  # it is only faster so
-                fcntl.fcntl(fd, getattr(fcntl, "F_SETPIPE_SZ", 1031), _PIPE_BYTES)
         self._tail = b""
         self._heard = heard
         self._listener = threading.Thread(target=self._listen, name="ssh's stderr", daemon=True)
