@@ -58,6 +58,7 @@ channel_free(rbr_channel *channel)
     let_go(channel);
     rbr_output_free(channel);
     rbr_progress_free(channel);
+    rbr_relay_free(channel);
     rbr_exchange_free(channel);
     rbr_blocks_free(channel);
     pthread_mutex_destroy(&channel->watch.child_lock);
@@ -247,6 +248,7 @@ rbr_channel_latch(rbr_channel *channel, rbr_status status, const char *format, .
     pthread_mutex_unlock(&channel->exchange.lock);
     rbr_exchange_wake_all(channel);
     rbr_blocks_wake_all(channel);
+    rbr_relay_wake(channel);
 }
 
 rbr_status

@@ -15,6 +15,7 @@
  *   watcher.c     the thread that hears the control socket, the pidfd and the output pipes
  *   output.c      the child's stdout and stderr until somebody reads them
  *   call_progress.c  what running calls have come to, told at most every 30 ms
+ *   relay.c       an end that passes on what comes, to another machine
  *
  * Locks, none of them in shared memory, none held while anything sleeps or calls back; where two
  * are held, they were taken in this order:
@@ -65,12 +66,18 @@ struct rbr_channel {
     rbr_progress_table progress;
     rbr_watch watch;
 
+    struct rbr_relay *_Atomic relay; /* this end passes all on; NULL: it does not */
+
     int handshake_step;
     uint64_t session;
     rbr_peer peer;
     char peer_text[4][256]; /* behind rbr_peer's strings */
     bool pickle_ok; /* this side's word; set before the handshake */
 };
+
+/* relay.c: another cancel stands in the watcher's table, or the final state was reached. */
+void rbr_relay_wake(rbr_channel *channel);
+void rbr_relay_free(rbr_channel *channel);
 
 /* The first final state wins. Wakes everybody. */
 void rbr_channel_latch(rbr_channel *channel, rbr_status status, const char *format, ...)

@@ -41,6 +41,8 @@ is_mine(const rbr_channel *channel, const rbr_want *want, const rbr_message *mes
 {
     const uint64_t call = rbr_message_call(message);
 
+    if (atomic_load_explicit(&channel->relay, memory_order_relaxed) != NULL)
+        return want->kind == RBR_WANT_REQUEST && want->inbox == &channel->exchange.own;
     if (want->kind == RBR_WANT_ANSWER)
         return (call == want->call->id && want->call->inbox == NULL) ||
                (call == 0 && want->call->nested != 0 && message->parent == want->call->nested);

@@ -61,6 +61,7 @@ remember_cancel(rbr_channel *channel, uint64_t id, bool interrupt)
         atomic_store(&watch->unheard, id); /* its handler clears this */
         pthread_kill((pthread_t)main_thread, SIGINT);
     }
+    rbr_relay_wake(channel);
 }
 
 static void

@@ -173,16 +173,18 @@ channel_join(PyObject *type, PyObject *args)
     ChannelObject *self;
     rbr_error error;
     rbr_status status;
+    const char *version = NULL, *abi = NULL, *executable = NULL;
     int socket, pickle = 0;
 
-    if (!PyArg_ParseTuple(args, "i|p:join", &socket, &pickle))
+    if (!PyArg_ParseTuple(args, "i|p(sss):join", &socket, &pickle, &version, &abi, &executable))
         return NULL;
     self = channel_new_empty(core_state_of_type((PyTypeObject *)type), "worker", "worker");
     if (self == NULL)
         return NULL;
     introduce(&us);
-    status = rbr_channel_open_worker(&self->channel, socket, us.version, us.abi, path_of(&us),
-                                     &error);
+    status = rbr_channel_open_worker(&self->channel, socket, version != NULL ? version : us.version,
+                                     abi != NULL ? abi : us.abi,
+                                     executable != NULL ? executable : path_of(&us), &error);
     Py_XDECREF(us.path);
     return opened(self, status, &error, "joining the channel", pickle != 0);
 }

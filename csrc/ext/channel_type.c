@@ -254,8 +254,8 @@ channel_runs(ChannelObject *self, PyObject *args)
 
 static PyMethodDef channel_methods[] = {
     {"join", channel_join, METH_VARARGS | METH_CLASS,
-     PyDoc_STR(
-         "join($type, socket, pickle=False)\n--\n\nThe worker's end, over the inherited socket.")},
+     PyDoc_STR("join($type, socket, pickle=False, told=None)\n--\n\n"
+               "The worker's end, over the inherited socket; told: who is spoken for.")},
     {"connect", (PyCFunction)(void (*)(void))channel_connect,
      METH_VARARGS | METH_KEYWORDS | METH_CLASS,
      PyDoc_STR("connect($type, socket, *, name, ring_bytes=0, arena_bytes=0, pickle=False)\n--\n\n"

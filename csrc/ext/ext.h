@@ -37,6 +37,8 @@
  *   value_foreign.c   tables and pickles, through Python modules of ours
  *   value_handle.c    handles, and functions that are called back
  *   publisher_type.c  Publisher: the computation's end of a plot; subscriber_type.c: a viewer's
+ *   passage_type.c    Passage: a relay's end of a channel, what it passes on; passage_in.c: what it
+ *                     is given
  *   packed.c          frames that are no message of a channel; frame_copy.c: private copies of large
  *                     ones
  *
@@ -73,7 +75,7 @@ typedef struct core_state {
     PyTypeObject *target_type;
     PyTypeObject *function_type;
     PyTypeObject *call_type, *inbox_type, *handle_type, *lane_type;
-    PyTypeObject *array_type, *publisher_type, *subscriber_type;
+    PyTypeObject *array_type, *publisher_type, *subscriber_type, *passage_type;
     /* of ringbridge.errors */
     PyObject *ringbridge_error, *worker_start_failed, *worker_died, *cannot_cross, *call_timeout;
     PyObject *arena_full, *protocol_error, *busy;
@@ -104,7 +106,7 @@ PyObject *foreign_function(core_state *state, enum foreign_module which, const c
 
 extern PyType_Spec call_type_spec, inbox_type_spec, handle_type_spec, lane_type_spec;
 extern PyType_Spec channel_type_spec, target_type_spec, function_type_spec, array_type_spec;
-extern PyType_Spec publisher_type_spec, subscriber_type_spec;
+extern PyType_Spec publisher_type_spec, subscriber_type_spec, passage_type_spec;
 
 typedef struct value_encoder value_encoder;
 

@@ -83,6 +83,7 @@ core_exec(PyObject *module)
         {&state->lane_type, &lane_type_spec},
         {&state->publisher_type, &publisher_type_spec},
         {&state->subscriber_type, &subscriber_type_spec},
+        {&state->passage_type, &passage_type_spec},
     };
     size_t i;
 
@@ -118,6 +119,7 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->array_type);
     Py_VISIT(state->publisher_type);
     Py_VISIT(state->subscriber_type);
+    Py_VISIT(state->passage_type);
     Py_VISIT(state->ringbridge_error);
     Py_VISIT(state->worker_start_failed);
     Py_VISIT(state->worker_died);
@@ -154,6 +156,7 @@ core_clear(PyObject *module)
     Py_CLEAR(state->array_type);
     Py_CLEAR(state->publisher_type);
     Py_CLEAR(state->subscriber_type);
+    Py_CLEAR(state->passage_type);
     Py_CLEAR(state->ringbridge_error);
     Py_CLEAR(state->worker_start_failed);
     Py_CLEAR(state->worker_died);

@@ -6,7 +6,7 @@ A plot's viewer runs it by runpy, and calls `view`.
 It may be run by any Python, down to 2.7, and must then say politely why this will not do: so its
 syntax stays old, and it imports nothing before it has looked at the version. What it has to say
 goes to the socket FD as one datagram, "RBRX" and a text; the host raises it as WorkerStartFailed.
-SETTINGS is JSON: {"paths": [...], ...}, see serve.main.
+SETTINGS is JSON: {"paths": [...], ...}, see serve.main; with "ssh" see relay/near.py.
 
 multiprocessing's spawn and forkserver run it again in their children, as __mp_main__: there it
 only makes the same ringbridge importable.
@@ -152,7 +152,7 @@ def main():
 
         os.set_inheritable(fd, False)  # the channel is for this process, not for its children
         settings = json.loads(sys.argv[2])
-        serve = _imported("ringbridge.serve")
+        serve = _imported("ringbridge.relay.near" if "ssh" in settings else "ringbridge.serve")
         # Only now: what lies in the user's folders must not take the place of what we import.
         sys.path[:0] = settings["paths"]
         del sys.argv[1:]

@@ -36,9 +36,10 @@ class Channel:
         1 POSIX shared memory, 2 sealed memfd. pickle: this side agrees to pickled values."""
 
     @classmethod
-    def join(cls, socket: int, pickle: bool = False) -> Channel:
+    def join(cls, socket: int, pickle: bool = ..., told: tuple[str, str, str] = ...) -> Channel:
         """The worker's end, over the inherited socket; the handshake follows. pickle: this side
-        agrees to pickled values."""
+        agrees to pickled values. told: the version, abi and executable of a worker elsewhere that
+        a relay speaks for."""
 
     @classmethod
     def connect(
@@ -304,6 +305,53 @@ class _ExportTable(Protocol):
     def bind(self, thing: object, name: str) -> Callable[..., Any]: ...
     def describe(self, thing: object, name: str, value: Any) -> _Function | None: ...
     def iterate(self, result: object) -> Iterator[Any]: ...
+
+#: id, whether it wants an answer, whether it is a stream of the newest, whether it is an item.
+_Meant = tuple[int, bool, bool, bool]
+
+@final
+class Passage:
+    """A channel's end that passes on what comes, to another machine, and sends what is from there.
+
+    One thread takes, another feeds and puts, a third asks for cancels."""
+
+    def __new__(cls, channel: Channel) -> Passage:
+        """After the handshake, before the first frame: nobody else receives from it then."""
+
+    def take(self, timeout: float | None) -> tuple[_Meant, int, int] | None:
+        """The next frame: what it means, its bytes, those of its payloads. None: none in time.
+        Raises EOFError (the peer has said goodbye) and the channel's end."""
+
+    def piece(self, limit: int) -> bytes:
+        """The next bytes of the frame taken, then of its payloads; b"" after the last."""
+
+    def begin(self, frame_bytes: int, payload_bytes: int) -> None:
+        """A frame follows, with so much of payloads."""
+
+    def feed(self, data: bytes) -> bool:
+        """Its next bytes; True: it is whole. Raises ProtocolError for what is malformed, ArenaFull
+        where its payloads find no room."""
+
+    def meant(self) -> _Meant:
+        """Of the frame that is fed, once all of it but its payloads has come."""
+
+    def put(self, timeout: float | None) -> bool:
+        """Sends the frame that is whole; False: there was no room in time, it stays to be put."""
+
+    def forget(self) -> None:
+        """What was fed is let go of; another frame may begin."""
+
+    def refusal(self, id: int, code: int, type: str, text: str) -> bytes:
+        """The frame of an Error. From any thread."""
+
+    def next_cancel(self, timeout: float | None) -> tuple[int, bool] | None:
+        """A call that the peer wants cancelled, and whether it is to be interrupted."""
+
+    def running(self) -> tuple[int, ...]:
+        """Of a host's end: the calls that the worker runs now."""
+
+    def set_running(self, ids: tuple[int, ...]) -> None:
+        """Of a worker's end: what the host shall see of that."""
 
 def serve(channel: Channel, table: _ExportTable) -> None:
     """Runs the calls that arrive, one after another, until the peer closes or dies. The table's

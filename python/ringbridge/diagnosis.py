@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ringbridge.errors import WorkerDied
@@ -48,15 +49,30 @@ def death(
 
 def last_output(channel: Channel) -> str:
     """The last of what an ended process has printed, both streams in the order they arrived."""
-    deadline = time.monotonic() + _DRAIN_S  # a descendant may hold the pipes, and go on printing
     kept = b""
+    for _stream, data in _drained(channel):
+        kept = (kept + data)[-_OUTPUT_BYTES_MAX:]
+    return kept.decode("utf-8", "backslashreplace").strip()
+
+
+def last_streams(channel: Channel, bytes_max: int) -> tuple[str, str]:
+    """The same of stdout and of stderr, each with another limit."""
+    kept = {1: b"", 2: b""}
+    for stream, data in _drained(channel):
+        kept[stream] = (kept[stream] + data)[-bytes_max:]
+    out, err = (kept[stream].decode("utf-8", "backslashreplace").strip() for stream in (1, 2))
+    return out, err
+
+
+def _drained(channel: Channel) -> Iterator[tuple[int, bytes]]:
+    deadline = time.monotonic() + _DRAIN_S  # a descendant may hold the pipes, and go on printing
     while True:
         left = deadline - time.monotonic()
         piece = channel.read_output(max(left, 0.0))
         if piece is None or left <= 0:
-            break
-        kept = (kept + piece[1])[-_OUTPUT_BYTES_MAX:]
-    return kept.decode("utf-8", "backslashreplace").strip()
+            return
+        if piece[1]:
+            yield piece[0], piece[1]
 
 
 def quoted(output: str) -> list[str]:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from ringbridge import ssh_address
 from ringbridge.environment import (
     Environment,
     EnvironmentLike,
@@ -69,7 +70,8 @@ def environments() -> list[Environment]:
 
 
 def find(env: EnvironmentLike) -> Environment:
-    """The environment that is meant by a name, a prefix, or an interpreter's path.
+    """The environment that is meant by a name, a prefix, an interpreter's path, or an address
+    (ssh://...), which is not looked at.
 
     A str without a slash is a name; an Environment is itself. Raises EnvironmentNotFound, which
     lists what was found and where it looked; TypeError for what is none of these.
@@ -81,6 +83,8 @@ def find(env: EnvironmentLike) -> Environment:
     text = os.fspath(env)
     if not isinstance(text, str):
         raise TypeError(f"env must be a path of str, not of {type(text).__name__}")
+    if ssh_address.is_address(text):
+        return ssh_address.environment_of(text)
     if not text or "\0" in text:
         raise EnvironmentNotFound(f"{text!r} is no name, no prefix and no interpreter's path")
     if isinstance(env, str) and os.sep not in text and text not in (".", "..", "~"):

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Union
 
 from ringbridge.errors import EnvironmentNotFound
 
-Kind = Literal["conda", "pixi", "venv", "plain"]
+Kind = Literal["conda", "pixi", "venv", "plain", "ssh"]
 EnvironmentLike = Union[str, "os.PathLike[str]", "Environment"]
 
 _FOLDERS_OF_SEVERAL = ("envs", "virtualenvs", ".virtualenvs")  # no project's folders
@@ -28,7 +28,8 @@ class Environment(NamedTuple):
     prefix  its folder, absolute
     python  its interpreter's path
     kind    "conda" (conda, mamba, micromamba), "pixi", "venv", or "plain": any other
-            installation, such as the system's or pyenv's
+            installation, such as the system's or pyenv's; "ssh": on another machine, where
+            prefix and python are addresses (ssh://...)
     name    what Worker() and the command line may call it by, where no other has that name
     """
 
@@ -40,6 +41,8 @@ class Environment(NamedTuple):
     @property
     def python_version(self) -> str | None:
         """The version of its Python ("3.12.1" or "3.12"), as its files tell; None: they do not."""
+        if self.kind == "ssh":
+            return None
         if self.kind in ("conda", "pixi"):
             return _version_of_record(self.prefix)
         if self.kind == "venv":

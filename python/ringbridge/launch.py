@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ringbridge import _core, diagnosis, interrupts
+from ringbridge import _core, diagnosis, interrupts, ssh_start
 from ringbridge.activation import environ_for
 from ringbridge.activation.process import as_bytes
 from ringbridge.errors import (
@@ -92,9 +92,9 @@ class Start:
         except RingbridgeError as error:
             if self._child is None:
                 raise
-            message = _diagnosed(self._child, error)
+            failure = _failure(self._child, error)
             self._child.close()
-            raise WorkerStartFailed(message) from None
+            raise failure from None
         except BaseException:
             if self._child is not None:
                 self._child.kill()
@@ -112,6 +112,8 @@ class Start:
 
     def _activated(self) -> dict[str, str]:
         plan = self._plan
+        if plan.environment.kind == "ssh":  # what is run here is a relay; it is activated there
+            return ssh_start.environ(plan)
         try:
             return environ_for(
                 plan.environment,
@@ -141,14 +143,18 @@ def _spawn(plan: Plan, environ: Mapping[str, str]) -> Child:
                 "name": plan.name[:_SHOWN_NAME_MAX],
                 "host": os.getpid(),
             }
+            python, cwd = plan.environment.python, plan.cwd
+            if plan.environment.kind == "ssh":
+                settings.update(paths=(), ssh=plan.environment.prefix)
+                python, cwd = ssh_start.own_python(), None
             popen = subprocess.Popen(
-                [plan.environment.python, _BOOTSTRAP, str(worker_end), json.dumps(settings)],
+                [python, _BOOTSTRAP, str(worker_end), json.dumps(settings)],
                 stdin=subprocess.DEVNULL,
                 stdout=out_write,
                 stderr=err_write,
                 pass_fds=(worker_end,),
                 env=as_bytes(environ),
-                cwd=plan.cwd,
+                cwd=cwd,
                 start_new_session=True,  # so that the terminal's Ctrl-C reaches only the host
             )
         except OSError as error:
@@ -219,8 +225,21 @@ def _not_run(plan: Plan, error: OSError) -> str:
     return f"worker {plan.name!r} did not start: {reason}"
 
 
-def _diagnosed(child: Child, error: RingbridgeError) -> str:
-    """Ends the child and says why it did not become a worker."""
+def _failure(child: Child, error: RingbridgeError) -> RingbridgeError:
+    """Ends the child; what to raise for it."""
+    # One that has said why it refuses is about to end by itself; its exit code is worth a moment.
+    ended = child.channel.wait_end(0.0 if isinstance(error, CallTimeout) else 0.5)
+    if ended is None:
+        child.kill()
+    if child.plan.environment.kind == "ssh":
+        return ssh_start.failure(child.plan, child.channel, error)
+    return WorkerStartFailed(_diagnosed(child, error, ended))
+
+
+def _diagnosed(
+    child: Child, error: RingbridgeError, ended: tuple[bool, bool, int, bool] | None
+) -> str:
+    """Why it did not become a worker."""
     plan, channel = child.plan, child.channel
     if isinstance(error, CallTimeout):
         reason = f"no answer within {plan.start_timeout_s:g} s"
@@ -228,11 +247,6 @@ def _diagnosed(child: Child, error: RingbridgeError) -> str:
         reason = "the program ended before it answered"
     else:  # what its bootstrap or the handshake said
         reason = str(error)
-    # One that has said why it refuses is about to end by itself; its exit code is worth a moment.
-    grace_s = 0.0 if isinstance(error, CallTimeout) else 0.5
-    ended = channel.wait_end(grace_s)
-    if ended is None:
-        child.kill()
     output = diagnosis.last_output(channel)
     said_why = isinstance(error, WorkerStartFailed)
     return "\n".join(

@@ -153,20 +153,38 @@ def start_timeout(value: float) -> float:
     return checked
 
 
-def folders(paths: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
-    """Folders for sys.path, absolute; each must be there."""
+def check_pickle(pickle: bool, environment: Environment) -> None:
+    """Raises ValueError where pickled values cannot be had."""
+    if pickle and environment.kind == "ssh":
+        raise ValueError(
+            f"pickle=True: no pickle crosses to another machine ({environment.prefix}); pass "
+            "arrays, tables and plain values, or keep objects there with options(keep=True)"
+        )
+
+
+def folders(
+    paths: Iterable[str | os.PathLike[str]], environment: Environment | None = None
+) -> tuple[str, ...]:
+    """Folders for sys.path, absolute; each must be there. On another machine that is seen there."""
     if isinstance(paths, (str, os.PathLike)):
         raise TypeError(f"paths must be a list of folders: write [{os.fspath(paths)!r}]")
-    checked = tuple(folder("paths", path) for path in paths)
+    checked = tuple(folder("paths", path, environment) for path in paths)
     for each in checked:
-        if not os.path.exists(each):
+        if not _elsewhere(environment) and not os.path.exists(each):
             raise ValueError(f"paths: there is no {each}")
     return checked
 
 
-def folder(option: str, path: str | os.PathLike[str]) -> str:
-    """A folder that may not be there, absolute."""
+def folder(
+    option: str, path: str | os.PathLike[str], environment: Environment | None = None
+) -> str:
+    """A folder that may not be there, absolute. On another machine as it is written: what `~` and a
+    relative one mean (the home folder) is known there."""
     text = os.fspath(path)
     if not isinstance(text, str):
         raise TypeError(f"{option} must be of str, not of {type(text).__name__}")
-    return os.path.abspath(os.path.expanduser(text))
+    return text if _elsewhere(environment) else os.path.abspath(os.path.expanduser(text))
+
+
+def _elsewhere(environment: Environment | None) -> bool:
+    return environment is not None and environment.kind == "ssh"

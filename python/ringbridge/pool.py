@@ -144,12 +144,13 @@ class Pool(Executor):
         plan.seconds("call_timeout", call_timeout)
         if not isinstance(pickle, bool):
             raise TypeError(f"pickle must be True or False, not {type(pickle).__name__}")
+        plan.check_pickle(pickle, environment)
         options: dict[str, Any] = {
             "threads": threads,
-            "paths": plan.folders(paths),
+            "paths": plan.folders(paths, environment),
             "environ": dict(environ or {}),
             "keep_environ": tuple(keep_environ),
-            "cwd": None if cwd is None else plan.folder("cwd", cwd),
+            "cwd": None if cwd is None else plan.folder("cwd", cwd, environment),
             "start_timeout": plan.start_timeout(start_timeout),
             "call_timeout": call_timeout,
             "pickle": pickle,

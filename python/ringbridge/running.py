@@ -132,7 +132,7 @@ def _worker(pid: int) -> RunningWorker | None:
         return RunningWorker(
             pid=pid,
             name=name if isinstance(name, str) else None,
-            python=python,
+            python=_address(settings) or python,
             host_pid=told.parent if gone is False else None,
             host_name=_comm(told.parent) if gone is False else None,
             host_gone=gone,
@@ -166,6 +166,12 @@ def _command(raw: bytes) -> tuple[str, dict[str, Any]] | None:
     if not isinstance(settings, dict) or not {"paths", "start_timeout"} <= set(settings):
         return None
     return python, settings
+
+
+def _address(settings: dict[str, Any]) -> str | None:
+    """Of a relay: where the worker is that it speaks for; None: it is no relay."""
+    address = settings.get("ssh")
+    return address if isinstance(address, str) else None
 
 
 def _host_gone(parent: int, host: object) -> bool | None:

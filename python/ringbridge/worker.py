@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ringbridge import plan
+from ringbridge import plan, ssh_address
 from ringbridge.discovery import find
 from ringbridge.environment import Environment, EnvironmentLike
 from ringbridge.remote import Contents, RemoteModule
@@ -30,7 +30,8 @@ _RESTART = ("never", "on-crash")
 class Worker:
     """A process in another environment, whose modules are called from here.
 
-    env           an environment's name, its prefix, or an interpreter's path
+    env           an environment's name, its prefix, or an interpreter's path; or one of another
+                  machine: ssh://[user@]host[:port]/ENV, where `paths`, `cwd` mean folders
     name          for messages and for the logger `ringbridge.worker.<name>`
     paths         folders for the worker's sys.path
     environ       variables on top of the environment's own
@@ -75,13 +76,14 @@ class Worker:
             raise ValueError(f"restart must be one of {list(_RESTART)}, not {restart!r}")
         self._call_timeout = plan.seconds("call_timeout", call_timeout)
         environment = find(env)
+        plan.check_pickle(pickle, environment)
         wanted = plan.Plan(
             name=plan.name_of(name, environment),
             environment=environment,
             base=dict(os.environ),
             wishes=plan.Wishes.of(environ, keep_environ, threads),
-            cwd=None if cwd is None else plan.folder("cwd", cwd),
-            paths=plan.folders(paths),
+            cwd=None if cwd is None else plan.folder("cwd", cwd, environment),
+            paths=plan.folders(paths, environment),
             limits=plan.Limits.of(limits),
             start_timeout_s=plan.start_timeout(start_timeout),
             pickle=pickle,
@@ -129,12 +131,17 @@ class Worker:
 
     @property
     def environment(self) -> Environment:
-        """Where it runs: prefix, python, kind, name."""
-        return self._process.plan.environment
+        """Where it runs: prefix, python, kind, name. On another machine `python` is the address of
+        its interpreter once it has been started."""
+        environment, child = self._process.plan.environment, self._process.child
+        if environment.kind == "ssh" and child is not None and not self._process.closed:
+            return ssh_address.seen(environment, child.channel.peer["executable"])
+        return environment
 
     @property
     def pid(self) -> int | None:
-        """The process's number; None as long as it has not been started."""
+        """The process's number; None as long as it has not been started. Of a worker on another
+        machine: that of the relay here, which ends when it does."""
         child = self._process.child
         return None if child is None else child.pid
 

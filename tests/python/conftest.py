@@ -28,6 +28,8 @@ from rbr_testing.fixtures import MakeWorker
 from rbr_testing.looked_at import SETTINGS, WAITS
 from rbr_testing.module_files import ModuleFiles, module_files
 from rbr_testing.raw_peer import RawWorker
+from rbr_testing.sshd import Sshd
+from rbr_testing.sshd import running as running_sshd
 
 import ringbridge
 from ringbridge.plot import Plotter
@@ -98,6 +100,33 @@ def make_worker() -> Iterator[MakeWorker]:
     yield make
     for each in started:
         each.close()
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """A real one on the loopback interface; skips where there is none."""
+    with running_sshd(tmp_path_factory.mktemp("sshd")) as sshd:
+        yield sshd
+
+
+@pytest.fixture
+def over_ssh(sshd: Sshd, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch) -> MakeWorker:
+    """Starts workers of a test's own through it."""
+    monkeypatch.setenv("RINGBRIDGE_SSH", sshd.ssh)
+    return lambda env=None, **options: make_worker(env or sshd.url(), **options)
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, sshd: Sshd) -> Callable[[str], str]:
+    """The address for what a script does in place of the Python over there."""
+
+    def made(text: str) -> str:
+        script = tmp_path / "python"
+        script.write_text(f"#!{sys.executable}\nimport os, sys, time\n{text}\n")
+        script.chmod(0o755)
+        return sshd.url(python=str(script))
+
+    return made
 
 
 @pytest.fixture

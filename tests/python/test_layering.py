@@ -167,11 +167,15 @@ PYTHON_LAYERS = (
     {"threads", "event_loop", "compute"},
     {"sources", "shares", "timers"},
     {"giving_up"},
-    {"environment", "discovery", "plan", "activation", "diagnosis", "running", "builds"},
+    {
+        *("environment", "discovery", "plan", "activation", "diagnosis", "running", "builds"),
+        "ssh_address",
+    },
     {"rendezvous"},
     {"door", "running_hosts"},
     {"crashes", "attempts"},
-    {"launch", "output", "channel"},
+    {"launch", "ssh_start", "output", "channel"},
+    {"relay"},
     {"readers", "answering", "callbacks", "coroutines", "objects"},
     {
         *("worker", "worker_process", "loads", "remote", "task", "stream", "bars"),
@@ -199,7 +203,7 @@ HOST_SIDE = {
         "attempts",
         "crashes",
     ),
-    *("environment", "discovery", "activation"),
+    *("environment", "discovery", "activation", "ssh_address", "ssh_start"),
     *("sources", "shares", "seats", "crew"),
     *("link", "connection"),
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The arrows inside of ringbridge.compute, host and qgis, as docs/map.md draws them.
+"""The arrows inside of ringbridge.compute, host, relay and qgis, as docs/map.md draws them.
 
 Reads the source tree only. The arrows between packages are test_layering's.
 """
@@ -48,6 +48,12 @@ INSIDE = {
         {"questions"},
         {"viewer"},
     ),
+    "relay": (
+        {"records", "ssh"},
+        {"line"},
+        {"passing"},
+        {"near", "far"},
+    ),
     "qgis": (
         {"texts", "strips", "descriptions", "run_log", "workers", "runs"},
         {"raster_source", "styles", "parameters", "attributes", "shapes", "failures"},
@@ -62,6 +68,8 @@ INSIDE = {
         {"dock"},
     ),
 }
+#: Parts that somebody else may use: they know nothing of channels and workers.
+FOR_OTHERS = {"records", "ssh", "line"}
 #: The gateway's parts, which the rest of the package does not look into but for its top.
 GATEWAY = {"http_rules", "http_listener", "json_values", "http_calls", "http_wire", "skyhook"}
 #: Parts that are tested where there is no QGIS.
@@ -100,6 +108,14 @@ def test_inside_a_package_modules_import_only_from_their_layer_and_lower_ones(pa
             if height[name] > height[file.stem]
         ]
     assert not wrong
+
+
+def test_what_starts_ssh_and_frames_records_knows_no_channel_and_no_worker() -> None:
+    allowed = {"errors", "activation", "ssh_address", "relay"}
+    for part in FOR_OTHERS:
+        named = (name.split(".") for name in names_at_run_time(PACKAGE / "relay" / f"{part}.py"))
+        ours = {parts[1] for parts in named if parts[0] == "ringbridge"}
+        assert ours <= allowed, part
 
 
 def test_parts_that_are_tested_without_qgis_do_not_import_it() -> None:

@@ -18,11 +18,15 @@ from ringbridge.cli import (
     package_plugin,
     plot,
     ps,
+    relay,
     run,
     serve_modules,
 )
 
-_VERBS = (bench, clean, doctor, env, new_plugin, package_plugin, plot, ps, run, serve_modules)
+_VERBS = (
+    *(bench, clean, doctor, env, new_plugin, package_plugin, plot, ps, relay, run),
+    serve_modules,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
