@@ -36,7 +36,7 @@ LATEST = [
     ),
     order(
         "a wait does not release",
-        "RBR_LATEST_WAITING,\n                                                    memory_order_release,",
+        "RBR_LATEST_WAITING,\n" + 52 * " " + "memory_order_release,",
         "relaxed",
     ),
     two_steps(

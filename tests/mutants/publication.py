@@ -52,7 +52,8 @@ PUBLICATION = [
         "    while (!atomic_compare_exchange_strong_explicit(&reader->mine->offer, &word, "
         "RBR_LATEST_WAITING,\n",
         "    if (rbr_latest_has_newer(reader))\n        return false;\n"
-        "    atomic_store(&reader->mine->offer, RBR_LATEST_WAITING);\n    word = RBR_LATEST_WAITING;\n"
+        "    atomic_store(&reader->mine->offer, RBR_LATEST_WAITING);\n"
+        "    word = RBR_LATEST_WAITING;\n"
         "    while (!atomic_compare_exchange_strong_explicit(&reader->mine->offer, &word, "
         "RBR_LATEST_WAITING,\n",
         ("test_latest_readers", "who_waits_at_the_moment_of_the_next_offer_is_woken_or_finds_it"),

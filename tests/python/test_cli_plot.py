@@ -88,7 +88,7 @@ def test_ctrl_c_closes_an_attached_viewer_and_nothing_else(
     plot.update(1)
     heard.until_drawn(1)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=30)
     assert process.returncode == 130 and "Traceback" not in err, err
     until(lambda: plot.viewers == 0, "it has not left")
     assert heard.closed == 0  # it was not the launched one

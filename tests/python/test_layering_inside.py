@@ -37,7 +37,7 @@ INSIDE = {
         # the computation's side
         {"asking", "handling", "viewer_process", "view_source"},
         {"launched"},
-        {"letters"},
+        {"letters", "pipes"},
         {"audience"},
         {"plotter"},
         {"quick", "running_plots"},
@@ -47,6 +47,9 @@ INSIDE = {
         {"pictures"},
         {"questions"},
         {"viewer"},
+        # between machines
+        {"remote_far"},
+        {"remote_near"},
     ),
     "relay": (
         {"records", "ssh"},

@@ -29,7 +29,7 @@ def test_values_and_named_ones_arrive_as_they_are(make_plot: MakePlot) -> None:
     image = np.random.default_rng(1).random((300, 200))
     strided = np.arange(60, dtype="int16").reshape(6, 10)[::2, ::-1]
     plot.update(1, "zwei", None, [3.5], image, label={"a": (1, 2)}, part=strided)
-    number, values, named = heard.until_drawn(1)
+    _, values, named = heard.until_drawn(1)
     assert values == [1, "zwei", None, [3.5], described(image)]
     assert named == {"label": {"a": (1, 2)}, "part": described(strided)}
 

@@ -40,7 +40,12 @@ def add_to(verbs: _Verbs) -> None:
         "closes the window; the computation goes on. The view is that of the plot: its code runs "
         "here. Exit code 1: there is no such plot, or the view has failed.",
     )
-    attach.add_argument("name", metavar="NAME", help="of the plot; NAME.PID where several have it")
+    attach.add_argument(
+        "name",
+        metavar="NAME",
+        help="of the plot; NAME.PID where several have it; ssh://[user@]host[:port]/NAME for one "
+        "of another machine (?python=/path/to/python at its end: that has ringbridge there)",
+    )
     attach.add_argument(
         "--python", metavar="ENV", help="whose interpreter draws (default: the one that runs this)"
     )
@@ -61,6 +66,13 @@ def add_to(verbs: _Verbs) -> None:
         help="folder for the viewer's sys.path, may be repeated (default: the current one)",
     )
     attach.set_defaults(verb=attach_viewer)
+    relay = actions.add_parser(
+        "relay",
+        help="serve a viewer of another machine; started by ssh",
+        description="What `ringbridge plot attach ssh://...` starts on a machine, by ssh.",
+    )
+    relay.add_argument("name", metavar="NAME")
+    relay.set_defaults(verb=serve_remote)
 
 
 def _view(text: str) -> dict[str, str]:
@@ -107,9 +119,28 @@ def row(plot: RunningPlot) -> tuple[str, ...]:
     )
 
 
+def serve_remote(options: argparse.Namespace) -> int:
+    from ringbridge.plot import remote_far
+
+    return remote_far.main(options.name)
+
+
+def _attach_remote(options: argparse.Namespace) -> int:
+    from ringbridge import ssh_address
+    from ringbridge.plot import remote_near
+    from ringbridge.plot.viewer_process import program_of
+
+    address = ssh_address.parse(options.name)
+    paths = tuple(os.path.abspath(path) for path in options.path or ["."])
+    wishes = {key: getattr(options, key) for key in ("view", "hold", "rate")}
+    return remote_near.attach(address, program_of(options.python), paths, wishes)
+
+
 def attach_viewer(options: argparse.Namespace) -> int:
     from ringbridge.plot.running_plots import find_plot
 
+    if options.name.startswith("ssh://"):
+        return _attach_remote(options)
     address = find_plot(options.name)
     settings = {
         "address": {"name": address.name, "pid": address.pid, "path": address.path},

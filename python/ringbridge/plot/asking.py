@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ringbridge.errors import CallTimeout, RingbridgeError
@@ -16,11 +17,15 @@ from ringbridge.errors import CallTimeout, RingbridgeError
 class Question:
     """One. `ask` by any thread, `settle` by the thread that hears the viewers; the first settles.
 
-    what, arguments: see `ringbridge.plot.questions`.
+    what, arguments: see `ringbridge.plot.questions`. then: called once it is settled, by who
+    settles it.
     """
 
-    def __init__(self, what: str, *arguments: Any) -> None:
+    def __init__(
+        self, what: str, *arguments: Any, then: Callable[[Question], object] = lambda _: None
+    ) -> None:
         self.values = (what, *arguments)
+        self._then = then
         self._settled = threading.Event()
         self._answer: Any = None
         self._error: Exception | None = None
@@ -29,11 +34,13 @@ class Question:
         if not self._settled.is_set():
             self._answer = answer
             self._settled.set()
+            self._then(self)
 
     def fail(self, error: Exception) -> None:
         if not self._settled.is_set():
             self._error = error
             self._settled.set()
+            self._then(self)
 
     def answer(self, timeout_s: float | None) -> Any:
         """Waits for it. Raises what a viewer could not do, CallTimeout, KeyboardInterrupt."""

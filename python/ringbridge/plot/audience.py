@@ -17,10 +17,12 @@ import collections
 import contextlib
 import itertools
 import logging
+import os
 import selectors
 import socket
 import threading
 import time
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -76,8 +78,15 @@ class Audience:
     """Started by `start`, ended by `close`. What is public is for any thread."""
 
     def __init__(
-        self, name: str, publisher: _core.Publisher, welcome: dict[str, Any], listener: Listener
+        self,
+        name: str,
+        publisher: _core.Publisher,
+        welcome: dict[str, Any],
+        listener: Listener,
+        kept: Callable[[], int],
     ) -> None:
+        """kept: how many frames have been kept so far."""
+        self._kept = kept
         self._name = name
         self._publisher = publisher
         self._welcome = welcome
@@ -97,6 +106,7 @@ class Audience:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
+        _audiences.add(self)
         self._selector.register(self._woken, selectors.EVENT_READ, self._hear_commands)
         self._thread = threads.start(self._run, f"ringbridge viewers of {self._name}")
 
@@ -206,7 +216,7 @@ class Audience:
         self._selector.register(
             viewer.letters, selectors.EVENT_READ, lambda: self._hear_viewer(viewer)
         )
-        viewer.letters.post(Kind.WELCOME, {**self._welcome, "kept": self._publisher.kept})
+        viewer.letters.post(Kind.WELCOME, {**self._welcome, "kept": self._kept()})
         self._give_memory(viewer)
         _logger.debug("viewer %s has joined the plot %s", viewer, self._name)
         if viewer.own:
@@ -349,8 +359,8 @@ class Audience:
         """It is there no more, and was not told to go."""
         self._launched.gone()
         self._problem = f"its viewer has gone: {reason}"
+        self._listener.left(reason, own=True)  # first, so that who waited finds it logged
         self._fail_waiting(ViewerError(f"the plot {self._name} cannot: {self._problem}"))
-        self._listener.left(reason, own=True)
 
     # ------------------------------------------------------------------------------------- the end
 
@@ -359,9 +369,29 @@ class Audience:
         for viewer in list(self._viewers):
             viewer.letters.post(Kind.END, hold)
 
+    def forget(self) -> None:
+        """In a forked child: with its copies of the sockets, its parent's end would be heard by
+        nobody. Takes nothing off the selector: its list in the kernel is the parent's, too."""
+        for viewer in self._viewers:
+            viewer.letters.forget()
+        self._woken.close()
+        self._wake.close()
+        self._launched.forget()
+
     def _send_the_rest(self) -> None:
         deadline = time.monotonic() + _FAREWELL_S
         left = [each for each in self._viewers if each.letters.flush()]
         while left and time.monotonic() < deadline:
             time.sleep(0.002)
             left = [each for each in left if each.letters.flush()]
+
+
+_audiences: weakref.WeakSet[Audience] = weakref.WeakSet()
+
+
+def _in_forked_child() -> None:
+    for audience in list(_audiences):
+        audience.forget()
+
+
+os.register_at_fork(after_in_child=_in_forked_child)

@@ -99,6 +99,11 @@ class Launched:
         if process is not None:
             threads.start(_finish, f"ringbridge viewer {process.pid}", process, _FINISH_S)
 
+    def forget(self) -> None:
+        """In a forked child: the process is its parent's."""
+        if self._process is not None:
+            self._process.close()
+
     def end(self, hold: bool, grace_s: float) -> None:
         """Ends it, or with hold lets go of it. After the audience's thread, by any other."""
         process, self._process = self._process, None

@@ -25,6 +25,8 @@ from ringbridge.errors import ProtocolError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from ringbridge.plot.pipes import Pipes
+
 #: A snapshot of a large window has some 30 MB; a kept frame has what `update` was given.
 BODY_BYTES_MAX = 1 << 30
 FDS_MAX = 2
@@ -47,6 +49,11 @@ class Kind(enum.IntEnum):
     ANSWER   V  number: of the question; values: (True, value) or (False, text of the error)
     EVENT    V  values: (name, ...): what the user did
     GONE     V  values: (reason,): "closed", or what the view raised; the last one
+
+    Between machines, where there is no memory to share, and no MEMORY:
+
+    FRAME    C  as KEPT: the newest one
+    NEXT     V  the next FRAME may come
     """
 
     WELCOME = 1
@@ -57,6 +64,8 @@ class Kind(enum.IntEnum):
     ANSWER = 6
     EVENT = 7
     GONE = 8
+    FRAME = 9
+    NEXT = 10
 
 
 class Letter(NamedTuple):
@@ -84,10 +93,10 @@ class Letters:
     be seen to leave.
     """
 
-    def __init__(self, sock: socket.socket, *, takes_fds: bool) -> None:
+    def __init__(self, sock: socket.socket | Pipes, *, takes_fds: bool) -> None:
         sock.setblocking(False)
         self._takes_fds = takes_fds
-        self._sock = sock
+        self._sock: Any = sock
         self._outgoing: collections.deque[_Outgoing] = collections.deque()
         self._sent = 0  # of the first outgoing one
         self._incoming = bytearray()
@@ -104,6 +113,10 @@ class Letters:
         _close_all(self._fds)
         self._fds.clear()
         self.waiting_bytes = 0
+        self._sock.close()
+
+    def forget(self) -> None:
+        """In a forked child: closes its copy of the socket; the rest is its parent's."""
         self._sock.close()
 
     # --------------------------------------------------------------------------------- writing
@@ -152,7 +165,7 @@ class Letters:
             parts = [memoryview(letter.body)[start : start + _PART_BYTES]]
         if sent == 0 and letter.fds:  # the kernel joins them to the first byte
             return socket.send_fds(self._sock, parts, letter.fds)
-        return self._sock.sendmsg(parts)
+        return int(self._sock.sendmsg(parts))
 
     def _drop_first(self) -> None:
         first = self._outgoing.popleft()
@@ -192,7 +205,7 @@ class Letters:
 
     def _receive(self, size: int) -> bytes:
         if not self._takes_fds:
-            return self._sock.recv(size)
+            return bytes(self._sock.recv(size))
         part, fds, _, _ = socket.recv_fds(self._sock, size, 4 * FDS_MAX, socket.MSG_CMSG_CLOEXEC)
         self._fds.extend(fds)
         return part

@@ -19,20 +19,20 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from ringbridge import _core, plan, rendezvous, threads
-from ringbridge.discovery import find
 from ringbridge.door import Door
 from ringbridge.errors import Busy, RingbridgeError
 from ringbridge.plot.asking import Question, ViewerError
 from ringbridge.plot.audience import BEHIND_BYTES_MAX, Audience
 from ringbridge.plot.handling import Handlers, PlotEvent
 from ringbridge.plot.view_source import Ready, described, spec_of
-from ringbridge.plot.viewer_process import Program, ViewerProcess, settings_for
+from ringbridge.plot.viewer_process import Program, ViewerProcess, program_of, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ringbridge.door import Knock
     from ringbridge.environment import EnvironmentLike
+    from ringbridge.rendezvous import Address
 
 RATE = 30.0
 _ANSWER_S = 30.0
@@ -83,7 +83,7 @@ class Plotter:
         environ: Mapping[str, str] | None = None,
         launch: bool = True,
     ) -> None:
-        self._program = _program(python, command, environ)
+        self._program = program_of(python, command, environ)
         self._paths = (*plan.folders(paths), _main_folder())
         self._hold = bool(hold)
         name = name or f"plot-{next(_numbers)}"
@@ -94,12 +94,11 @@ class Plotter:
         self._handlers = Handlers(name)
         # What these hold must not hold us: a plot that nobody holds any more is closed.
         self._publisher = _core.Publisher(lambda: audience.moved())
-        audience = Audience(name, self._publisher, welcome, _Ears(name, self._handlers))
+        publisher = self._publisher
+        ears = _Ears(name, self._handlers)
+        audience = Audience(name, publisher, welcome, ears, kept=lambda: publisher.kept)
         self._audience = audience
-        self._token = secrets.token_hex(8)
-        doorman = _Doorman(audience, self._token, described(view))
-        door = Door(self._address, doorman, want="plot")
-        door.start()
+        self._token, door = let_viewers_in(audience, self._address, described(view))
         audience.start()
         self._finalizer = weakref.finalize(
             self, _close, door, audience, self._publisher, self._handlers, self._hold
@@ -277,6 +276,14 @@ def _close(
         publisher.close()
 
 
+def let_viewers_in(audience: Audience, address: Address, view: str) -> tuple[str, Door]:
+    """A started door for them, and what the launched viewer calls itself, to be known by."""
+    token = secrets.token_hex(8)
+    door = Door(address, _Doorman(audience, token, view), want="plot")
+    door.start()
+    return token, door
+
+
 def _launch(audience: Audience, program: Program, settings: dict[str, Any]) -> None:
     try:
         environ = program.environ(lambda: audience.ended)
@@ -341,22 +348,6 @@ class _Doorman:
 
 
 # ------------------------------------------------------------------------------------ what is asked
-
-
-def _program(
-    python: EnvironmentLike | None,
-    command: Sequence[str] | None,
-    environ: Mapping[str, str] | None,
-) -> Program:
-    wishes = plan.Wishes.of(environ)
-    if command is None:
-        environment = find(sys.executable if python is None else python)
-        return Program((environment.python, "-c"), environment, wishes)
-    if python is not None:
-        raise ValueError("say python= or command=, not both")
-    if isinstance(command, str) or not command or not all(isinstance(x, str) for x in command):
-        raise TypeError("command must be a list of str, such as ['ipython', '--pylab', '-c']")
-    return Program(tuple(command), None, wishes)
 
 
 def _rate(rate: float) -> float:

@@ -22,12 +22,12 @@ from ringbridge.activation import environ_for
 from ringbridge.activation.process import as_bytes
 from ringbridge.discovery import find
 from ringbridge.errors import WorkerStartFailed
+from ringbridge.plan import Wishes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ringbridge.environment import Environment, EnvironmentLike
-    from ringbridge.plan import Wishes
 
 _BOOTSTRAP = os.path.join(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "_bootstrap.py"
@@ -55,6 +55,23 @@ class Program(NamedTuple):
         return environ_for(self.environment, os.environ, self.wishes, abandoned=abandoned)
 
 
+def program_of(
+    python: EnvironmentLike | None = None,
+    command: Sequence[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Program:
+    """As Plotter is told. Raises EnvironmentNotFound, ValueError, TypeError."""
+    wishes = Wishes.of(environ)
+    if command is None:
+        environment = find(sys.executable if python is None else python)
+        return Program((environment.python, "-c"), environment, wishes)
+    if python is not None:
+        raise ValueError("say python= or command=, not both")
+    if isinstance(command, str) or not command or not all(isinstance(x, str) for x in command):
+        raise TypeError("command must be a list of str, such as ['ipython', '--pylab', '-c']")
+    return Program(tuple(command), None, wishes)
+
+
 def become_viewer(python: EnvironmentLike, settings: object) -> NoReturn:
     """Makes this very process a viewer, in another environment: the terminal stays its own.
 
@@ -74,8 +91,19 @@ def _code(settings: object) -> str:
 class ViewerProcess:
     """One that has been started. Its output is read by who polls `output`."""
 
-    def __init__(self, program: Program, environ: Mapping[str, str], settings: object) -> None:
-        """Raises WorkerStartFailed where the program cannot be run."""
+    def __init__(
+        self,
+        program: Program,
+        environ: Mapping[str, str],
+        settings: object,
+        *,
+        quiet: bool = True,
+    ) -> None:
+        """quiet: what it prints is logged; else it goes to stderr, too.
+
+        Raises WorkerStartFailed where the program cannot be run.
+        """
+        self._quiet = quiet
         self.output, theirs = os.pipe()
         os.set_blocking(self.output, False)
         try:
@@ -111,6 +139,8 @@ class ViewerProcess:
             *lines, self._line = (self._line + part).split(b"\n")
             if not part or len(self._line) > _LINE_BYTES_MAX:
                 lines, self._line = [*lines, self._line], b""
+            if not self._quiet:
+                os.write(2, part)
             for line in filter(None, lines):
                 _logger.info("viewer of %s: %s", plot, line.decode("utf-8", "backslashreplace"))
             if not part:
