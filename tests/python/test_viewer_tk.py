@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,11 +29,15 @@ def display() -> Iterator[str]:
 
 @contextlib.contextmanager
 def showing(
-    display: str, name: str, settings: dict[str, Any] | None = None, **welcome: Any
+    display: str,
+    name: str,
+    command: list[str] | None = None,
+    own: dict[str, str] | None = None,
+    **welcome: Any,
 ) -> Iterator[tuple[BareComputation, Any]]:
     spec = {"module": "rbr_testing.plot_tk_views", "class": name, "paths": [str(TESTS)]}
-    environ = {"MPLBACKEND": "TkAgg", "DISPLAY": display, "QT_QPA_PLATFORM": None}
-    with viewed(view=spec, environ=environ, settings=settings, **welcome) as both:
+    environ = {"MPLBACKEND": "TkAgg", "DISPLAY": display, "QT_QPA_PLATFORM": None, **(own or {})}
+    with viewed(view=spec, environ=environ, command=command, **welcome) as both:
         yield both
 
 
@@ -153,6 +159,26 @@ def test_a_draw_that_runs_the_loop_draws_each_frame_once_in_order(display: str) 
         there.ask("drawn", numbers[-1])
         turned = [each.values[1] for each in there.heard if each.values[0] == "turned"]
         assert turned == numbers
+
+
+def test_pyplot_that_draws_by_itself_draws_each_frame_once_all_the_same(
+    display: str, tmp_path: Path
+) -> None:
+    """In IPython with --pylab, where matplotlib draws after each change."""
+    pytest.importorskip("IPython")
+    command = [sys.executable, "-m", "IPython", "--pylab=tk", "-c"]
+    own = {"IPYTHONDIR": str(tmp_path)}
+    with showing(display, "Figure", command=command, own=own) as (there, process):
+        there.keep("count_draws")
+        there.ask("drawn", there.keep("drawn"))
+        before = there.hear(Kind.EVENT, "drawn").values[1]
+        for index in range(20):
+            there.ask("drawn", there.keep("colour", index / 20, 0.0, 0.0))
+        there.keep("drawn")
+        assert there.hear(Kind.EVENT, "drawn").values[1] - before == 20
+        there.end()
+        there.hear_end()
+        assert "Traceback" not in ended(process)[1]
 
 
 @pytest.mark.parametrize("name", ["line", "image", "scatter", "histogram"])

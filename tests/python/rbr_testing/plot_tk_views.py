@@ -68,6 +68,17 @@ class Figure(Actor):
     def colour(self, red: float, green: float, blue: float) -> None:
         self.axes.set_facecolor((red, green, blue))
 
+    def count_draws(self) -> None:
+        self.draws = 0
+        self.figure.canvas.mpl_connect("draw_event", self._count)
+
+    def _count(self, _event: object) -> None:
+        self.draws += 1
+
+    def drawn(self) -> None:
+        self.window.update()  # and what matplotlib has put off until then
+        emit("drawn", self.draws)
+
     def on_screen(self) -> None:
         """The colour that the photo of the canvas has, which Tk has painted from."""
         red, green, blue = self.figure.canvas._tkphoto.get(50, 50)
