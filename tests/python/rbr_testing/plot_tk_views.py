@@ -85,6 +85,16 @@ class Figure(Actor):
         emit("on screen", red, green, blue)
 
 
+class Interactive(Figure):
+    """pyplot draws after each change, by itself."""
+
+    def __init__(self) -> None:
+        from matplotlib import pyplot
+
+        pyplot.ion()
+        super().__init__()
+
+
 class Bare(Figure):
     """A Figure() that pyplot has never seen."""
 
