@@ -111,6 +111,10 @@ class Viewer:
                 self._show(first[1:])
         except (EOFError, ProtocolError) as error:
             self._failed(str(error))
+        except KeyboardInterrupt:
+            self._interrupted()
+        except Exception as error:  # of the toolkit, when the windows are shown
+            self._failed(error_text(error))
         finally:
             emitting.end()
             if self._loop is not None:  # first: nothing that is closed may still be watched
