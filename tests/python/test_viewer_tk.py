@@ -145,6 +145,12 @@ def test_the_window_goes_with_the_computation(display: str, name: str) -> None:
         assert ended(process) == (0, "")
 
 
+def test_a_window_that_cannot_be_shown_is_told(display: str) -> None:
+    with showing(display, "Lost") as (there, process):
+        assert "TclError" in there.hear(Kind.GONE).values[0]
+        assert ended(process)[0] == 1
+
+
 def test_ctrl_c_ends_a_window(display: str) -> None:
     with showing(display, "Figure") as (there, process):
         there.ask("drawn", there.keep("title"))

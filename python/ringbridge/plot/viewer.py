@@ -151,6 +151,8 @@ class Viewer:
             self._loop = loop_for(self._windows.toolkit)
         except KeyboardInterrupt:
             self._interrupted()
+        except view_loading.ViewError as error:
+            self._failed(f"the view could not be made: {error}")
         except (Exception, SystemExit) as error:
             self._failed(f"the view could not be made\n{error_text(error)}")
         return self._loop is not None

@@ -120,6 +120,19 @@ class TwoFigures(Actor):
         self.target = self.second.canvas.get_tk_widget()
 
 
+class Lost:
+    """Its window has gone before it is shown."""
+
+    def __init__(self) -> None:
+        import tkinter
+
+        self.root = tkinter.Tk()
+        self.root.destroy()
+
+    def draw(self) -> None:
+        raise AssertionError
+
+
 class Panel(Actor):
     """A window of the view's own."""
 
