@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,11 +29,15 @@ def display() -> Iterator[str]:
 
 @contextlib.contextmanager
 def showing(
-    display: str, name: str, settings: dict[str, Any] | None = None, **welcome: Any
+    display: str,
+    name: str,
+    command: list[str] | None = None,
+    own: dict[str, str] | None = None,
+    **welcome: Any,
 ) -> Iterator[tuple[BareComputation, Any]]:
     spec = {"module": "rbr_testing.plot_tk_views", "class": name, "paths": [str(TESTS)]}
-    environ = {"MPLBACKEND": "TkAgg", "DISPLAY": display, "QT_QPA_PLATFORM": None}
-    with viewed(view=spec, environ=environ, settings=settings, **welcome) as both:
+    environ = {"MPLBACKEND": "TkAgg", "DISPLAY": display, "QT_QPA_PLATFORM": None, **(own or {})}
+    with viewed(view=spec, environ=environ, command=command, **welcome) as both:
         yield both
 
 
@@ -139,6 +145,12 @@ def test_the_window_goes_with_the_computation(display: str, name: str) -> None:
         assert ended(process) == (0, "")
 
 
+def test_a_window_that_cannot_be_shown_is_told(display: str) -> None:
+    with showing(display, "Lost") as (there, process):
+        assert "TclError" in there.hear(Kind.GONE).values[0]
+        assert ended(process)[0] == 1
+
+
 def test_ctrl_c_ends_a_window(display: str) -> None:
     with showing(display, "Figure") as (there, process):
         there.ask("drawn", there.keep("title"))
@@ -153,6 +165,29 @@ def test_a_draw_that_runs_the_loop_draws_each_frame_once_in_order(display: str) 
         there.ask("drawn", numbers[-1])
         turned = [each.values[1] for each in there.heard if each.values[0] == "turned"]
         assert turned == numbers
+
+
+def test_pyplot_that_draws_by_itself_draws_each_frame_once_all_the_same(display: str) -> None:
+    with showing(display, "Interactive") as (there, _):
+        title(there)  # its window is there
+        there.keep("count_draws")
+        for index in range(20):
+            there.ask("drawn", there.keep("colour", index / 20, 0.0, 0.0))
+        there.keep("drawn")
+        assert there.hear(Kind.EVENT, "drawn").values == ("drawn", 20)
+
+
+def test_it_runs_in_ipython_with_pylab(display: str, tmp_path: Path) -> None:
+    pytest.importorskip("IPython")
+    command = [sys.executable, "-m", "IPython", "--pylab=tk", "-c"]
+    own = {"IPYTHONDIR": str(tmp_path)}
+    with showing(display, "Figure", command=command, own=own, title="pylab") as (there, process):
+        shot = there.ask("snapshot", there.keep("colour", 0.0, 1.0, 0.0))
+        assert shot[50, 50].tolist() == [0, 255, 0, 255]
+        assert title(there) == ("pylab", True)
+        there.end()
+        there.hear_end()
+        assert "Traceback" not in ended(process)[1]
 
 
 @pytest.mark.parametrize("name", ["line", "image", "scatter", "histogram"])

@@ -36,6 +36,14 @@ def test_a_view_that_cannot_be_made_is_told_with_its_traceback() -> None:
         assert "no window today" in said
 
 
+def test_a_toolkit_that_is_not_known_is_told() -> None:
+    with viewed(view=view("Foreign")) as (there, process):
+        (reason,) = there.hear(Kind.GONE).values
+        assert "wants the event loop of gtk4" in reason
+        assert "MPLBACKEND" in reason
+        assert ended(process)[0] == 1
+
+
 def test_a_draw_that_raises_is_told_with_its_frame() -> None:
     with viewed(view=view("BrokenDraw"), rate=0.0) as (there, process):
         for value in (1, 2, 3, 4):
@@ -90,6 +98,7 @@ def test_a_view_that_is_not_there_is_told(spec: dict[str, Any], words: list[str]
     with viewed(view=settings) as (there, process):
         (reason,) = there.hear(Kind.GONE).values
         assert not [word for word in words if word not in reason], reason
+        assert ("Traceback" in reason) == ("TypeError" in words)  # of what we tell, there is none
         assert ended(process)[0] == 1
 
 

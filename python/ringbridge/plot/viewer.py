@@ -111,6 +111,10 @@ class Viewer:
                 self._show(first[1:])
         except (EOFError, ProtocolError) as error:
             self._failed(str(error))
+        except KeyboardInterrupt:
+            self._interrupted()
+        except Exception as error:  # of the toolkit, when the windows are shown
+            self._failed(error_text(error))
         finally:
             emitting.end()
             if self._loop is not None:  # first: nothing that is closed may still be watched
@@ -147,6 +151,8 @@ class Viewer:
             self._loop = loop_for(self._windows.toolkit)
         except KeyboardInterrupt:
             self._interrupted()
+        except view_loading.ViewError as error:
+            self._failed(f"the view could not be made: {error}")
         except (Exception, SystemExit) as error:
             self._failed(f"the view could not be made\n{error_text(error)}")
         return self._loop is not None

@@ -25,12 +25,12 @@ from ringbridge import _core, rendezvous
 from ringbridge.plot.letters import Kind, Letter, Letters
 
 NAME = "bare"
-#: What a viewer's process runs.
+#: What a viewer's process runs; the settings are its only argument.
 RUN = """
 import json, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
 from ringbridge.plot.viewer import main
-sys.exit(main(json.loads(sys.argv[1])))
+sys.exit(main(json.loads({!r})))
 """
 
 
@@ -63,7 +63,7 @@ class BareComputation:
         told = {"name": "a test", "address": self.address, **settings}
         program = command or [sys.executable, "-c"]
         return subprocess.Popen(
-            [*program, RUN, json.dumps(told)],
+            [*program, RUN.format(json.dumps(told))],
             env={key: value for key, value in environ.items() if value is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

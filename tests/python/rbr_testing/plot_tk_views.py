@@ -68,10 +68,31 @@ class Figure(Actor):
     def colour(self, red: float, green: float, blue: float) -> None:
         self.axes.set_facecolor((red, green, blue))
 
+    def count_draws(self) -> None:
+        self.draws = 0
+        self.figure.canvas.mpl_connect("draw_event", self._count)
+
+    def _count(self, _event: object) -> None:
+        self.draws += 1
+
+    def drawn(self) -> None:
+        self.window.update()  # and what matplotlib has put off until then
+        emit("drawn", self.draws)
+
     def on_screen(self) -> None:
         """The colour that the photo of the canvas has, which Tk has painted from."""
         red, green, blue = self.figure.canvas._tkphoto.get(50, 50)
         emit("on screen", red, green, blue)
+
+
+class Interactive(Figure):
+    """pyplot draws after each change, by itself."""
+
+    def __init__(self) -> None:
+        from matplotlib import pyplot
+
+        pyplot.ion()
+        super().__init__()
 
 
 class Bare(Figure):
@@ -97,6 +118,19 @@ class TwoFigures(Actor):
 
     def next_one(self) -> None:
         self.target = self.second.canvas.get_tk_widget()
+
+
+class Lost:
+    """Its window has gone before it is shown."""
+
+    def __init__(self) -> None:
+        import tkinter
+
+        self.root = tkinter.Tk()
+        self.root.destroy()
+
+    def draw(self) -> None:
+        raise AssertionError
 
 
 class Panel(Actor):

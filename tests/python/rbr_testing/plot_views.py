@@ -65,6 +65,24 @@ class Bare:
         self.axes.set_title(title)
 
 
+class Foreign:
+    """A figure whose canvas wants the loop of another toolkit."""
+
+    def __init__(self) -> None:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        class Canvas(FigureCanvasAgg):
+            required_interactive_framework = "gtk4"
+
+        self.figure = Figure()
+        Canvas(self.figure)
+        Canvas.new_manager(self.figure, 1)
+
+    def draw(self) -> None:
+        raise AssertionError
+
+
 class BrokenInit:
     def __init__(self) -> None:
         raise ValueError("no window today")
