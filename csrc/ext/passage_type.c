@@ -117,17 +117,13 @@ passage_take(PassageObject *self, PyObject *timeout)
     if (!deadline_from_timeout(timeout, &deadline_ns) || channel_enter(self->channel) == NULL)
         return NULL;
     message = next_message(self->channel, deadline_ns);
-    if (message != NULL) {
-        body = rbr_message_body(message, &type);
-        if (is_request(type) && !self->channel->host)
-            rbr_relay_begun(self->channel->channel, rbr_message_id(message));
-    }
     channel_leave(self->channel);
     if (message == NULL) {
         if (PyErr_Occurred())
             return NULL;
         Py_RETURN_NONE;
     }
+    body = rbr_message_body(message, &type);
     rbr_message_free(out->message);
     *out = (passage_out){.message = message};
     rbr_message_frame(message, &size);
