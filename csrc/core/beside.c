@@ -86,10 +86,26 @@ rbr_channel_peer_runs(rbr_channel *channel, uint64_t id)
     return peer_says(channel, is_running, id);
 }
 
+/* It is a relay that has ended: what began last may not have been told. */
+static bool
+told_too_late(rbr_channel *channel)
+{
+    bool late = false;
+
+    if (atomic_load_explicit(&channel->state, memory_order_acquire) == RBR_OK)
+        return false;
+    pthread_mutex_lock(&channel->exchange.lock);
+    if (atomic_load(&channel->watch.handshaken))
+        late = atomic_load_explicit(&channel->segment.shared->late, memory_order_relaxed) != 0;
+    pthread_mutex_unlock(&channel->exchange.lock);
+    return late;
+}
+
 bool
 rbr_channel_peer_began(rbr_channel *channel, uint64_t id)
 {
-    return peer_says(channel, began, id);
+    return peer_says(channel, began, id) ||
+           (rbr_os_fork_check(channel->fork_token) && told_too_late(channel));
 }
 
 rbr_status

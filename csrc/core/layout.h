@@ -74,7 +74,7 @@ struct rbr_segment_shared {
     uint64_t magic;      /* these four: by the host, before the worker knows of the segment */
     uint64_t session;
     uint32_t ring_bytes; /* of each ring's data */
-    uint32_t reserved;
+    _Atomic uint32_t late; /* 1, by the worker: it is a relay, and `runs` hears of begins late */
     struct rbr_wake_shared wake[2]; /* by the sleeper's role on the wire: 0 host, 1 worker */
     struct rbr_ring_shared ring[2]; /* by the producer's role */
     struct rbr_runs_shared runs[2];

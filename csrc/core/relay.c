@@ -37,6 +37,8 @@ rbr_channel_relay(rbr_channel *channel, rbr_error *err)
         sem_destroy(&relay->wake);
         free(relay);
     }
+    if (channel->role == RBR_ROLE_WORKER)
+        atomic_store(&channel->segment.shared->late, 1);
     return RBR_OK;
 }
 
@@ -125,44 +127,47 @@ rbr_relay_peer_runs(rbr_channel *channel, uint64_t *ids)
     return count;
 }
 
+/* Under exchange.lock. */
+static void
+has_begun(struct rbr_runs_shared *runs, uint64_t id)
+{
+    _Atomic uint64_t *begun = &runs->begun[id % RBR_BEGUN_MAX];
+
+    if (id > atomic_load_explicit(begun, memory_order_relaxed)) /* else it goes on */
+        atomic_store_explicit(begun, id, memory_order_relaxed);
+}
+
 void
 rbr_relay_runs(rbr_channel *channel, const uint64_t *ids, uint32_t count)
 {
+    struct rbr_runs_shared *runs;
     uint32_t depth;
 
     if (!rbr_os_fork_check(channel->fork_token))
         return;
     pthread_mutex_lock(&channel->exchange.lock);
-    for (depth = 0; depth < RBR_RUNS_MAX && atomic_load(&channel->watch.handshaken); depth++)
-        atomic_store_explicit(&channel->segment.shared->runs[channel->role].calls[depth],
-                              depth < count ? ids[depth] : 0, memory_order_relaxed);
+    for (depth = 0; depth < RBR_RUNS_MAX && atomic_load(&channel->watch.handshaken); depth++) {
+        runs = &channel->segment.shared->runs[channel->role];
+        if (depth < count)
+            has_begun(runs, ids[depth]);
+        atomic_store_explicit(&runs->calls[depth], depth < count ? ids[depth] : 0,
+                              memory_order_relaxed);
+    }
     pthread_mutex_unlock(&channel->exchange.lock);
 }
 
 void
 rbr_relay_may_run(rbr_channel *channel, uint64_t id)
 {
-    if (!rbr_os_fork_check(channel->fork_token))
-        return;
-    pthread_mutex_lock(&channel->exchange.lock);
-    if (atomic_load(&channel->watch.handshaken))
-        atomic_store_explicit(&channel->segment.shared->runs[channel->role].calls[RBR_RUNS_MAX - 1],
-                              id, memory_order_relaxed);
-    pthread_mutex_unlock(&channel->exchange.lock);
-}
-
-void
-rbr_relay_begun(rbr_channel *channel, uint64_t id)
-{
-    _Atomic uint64_t *begun;
+    struct rbr_runs_shared *runs;
 
     if (!rbr_os_fork_check(channel->fork_token))
         return;
     pthread_mutex_lock(&channel->exchange.lock);
     if (atomic_load(&channel->watch.handshaken)) {
-        begun = &channel->segment.shared->runs[channel->role].begun[id % RBR_BEGUN_MAX];
-        if (id > atomic_load_explicit(begun, memory_order_relaxed))
-            atomic_store_explicit(begun, id, memory_order_relaxed);
+        runs = &channel->segment.shared->runs[channel->role];
+        has_begun(runs, id);
+        atomic_store_explicit(&runs->calls[RBR_RUNS_MAX - 1], id, memory_order_relaxed);
     }
     pthread_mutex_unlock(&channel->exchange.lock);
 }

@@ -174,9 +174,12 @@ channel_join(PyObject *type, PyObject *args)
     rbr_error error;
     rbr_status status;
     const char *version = NULL, *abi = NULL, *executable = NULL;
+    PyObject *told = NULL;
     int socket, pickle = 0;
 
-    if (!PyArg_ParseTuple(args, "i|p(sss):join", &socket, &pickle, &version, &abi, &executable))
+    if (!PyArg_ParseTuple(args, "i|pO:join", &socket, &pickle, &told) ||
+        (told != NULL && told != Py_None &&
+         !PyArg_Parse(told, "(sss):join", &version, &abi, &executable)))
         return NULL;
     self = channel_new_empty(core_state_of_type((PyTypeObject *)type), "worker", "worker");
     if (self == NULL)

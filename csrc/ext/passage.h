@@ -33,6 +33,7 @@ typedef struct PassageObject {
     ChannelObject *channel;
     passage_out out;
     passage_in in;
+    uint32_t unanswered; /* requests that were taken, less the answers that were put */
 } PassageObject;
 
 /* (id, whether it wants an answer, whether it is a stream of the newest, or a stream's item) */

@@ -282,12 +282,22 @@ send_until(rbr_channel *channel, passage_in *in, uint64_t deadline_ns, rbr_error
 
 /* A stream goes on with its next item by itself, and word of that comes late. */
 static void
-tell_of_item(ChannelObject *channel, const passage_in *in)
+tell_of_item(PassageObject *self, const passage_in *in)
 {
     const rbr_table root = {rbr_follow(in->frame)};
 
-    if (!channel->host && rbr_get_u8(root, RBR_FRAME__BODY_TYPE, 0) == RBR_BODY_STREAM_ITEM)
-        rbr_relay_may_run(channel->channel, rbr_get_u64(root, RBR_FRAME__ID, 0));
+    if (rbr_get_u8(root, RBR_FRAME__BODY_TYPE, 0) == RBR_BODY_STREAM_ITEM)
+        rbr_relay_may_run(self->channel->channel, rbr_get_u64(root, RBR_FRAME__ID, 0));
+}
+
+static bool
+is_answer(const passage_in *in)
+{
+    const rbr_table root = {rbr_follow(in->frame)};
+    const uint8_t type = rbr_get_u8(root, RBR_FRAME__BODY_TYPE, 0);
+
+    return type == RBR_BODY_RESULT || type == RBR_BODY_ERROR || type == RBR_BODY_LOADED ||
+           type == RBR_BODY_STREAM_END;
 }
 
 PyObject *
@@ -310,7 +320,8 @@ passage_put(PassageObject *self, PyObject *timeout)
         rbr_block_ref(in->blocks[i], &ref);
         memcpy(in->frame + in->ref_at[i], &ref, sizeof ref);
     }
-    tell_of_item(self->channel, in); /* before: who takes it may ask at once */
+    if (!self->channel->host)
+        tell_of_item(self, in); /* before: who takes it may ask at once */
     Py_BEGIN_ALLOW_THREADS
     status = send_until(self->channel->channel, in, deadline_ns, &error);
     Py_END_ALLOW_THREADS
@@ -319,8 +330,10 @@ passage_put(PassageObject *self, PyObject *timeout)
     channel_leave(self->channel);
     if (PyErr_Occurred())
         return NULL;
-    if (status == RBR_OK)
+    if (status == RBR_OK) {
+        self->unanswered -= self->unanswered > 0 && is_answer(in);
         passage_in_clear(in);
+    }
     return PyBool_FromLong(status == RBR_OK);
 }
 

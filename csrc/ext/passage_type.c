@@ -104,6 +104,20 @@ passage_describe(uint64_t id, uint8_t type, rbr_table body)
                          PyBool_FromLong(latest), PyBool_FromLong(type == RBR_BODY_STREAM_ITEM));
 }
 
+/* Word of what begins comes late. Where nothing else is under way, or the call that it is made in waits
+ * for it, it begins as soon as it is there. */
+static void
+tell_of_request(PassageObject *self, const rbr_message *message)
+{
+    uint8_t type;
+
+    rbr_message_body(message, &type);
+    if (!is_request(type))
+        return;
+    if (self->unanswered++ == 0 || rbr_message_parent(message) != 0)
+        rbr_relay_may_run(self->channel->channel, rbr_message_id(message));
+}
+
 static PyObject *
 passage_take(PassageObject *self, PyObject *timeout)
 {
@@ -117,17 +131,15 @@ passage_take(PassageObject *self, PyObject *timeout)
     if (!deadline_from_timeout(timeout, &deadline_ns) || channel_enter(self->channel) == NULL)
         return NULL;
     message = next_message(self->channel, deadline_ns);
-    if (message != NULL) {
-        body = rbr_message_body(message, &type);
-        if (is_request(type) && !self->channel->host)
-            rbr_relay_begun(self->channel->channel, rbr_message_id(message));
-    }
+    if (message != NULL && !self->channel->host)
+        tell_of_request(self, message);
     channel_leave(self->channel);
     if (message == NULL) {
         if (PyErr_Occurred())
             return NULL;
         Py_RETURN_NONE;
     }
+    body = rbr_message_body(message, &type);
     rbr_message_free(out->message);
     *out = (passage_out){.message = message};
     rbr_message_frame(message, &size);
@@ -283,30 +295,30 @@ passage_set_running(PassageObject *self, PyObject *given)
 
 static PyMethodDef passage_methods[] = {
     {"take", (PyCFunction)passage_take, METH_O,
-     PyDoc_STR("take($self, timeout, /)\n--\n\n"
+     PyDoc_STR("take($self, timeout)\n--\n\n"
                "The next frame: ((id, request, latest, item), bytes, payload bytes); None: none in "
                "time.")},
     {"piece", (PyCFunction)passage_piece, METH_O,
-     PyDoc_STR("piece($self, limit, /)\n--\n\n"
+     PyDoc_STR("piece($self, limit)\n--\n\n"
                "The next bytes of the frame taken, then of its payloads; b\"\" at their end.")},
     {"begin", (PyCFunction)passage_begin, METH_VARARGS,
-     PyDoc_STR("begin($self, frame_bytes, payload_bytes, /)\n--\n\nA frame follows.")},
+     PyDoc_STR("begin($self, frame_bytes, payload_bytes)\n--\n\nA frame follows.")},
     {"feed", (PyCFunction)passage_feed, METH_O,
-     PyDoc_STR("feed($self, data, /)\n--\n\nIts next bytes; True: it is whole.")},
+     PyDoc_STR("feed($self, data)\n--\n\nIts next bytes; True: it is whole.")},
     {"meant", (PyCFunction)passage_meant, METH_NOARGS,
      PyDoc_STR("meant($self, /)\n--\n\n(id, request, latest, item) of the frame that is fed.")},
     {"put", (PyCFunction)passage_put, METH_O,
-     PyDoc_STR("put($self, timeout, /)\n--\n\nSends it; False: there was no room in time.")},
+     PyDoc_STR("put($self, timeout)\n--\n\nSends it; False: there was no room in time.")},
     {"forget", (PyCFunction)passage_forget, METH_NOARGS,
      PyDoc_STR("forget($self, /)\n--\n\nWhat was fed is let go of.")},
     {"refusal", (PyCFunction)passage_refusal, METH_VARARGS,
-     PyDoc_STR("refusal($self, id, code, type, text, /)\n--\n\nThe frame of an Error, as bytes.")},
+     PyDoc_STR("refusal($self, id, code, type, text)\n--\n\nThe frame of an Error, as bytes.")},
     {"next_cancel", (PyCFunction)passage_next_cancel, METH_O,
-     PyDoc_STR("next_cancel($self, timeout, /)\n--\n\n(id, hard); None: none came in time.")},
+     PyDoc_STR("next_cancel($self, timeout)\n--\n\n(id, hard); None: none came in time.")},
     {"running", (PyCFunction)passage_running, METH_NOARGS,
      PyDoc_STR("running($self, /)\n--\n\nThe calls that the worker runs now.")},
     {"set_running", (PyCFunction)passage_set_running, METH_O,
-     PyDoc_STR("set_running($self, ids, /)\n--\n\nWhat the host shall see of that.")},
+     PyDoc_STR("set_running($self, ids)\n--\n\nWhat the host shall see of that.")},
     {NULL, NULL, 0, NULL},
 };
 

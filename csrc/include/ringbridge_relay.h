@@ -32,11 +32,10 @@ rbr_status rbr_relay_cancel(rbr_channel *channel, uint64_t *id, bool *hard, uint
 
 /* Of a host's end: the calls that the worker runs now; gives how many (at most RBR_RELAY_RUNS_MAX). */
 uint32_t rbr_relay_peer_runs(rbr_channel *channel, uint64_t *ids);
-/* Of a worker's end: what the host sees of that. may_run: this call too, until the next rbr_relay_runs.
- * begun: this call has begun, or may have. */
+/* Of a worker's end: what the host sees of that. It comes late, so once the relay has ended, the host
+ * takes every call for one that may have begun. may_run: this call too, until the next rbr_relay_runs. */
 void rbr_relay_runs(rbr_channel *channel, const uint64_t *ids, uint32_t count);
 void rbr_relay_may_run(rbr_channel *channel, uint64_t id);
-void rbr_relay_begun(rbr_channel *channel, uint64_t id);
 
 /* Whether the peer has read all that was sent. */
 bool rbr_relay_is_read(rbr_channel *channel);

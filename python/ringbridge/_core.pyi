@@ -36,7 +36,9 @@ class Channel:
         1 POSIX shared memory, 2 sealed memfd. pickle: this side agrees to pickled values."""
 
     @classmethod
-    def join(cls, socket: int, pickle: bool = ..., told: tuple[str, str, str] = ...) -> Channel:
+    def join(
+        cls, socket: int, pickle: bool = False, told: tuple[str, str, str] | None = None
+    ) -> Channel:
         """The worker's end, over the inherited socket; the handshake follows. pickle: this side
         agrees to pickled values. told: the version, abi and executable of a worker elsewhere that
         a relay speaks for."""

@@ -143,7 +143,7 @@ def test_another_version_of_the_protocol(
         stand_in(
             'body = b\'{"protocol": 99, "version": "9.9"}\'\n'
             "head = len(body).to_bytes(4, 'little') + b'\\1\\0\\0\\0'\n"
-            "os.write(1, b'\\nringbridge-relay\\n' + head + body)\ntime.sleep(60)"
+            "os.write(1, b'\\nringbridge-relay\\n' + head + body)\nsys.stdin.read()"
         ),
     )
     assert "ringbridge 9.9 (relay protocol 99)" in text and "the same version" in text
@@ -158,7 +158,7 @@ def test_what_answers_is_no_relay(over_ssh: MakeWorker, stand_in: Callable[[str]
 def test_records_that_are_none(over_ssh: MakeWorker, stand_in: Callable[[str], str]) -> None:
     text = refused(
         over_ssh,
-        stand_in("os.write(1, b'\\nringbridge-relay\\n' + b'\\xff' * 64)\ntime.sleep(60)"),
+        stand_in("os.write(1, b'\\nringbridge-relay\\n' + b'\\xff' * 64)\nsys.stdin.read()"),
     )
     assert "broke the relays' protocol" in text
 
@@ -174,7 +174,7 @@ def test_a_shell_that_prints_before_is_no_trouble(
 
 
 def test_no_answer_in_time(over_ssh: MakeWorker, stand_in: Callable[[str], str]) -> None:
-    url = stand_in("os.write(2, b'a word of it\\n'); time.sleep(300)")
+    url = stand_in("os.write(2, b'a word of it\\n'); sys.stdin.read()")
     text = refused(over_ssh, url, start_timeout=3.0)
     assert "no answer within 3 s" in text and "a word of it" in text
 
@@ -182,7 +182,7 @@ def test_no_answer_in_time(over_ssh: MakeWorker, stand_in: Callable[[str], str])
 def test_a_start_that_is_given_up_leaves_nothing(
     over_ssh: MakeWorker, stand_in: Callable[[str], str], sshd: Sshd, fifo: Path
 ) -> None:
-    worker = over_ssh(stand_in(f"open({str(fifo)!r}, 'w').close(); time.sleep(300)"), wait=False)
+    worker = over_ssh(stand_in(f"open({str(fifo)!r}, 'w').close(); sys.stdin.read()"), wait=False)
     fifo.open().close()
     closing = threading.Thread(target=worker.close)
     closing.start()

@@ -50,7 +50,7 @@ HOSTILE = {
 def test_the_host_hears_of_it_and_lives(
     over_ssh: MakeWorker, stand_in: Callable[[str], str], name: str
 ) -> None:
-    worker = over_ssh(stand_in(START + HOSTILE[name] + "\ntime.sleep(300)"))
+    worker = over_ssh(stand_in(START + HOSTILE[name] + "\nreader.read()"))
     assert worker.environment.python == "ssh://box//there/python"
     with pytest.raises(ringbridge.WorkerDied, match="box broke the relays' protocol"):
         worker.load("rbr_testing.basics")
@@ -74,7 +74,7 @@ def test_an_answer_of_its_own_kind_is_checked_by_the_hosts_core(
 ) -> None:
     """A sound line, and an end without any answer."""
     body = records.end_body(records.End(True, False, 5, 4321))
-    worker = over_ssh(stand_in(START + f"send(Kind.END, {body!r})\ntime.sleep(300)"))
+    worker = over_ssh(stand_in(START + f"send(Kind.END, {body!r})\nreader.read()"))
     with pytest.raises(
         ringbridge.WorkerDied, match="process 4321 on box ended with exit code 5"
     ) as got:

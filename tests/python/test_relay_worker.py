@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from rbr_testing import relayed
 from rbr_testing.equality import identical
-from rbr_testing.eventually import until
+from rbr_testing.eventually import Gate, until
 from rbr_testing.fixtures import MakeWorker
 from rbr_testing.kinds import values
 from rbr_testing.sshd import Sshd, exists
@@ -265,6 +266,35 @@ def test_a_call_that_does_not_end_is_killed_with_its_connection(
     until(lambda: worker.restarts == 1, "another process")
     assert duties.pid() != pid
     until(lambda: not exists(pid), "the end of the one that was killed")
+
+
+def test_what_runs_and_what_has_begun_is_known_here(over_ssh: MakeWorker, gate: Gate) -> None:
+    worker = over_ssh()
+    there, duties = worker.load("rbr_testing.relayed"), worker.load("rbr_testing.duties")
+    running = there.blocked.submit(gate.started, gate.release)
+    gate.entered()
+    assert running.running() and running._call.begun
+    waits = [duties.note.submit(number) for number in range(20)]
+    assert not any(task.running() or task._call.begun for task in waits)
+    assert waits[7].cancel() and waits[7].cancelled()  # at once, since it has not begun
+    gate.open()
+    assert running.result(timeout=40) == there.family()[0]
+    rest = [number for number in range(20) if number != 7]
+    assert [waits[number].result(timeout=40) for number in rest] == rest
+
+
+def test_after_a_loss_every_call_may_have_begun(over_ssh: MakeWorker, gate: Gate) -> None:
+    worker = over_ssh(restart="on-crash")
+    there, duties = worker.load("rbr_testing.relayed"), worker.load("rbr_testing.duties")
+    running = there.blocked.submit(gate.started, gate.release)
+    gate.entered()
+    waits = duties.number.submit(1)
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    for task in (running, waits):
+        with pytest.raises(ringbridge.WorkerDied) as caught:
+            task.result(timeout=40)
+        assert caught.value.begun is True
 
 
 def test_a_cancel_overtakes_calls_that_wait(over_ssh: MakeWorker, fifo: Path) -> None:

@@ -27,6 +27,7 @@ from ringbridge.relay.passing import Inward, Outward
 from ringbridge.relay.records import End, Kind, Record, Side
 
 _RUNS_LOOK_S = 0.02
+_RUNS_SOON_S = 0.004  # as long as frames have just come
 _QUIET_S = 1.0  # after which nobody looks at what runs until another frame comes
 _OUTPUT_S = 5.0
 _LAST_OUTPUT_S = 2.0
@@ -223,7 +224,8 @@ class _Far:
                     self._line.send(Kind.RUNS, body)
                     told, items = runs, gone
                     until = time.monotonic() + _QUIET_S
-                time.sleep(_RUNS_LOOK_S)
+                just_now = time.monotonic() < until - _QUIET_S + _RUNS_LOOK_S
+                time.sleep(_RUNS_SOON_S if just_now else _RUNS_LOOK_S)
 
     def _tell_end(self, child: launch.Child) -> None:
         """The worker has ended, and all that it sent before has gone to the line."""
