@@ -104,7 +104,7 @@ class Letters:
         self.waiting_bytes = 0  # in the queue; any thread may look
 
     def fileno(self) -> int:
-        return self._sock.fileno()
+        return int(self._sock.fileno())
 
     def close(self) -> None:
         """Closes the socket, and forgets what has not gone. Idempotent."""
