@@ -385,7 +385,7 @@ TEST(where_no_descriptor_is_left_a_join_fails_and_keeps_nothing)
     CHECK(next >= 0);
     close(next);
     for (extra = 0; extra < 3; extra++) { /* it takes three */
-        limit(RLIMIT_NOFILE, (rlim_t)(next + extra));
+        limit(RLIMIT_NOFILE, (rlim_t)next + (rlim_t)extra);
         CHECK(rbr_publication_join(p, &ticket, &number, &memory, &wait, &err) == RBR_SYSTEM);
         CHECK(err.sys_errno == EMFILE);
     }
