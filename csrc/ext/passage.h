@@ -34,6 +34,8 @@ typedef struct PassageObject {
     passage_out out;
     passage_in in;
     uint32_t unanswered; /* requests that were taken, less the answers that were put */
+    uint64_t
+        presumed; /* a call that surely begins as soon as it is there; 0: none, or it is known to */
 } PassageObject;
 
 /* (id, whether it wants an answer, whether it is a stream of the newest, or a stream's item) */

@@ -286,8 +286,12 @@ tell_of_item(PassageObject *self, const passage_in *in)
 {
     const rbr_table root = {rbr_follow(in->frame)};
 
+    const uint64_t id = rbr_get_u64(root, RBR_FRAME__ID, 0);
+
     if (rbr_get_u8(root, RBR_FRAME__BODY_TYPE, 0) == RBR_BODY_STREAM_ITEM)
-        rbr_relay_may_run(self->channel->channel, rbr_get_u64(root, RBR_FRAME__ID, 0));
+        rbr_relay_may_run(self->channel->channel, id);
+    if (id == self->presumed)
+        self->presumed = 0;
 }
 
 static bool

@@ -114,8 +114,10 @@ tell_of_request(PassageObject *self, const rbr_message *message)
     rbr_message_body(message, &type);
     if (!is_request(type))
         return;
-    if (self->unanswered++ == 0 || rbr_message_parent(message) != 0)
-        rbr_relay_may_run(self->channel->channel, rbr_message_id(message));
+    if (self->unanswered++ == 0 || rbr_message_parent(message) != 0) {
+        self->presumed = rbr_message_id(message);
+        rbr_relay_may_run(self->channel->channel, self->presumed);
+    }
 }
 
 static PyObject *
@@ -284,11 +286,16 @@ passage_set_running(PassageObject *self, PyObject *given)
         PyErr_SetString(PyExc_ValueError, "set_running() takes a tuple of at most 16 ids");
         return NULL;
     }
-    for (i = 0; i < count; i++)
+    for (i = 0; i < count; i++) {
         ids[i] = PyLong_AsUnsignedLongLong(PyTuple_GetItem(given, i));
+        if (ids[i] == self->presumed)
+            self->presumed = 0;
+    }
     if (PyErr_Occurred() || channel_enter(self->channel) == NULL)
         return NULL;
     rbr_relay_runs(self->channel->channel, ids, (uint32_t)count);
+    if (self->presumed != 0) /* this word was written before that call came there */
+        rbr_relay_may_run(self->channel->channel, self->presumed);
     channel_leave(self->channel);
     Py_RETURN_NONE;
 }
