@@ -38,7 +38,7 @@ INSIDE = {
         {"asking", "handling", "viewer_process", "view_source"},
         {"launched"},
         {"letters", "pipes"},
-        {"audience"},
+        {"audience", "notebook"},
         {"plotter"},
         {"quick", "running_plots"},
         # the viewer's side

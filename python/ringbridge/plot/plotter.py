@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from ringbridge.door import Knock
     from ringbridge.environment import EnvironmentLike
+    from ringbridge.plot.notebook import Shown
     from ringbridge.rendezvous import Address
 
 RATE = 30.0
@@ -98,6 +99,7 @@ class Plotter:
         ears = _Ears(name, self._handlers)
         audience = Audience(name, publisher, welcome, ears, kept=lambda: publisher.kept)
         self._audience = audience
+        self._shown: list[Shown] = []
         self._token, door = let_viewers_in(audience, self._address, described(view))
         audience.start()
         self._finalizer = weakref.finalize(
@@ -153,12 +155,36 @@ class Plotter:
         kind = os.path.splitext(target)[1].lstrip(".").lower()
         if not kind:
             raise ValueError(f"{target!r} does not say what to write: end it with .png, say")
+        picture = self.picture(kind, timeout=timeout, **options)
+        with open(target, "wb") as file:
+            file.write(picture)
+
+    def picture(
+        self, kind: str = "png", timeout: float | None = _ANSWER_S, **options: Any
+    ) -> bytes:
+        """The same as the bytes of such a file."""
         number = self._publisher.number
         picture = self._asked("picture", number, kind, options, timeout=timeout)
         if not isinstance(picture, bytes):
             raise ViewerError(f"a viewer of {self.name} has sent no picture")
-        with open(target, "wb") as file:
-            file.write(picture)
+        return picture
+
+    def show(self, rate: float = 2.0) -> Shown:
+        """In a notebook: the picture below this cell, and at most so many newer ones a second.
+
+        They are taken in a thread; the computation does not wait for them. Raises RingbridgeError
+        elsewhere.
+        """
+        from ringbridge.plot import notebook
+
+        self._shown.append(notebook.show(self, rate))
+        return self._shown[-1]
+
+    def _repr_png_(self) -> bytes | None:
+        """For a notebook, whose cell ends with this plot."""
+        if self.closed or not (self.open or self.viewers):
+            return None
+        return self.picture("png")
 
     def _asked(self, what: str, *arguments: Any, timeout: float | None) -> Any:
         question = Question(what, *arguments)
@@ -192,6 +218,11 @@ class Plotter:
     @property
     def name(self) -> str:
         return self._address.name
+
+    @property
+    def updates(self) -> int:
+        """How many there have been."""
+        return self._publisher.number
 
     @property
     def viewers(self) -> int:
@@ -252,6 +283,8 @@ class Plotter:
 
         Waits some seconds for the launched viewer at the most, then ends it. Idempotent.
         """
+        for each in self._shown:
+            each.finish(self)
         self._finalizer()
 
     def __enter__(self) -> Plotter:

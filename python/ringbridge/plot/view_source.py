@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import dis
 import inspect
+import linecache
 import sys
 import textwrap
 import types
@@ -97,10 +99,32 @@ def _source(thing: Any, view: str) -> str:
     try:
         return textwrap.dedent(inspect.getsource(thing)).rstrip()
     except (OSError, TypeError):
+        text = _source_of_cell(thing)
+        if text:
+            return text
         raise ValueError(
             f"the source of {thing.__name__} is not to be had, which the view {view} needs: write "
             "it into a file, and give its name as 'module:Class'"
         ) from None
+
+
+def _source_of_cell(thing: Any) -> str:
+    """Of a class in a notebook's cell, which is no file: inspect finds it from 3.13 on. Its methods
+    know the cell."""
+    codes = [each.__code__ for each in vars(thing).values() if isinstance(each, types.FunctionType)]
+    for code in codes:
+        lines = linecache.getlines(code.co_filename)
+        with contextlib.suppress(SyntaxError):
+            for node in ast.parse("".join(lines)).body:
+                first, last = node.lineno, node.end_lineno or node.lineno
+                if (
+                    isinstance(node, ast.ClassDef)
+                    and node.name == thing.__name__
+                    and first <= code.co_firstlineno <= last
+                ):
+                    first = min([first, *(each.lineno for each in node.decorator_list)])
+                    return "".join(lines[first - 1 : last]).rstrip()
+    return ""
 
 
 def _globals_of(text: str) -> set[str]:
