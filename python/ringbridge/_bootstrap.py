@@ -168,7 +168,7 @@ def main():
 
 def view(text):
     # type: (str) -> None
-    """Runs a plot's viewer to its end, and ends the process. text: JSON, see plot.viewer.main."""
+    """Runs a plot's viewer to its end; it exits where that failed. text: JSON, see plot.viewer.main."""
     refusal = _refusal()
     if refusal:
         sys.exit(refusal)
@@ -180,7 +180,9 @@ def view(text):
     except _NoCore as error:
         sys.exit(str(error))
     sys.path[:0] = settings["paths"]
-    sys.exit(viewer.main(settings))
+    status = viewer.main(settings)
+    if status:  # IPython makes words about an exit
+        sys.exit(status)
 
 
 if __name__ == "__main__":

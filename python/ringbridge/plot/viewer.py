@@ -19,9 +19,12 @@ but to come again later. One thread, the main one.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import logging
+import os
 import select
+import stat
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -277,6 +280,7 @@ class Viewer:
             hold = self._hold if self._hold_here is None else self._hold_here
             if hold and windows.toolkit:
                 self._state = _State.HELD
+                _let_go_of_pipes()
                 windows.add_to_title(_ENDED)
             else:
                 self._over(0)
@@ -326,3 +330,13 @@ class Viewer:
         until = time.monotonic() + _FAREWELL_S
         while self._letters.flush() and time.monotonic() < until:
             select.select([], [self._letters], [], max(until - time.monotonic(), 0.0))
+
+
+def _let_go_of_pipes() -> None:
+    """The computation has read them: what is printed from now on must not end the view."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for fd in (1, 2):
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                os.dup2(nothing, fd)
+    os.close(nothing)
