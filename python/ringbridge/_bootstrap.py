@@ -168,7 +168,7 @@ def main():
 
 def view(text):
     # type: (str) -> None
-    """Runs a plot's viewer to its end; exits where that failed. text: JSON, see plot.viewer.main."""
+    """Runs a plot's viewer to its end; exits where it failed. text: JSON, see plot.viewer.main."""
     refusal = _refusal()
     if refusal:
         sys.exit(refusal)

@@ -191,6 +191,26 @@ def test_a_start_that_is_given_up_leaves_nothing(
     until(lambda: not sshd.sessions(), "the end of the session")
 
 
+# -------------------------------------------------------------------------------- the command line
+
+
+def test_doctor_only_starts_a_worker_that_is_elsewhere(
+    over_ssh: MakeWorker, sshd: Sshd, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ringbridge.cli.main import main
+
+    assert main(["doctor", sshd.url()]) == 0
+    said = capsys.readouterr().out
+    assert "ssh" in said and "architecture" not in said
+
+
+def test_an_activation_is_captured_where_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:
+    from ringbridge.cli.main import main
+
+    assert main(["env", "capture", "ssh://box/gis"]) == 1
+    assert "capture it there" in capsys.readouterr().err
+
+
 # ------------------------------------------------------------------------------------- its options
 
 

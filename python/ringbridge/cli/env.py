@@ -197,6 +197,10 @@ def _activation_lines(told: dict[str, Any] | None) -> Iterator[str]:
 
 def _capture(options: argparse.Namespace) -> int:
     environment = discovery.find(options.env)
+    if environment.kind == "ssh":
+        raise ringbridge.RingbridgeError(
+            "an activation is kept on the machine that it is for: capture it there"
+        )
     if options.forget:
         gone = cache.forget(environment.prefix)
         plain.say("forgotten" if gone else "nothing was kept")
