@@ -38,6 +38,7 @@ INSIDE = {
         {"asking", "handling", "viewer_process", "view_source"},
         {"launched"},
         {"letters", "pipes"},
+        {"joined"},
         {"audience", "notebook"},
         {"plotter"},
         {"quick", "running_plots"},

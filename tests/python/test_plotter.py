@@ -273,6 +273,18 @@ def test_what_cannot_cross_is_told_where_it_is_and_changes_nothing(make_plot: Ma
     assert heard.until_drawn(1)[1] == [2]
 
 
+def test_options_that_cannot_cross_are_refused_and_hurt_nothing(make_plot: MakePlot) -> None:
+    plot = make_plot()
+    heard = Heard(plot)
+    with pytest.raises(ringbridge.CannotCross, match="object"):
+        plot.snapshot(odd=object())
+    with pytest.raises(ringbridge.CannotCross, match="title"):
+        make_plot(Ready("line", {"title": object()}))
+    plot.update(1)
+    plot.wait()
+    assert heard.until_drawn(1)[1] == [1]
+
+
 def test_without_a_viewer_questions_say_so(make_plot: MakePlot) -> None:
     plot = make_plot(launch=False)
     for ask in (plot.wait, plot.snapshot, lambda: plot.save("x.png")):

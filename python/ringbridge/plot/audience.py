@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import itertools
 import logging
 import os
 import selectors
@@ -23,12 +22,12 @@ import socket
 import threading
 import time
 import weakref
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ringbridge import threads
 from ringbridge.errors import ProtocolError, RingbridgeError
 from ringbridge.plot.asking import Question, ViewerError
+from ringbridge.plot.joined import CUT_OFF, Viewer
 from ringbridge.plot.launched import Launched
 from ringbridge.plot.letters import Kind, Letter, Letters, told
 
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 BEHIND_BYTES_MAX = 256 << 20
 _FAREWELL_S = 1.0  # for what is on its way to viewers, at the end
 
-_CUT_OFF = "its connection has ended"
 
 _logger = logging.getLogger("ringbridge.plot")
 
@@ -55,23 +53,6 @@ class Listener(Protocol):
 
     def left(self, reason: str, own: bool) -> None:
         """A viewer has gone, which nobody has told to. own: the launched one."""
-
-
-@dataclass
-class Viewer:
-    """One that has joined."""
-
-    letters: Letters
-    label: str
-    pid: int
-    own: bool
-    ticket: int | None = None
-    asked: dict[int, Question] = field(default_factory=dict)
-    writing: bool = False  # the selector waits until it can be written to
-    why_gone: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.label} (pid {self.pid})"
 
 
 class Audience:
@@ -100,8 +81,9 @@ class Audience:
         self._launched = Launched(name, self._selector, self._process_has_ended)
         self._problem = "it has no viewer: launch one with reopen(), or attach one"
         self._waiting: list[Question] = []  # for the launched viewer to join
-        self._numbers = itertools.count(1)
         self._kept_bytes = 0  # of kept frames that other threads have handed over
+        self._counting = threading.Lock()
+        self._over = threading.Event()  # the thread has ended, or is about to
         self._ended = False
         self._thread: threading.Thread | None = None
 
@@ -132,6 +114,8 @@ class Audience:
         self._commands.append(command)
         with contextlib.suppress(BlockingIOError, OSError):  # full: it is awake; closed: it ended
             self._wake.send(b"\0")
+        if self._over.is_set():
+            self._obey()  # each once, whoever takes it
 
     def let_in(self, sock: socket.socket, label: str, pid: int, own: bool) -> None:
         """A viewer, over its letters' socket, which is owned from here on."""
@@ -143,14 +127,13 @@ class Audience:
 
     def send_kept(self, frame: bytes) -> None:
         """A frame of update(keep=True), which each viewer has to draw."""
-        self._kept_bytes += len(frame)
+        with self._counting:
+            self._kept_bytes += len(frame)
         self._do(lambda: self._send_kept(frame))
 
     def ask(self, question: Question, viewer: Viewer | None = None) -> None:
         """Has it settled: by that viewer; else by the launched one, or the first of others."""
         self._do(lambda: self._ask(question, viewer))
-        if self._ended:
-            question.fail(ViewerError(f"the plot {self._name} is closed"))
 
     @property
     def ended(self) -> bool:
@@ -161,7 +144,7 @@ class Audience:
         return self._launched.starts()
 
     def launched(self, process: ViewerProcess) -> None:
-        self._do(lambda: self._launched.watch(process))
+        self._do(lambda: self._watch(process))
 
     def not_launched(self, error: Exception) -> None:
         self._do(lambda: self._own_gone(str(error)))
@@ -191,8 +174,8 @@ class Audience:
             _logger.exception("the thread of the viewers of %s failed", self._name)
         finally:
             self._ended = True
-            for command in list(self._commands):
-                command()
+            self._over.set()
+            self._obey()
             for viewer in list(self._viewers):
                 self._part(viewer)
             self._fail_waiting(ViewerError(f"the plot {self._name} is closed"))
@@ -203,8 +186,12 @@ class Audience:
     def _hear_commands(self) -> None:
         with contextlib.suppress(BlockingIOError):
             self._woken.recv(4096)
-        while self._commands:
-            self._commands.popleft()()
+        self._obey()
+
+    def _obey(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._commands.popleft()()
 
     # ------------------------------------------------------------------------ viewers come and go
 
@@ -243,22 +230,19 @@ class Audience:
     def _part(self, viewer: Viewer) -> None:
         self._viewers.remove(viewer)
         self._selector.unregister(viewer.letters)
-        viewer.letters.close()
+        viewer.close()
         if viewer.ticket is not None:
             self._publisher.drop_reader(viewer.ticket)
-        for question in viewer.asked.values():
-            why = viewer.why_gone or _CUT_OFF
-            question.fail(ViewerError(f"the viewer {viewer} has gone: {why}"))
-        viewer.asked.clear()
 
     def _gone(self, viewer: Viewer) -> None:
         """It has left, or is sent away."""
         self._part(viewer)
         if not viewer.own:
-            self._listener.left(f"viewer {viewer}: {viewer.why_gone or _CUT_OFF}", own=False)
+            self._listener.left(f"viewer {viewer}: {viewer.why_gone or CUT_OFF}", own=False)
         elif viewer.why_gone or not self._launched.runs:
-            self._own_gone(viewer.why_gone or _CUT_OFF)
-        # else: its process is about to end, and that says how
+            self._own_gone(viewer.why_gone or CUT_OFF)
+        else:  # its process is about to end, and that says how
+            self._launched.expect_end(CUT_OFF)
 
     # ------------------------------------------------------------------------------ their letters
 
@@ -282,17 +266,12 @@ class Audience:
 
     def _take(self, viewer: Viewer, letter: Letter) -> None:
         if letter.kind is Kind.ANSWER:
-            good, value = (*told(letter.values, bool), None)[:2]
-            question = viewer.asked.pop(letter.number, None)
-            if question is not None and good:
-                question.settle(value)
-            elif question is not None:
-                question.fail(ViewerError(f"the viewer {viewer} could not: {value}"))
+            viewer.hear_answer(letter)
         elif letter.kind is Kind.EVENT:
             (name,) = told(letter.values, str)[:1]
             self._listener.event(name, letter.values[1:])
         elif letter.kind is Kind.GONE:
-            viewer.why_gone = str(told(letter.values, str)[0])
+            viewer.hear_farewell(letter)
         else:
             raise ProtocolError(f"a viewer has sent {letter.kind.name}")
 
@@ -312,7 +291,8 @@ class Audience:
             self._selector.modify(viewer.letters, events, lambda: self._hear_viewer(viewer))
 
     def _send_kept(self, frame: bytes) -> None:
-        self._kept_bytes -= len(frame)
+        with self._counting:
+            self._kept_bytes -= len(frame)
         for viewer in list(self._viewers):
             viewer.letters.post_packed(Kind.KEPT, frame)
             self._after_posting(viewer)
@@ -326,9 +306,7 @@ class Audience:
         if self._ended:
             question.fail(ViewerError(f"the plot {self._name} is closed"))
         elif asked in self._viewers:
-            number = next(self._numbers)
-            asked.asked[number] = question
-            asked.letters.post(Kind.ASK, *question.values, number=number)
+            asked.ask(question)
             self._after_posting(asked)
         elif asked is None and self.open:  # it is on its way
             self._waiting.append(question)
@@ -345,6 +323,13 @@ class Audience:
 
     # ------------------------------------------------------------------------ the launched viewer
 
+    def _watch(self, process: ViewerProcess) -> None:
+        if self._ended:
+            process.end(0.0)
+            process.close()
+        else:
+            self._launched.watch(process)
+
     def _process_has_ended(self, how: str) -> None:
         own = self._own()
         if own is None:
@@ -357,6 +342,8 @@ class Audience:
 
     def _own_gone(self, reason: str) -> None:
         """It is there no more, and was not told to go."""
+        if self._ended:
+            return
         self._launched.gone()
         self._problem = f"its viewer has gone: {reason}"
         self._listener.left(reason, own=True)  # first, so that who waited finds it logged

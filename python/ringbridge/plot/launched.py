@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import selectors
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from ringbridge import threads
@@ -36,6 +37,7 @@ class Launched:
         self._starting = False
         self._process: ViewerProcess | None = None
         self._output_open = False
+        self._doom: tuple[float, str] | None = None  # until when it may end by itself; else what
 
     @property
     def open(self) -> bool:
@@ -66,12 +68,19 @@ class Launched:
     @property
     def nap_s(self) -> float | None:
         """When `look` is due; None: its pipe tells."""
-        return _POLL_S if self._process is not None and not self._output_open else None
+        looks = self._process is not None and (not self._output_open or self._doom is not None)
+        return _POLL_S if looks else None
+
+    def expect_end(self, why: str) -> None:
+        """It has let go of its plot: its process ends soon, or is ended, and `why` is how."""
+        self._doom = time.monotonic() + _FINISH_S, why
 
     def look(self) -> None:
         """Whether it has ended."""
         process = self._process
         ending = process.ending() if process is not None else None
+        if ending is None and self._doom is not None and time.monotonic() > self._doom[0]:
+            self._has_ended(self._doom[1])
         if process is None or ending is None:
             return
         lines = [f"it {ending}", *process.last_output()]
@@ -95,7 +104,7 @@ class Launched:
         """It is there no more, and its process ends by itself, or is ended."""
         self._deaf()
         process, self._process = self._process, None
-        self._starting = False
+        self._starting, self._doom = False, None
         if process is not None:
             threads.start(_finish, f"ringbridge viewer {process.pid}", process, _FINISH_S)
 

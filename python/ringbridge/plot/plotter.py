@@ -92,6 +92,7 @@ class Plotter:
         self._address = rendezvous.address_of(name, os.getpid(), rendezvous.PLOT)
         welcome: dict[str, Any] = {"name": name, "title": title or name, "view": spec}
         welcome.update(rate=_rate(rate), hold=self._hold)
+        _core.pack(0, 0, (welcome,), {})  # CannotCross is for here, and not for who lets viewers in
         self._handlers = Handlers(name)
         # What these hold must not hold us: a plot that nobody holds any more is closed.
         self._publisher = _core.Publisher(lambda: audience.moved())
