@@ -101,7 +101,8 @@ def by_itself() -> Iterator[Step]:
     picture("plugin-options-translated")
     panel = options_page().panel
     panel.select(wanted["environments"]["hanging"])
-    others = set(worker_processes())  # the plugin's own has read its modules
+    yield lambda: algorithms()  # its own worker has read its modules
+    others = set(worker_processes())
     panel.test_button.click()
     yield lambda: set(worker_processes()) - others
     options_page().window().reject()  # in the middle of the test
@@ -109,8 +110,7 @@ def by_itself() -> Iterator[Step]:
     yield lambda: not set(worker_processes()) - others
     told["left_for_s"] = time.monotonic() - began
     yield settled()
-    qgis.utils.unloadPlugin(PLUGIN)
-    yield settled()
+    yield from unload()
     told["after_unload"] = traces()
 
 
@@ -225,9 +225,7 @@ def dock() -> Iterator[Step]:
 
 def unload_and_load() -> Iterator[Step]:
     told["before_unload"] = traces()
-    qgis.utils.unloadPlugin(PLUGIN)
-    yield lambda: not traces()["processes"] and not traces()["threads"]
-    yield settled()
+    yield from unload()
     told["after_unload"] = traces()
     QTimer.singleShot(0, lambda: iface.showOptionsDialog(iface.mainWindow()))
     yield lambda: QgsApplication.activeModalWidget() is not None
@@ -245,9 +243,14 @@ def unload_and_load() -> Iterator[Step]:
     }
     yield settled()
     picture("plugin-second-start")
-    qgis.utils.unloadPlugin(PLUGIN)
-    yield settled()
+    yield from unload()
     told["after_second_unload"] = traces()
+
+
+def unload() -> Iterator[Step]:
+    qgis.utils.unloadPlugin(PLUGIN)
+    yield lambda: not traces()["processes"] and not traces()["threads"]  # they end by themselves
+    yield settled()
 
 
 def story() -> Iterator[Step]:

@@ -273,7 +273,7 @@ def test_what_runs_and_what_has_begun_is_known_here(over_ssh: MakeWorker, gate: 
     there, duties = worker.load("rbr_testing.relayed"), worker.load("rbr_testing.duties")
     running = there.blocked.submit(gate.started, gate.release)
     gate.entered()
-    assert running.running() and running._call.begun
+    until(lambda: running.running() and running._call.begun, "word from the far side")
     waits = [duties.note.submit(number) for number in range(20)]
     assert not any(task.running() or task._call.begun for task in waits)
     assert waits[7].cancel() and waits[7].cancelled()  # at once, since it has not begun
