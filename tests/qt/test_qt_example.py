@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import subprocess
@@ -115,10 +116,12 @@ def processes_with(variable: str) -> list[str]:
 def test_the_window_closes_cleanly_at_any_moment() -> None:
     pytest.importorskip("numpy")
     seen = ""
-    for seed in random.Random().sample(range(1 << 30), CLOSES):
+    for seed, since in zip(
+        random.Random().sample(range(1 << 30), CLOSES), itertools.cycle(("ready", "shown"))
+    ):
         mark = f"RBR_TEST_MARK={seed}"
         done = subprocess.run(
-            [sys.executable, str(THERE / "close_at_random.py"), BINDING, str(seed)],
+            [sys.executable, str(THERE / "close_at_random.py"), BINDING, str(seed), since],
             env={
                 **os.environ,
                 "RBR_TEST_MARK": str(seed),

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The function plotter with all else that can be under way, closed at a random moment.
 
-    close_at_random.py BINDING SEED
+    close_at_random.py BINDING SEED shown|ready
 
-Who started it looks for what it leaves behind, by a variable that its workers have, too.
+The moment is counted from when the window is shown, or from when its worker is ready. Who started
+it looks for what it leaves behind, by a variable that its workers have, too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ importlib.import_module(f"{sys.argv[1]}.QtWidgets")
 
 import function_plotter  # noqa: E402
 
+from ringbridge import RingbridgeError  # noqa: E402
 from ringbridge.qt import (  # noqa: E402
     Job,
     ProgressDialog,
@@ -51,6 +53,8 @@ class Window(function_plotter.Window):
 
     def on_ready(self, curves: Any) -> None:
         super().on_ready(curves)
+        if not self.isVisible():
+            return  # its worker ends
         if MARK.encode() in Path(f"/proc/{self.worker.pid}/environ").read_bytes():
             print("its worker has the mark")
         self.samples.setValue(chance.choice([10, 1_000, 5_000_000]))
@@ -60,12 +64,21 @@ class Window(function_plotter.Window):
         if chance.random() < 0.5:
             QtCore.QTimer.singleShot(chance.randrange(300), self.progress.cancel)
         self.ask()
+        if sys.argv[3] == "ready":
+            self.close_soon()
+
+    def close_soon(self) -> None:
+        QtCore.QTimer.singleShot(chance.randrange(1, 1500), self.close)
 
     @asyncslot
     async def ask(self) -> None:
-        while True:
-            await self.curves.envelope.submit("x", 0.0, 1.0, 2, 2)
-            await asyncio.sleep(0.01)
+        try:
+            while True:
+                await self.curves.envelope.submit("x", 0.0, 1.0, 2, 2)
+                await asyncio.sleep(0.01)
+        except RingbridgeError:
+            if self.isVisible():
+                raise  # else its worker ends
 
 
 def main() -> int:
@@ -77,7 +90,8 @@ def main() -> int:
             Job(ticks, parent=window)
         if chance.random() < 0.5:
             Job(naps)
-        QtCore.QTimer.singleShot(chance.randrange(1, 1500), window.close)
+        if sys.argv[3] == "shown":
+            window.close_soon()
         return binding.run(application)
 
 
