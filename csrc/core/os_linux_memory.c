@@ -196,8 +196,9 @@ seal(int fd, rbr_error *err)
     return RBR_OK;
 }
 
+/* Memory as large as offset + bytes, of which these are allocated. */
 static rbr_status
-create_memfd(int *fd, uint64_t bytes, rbr_error *err)
+create_memfd(int *fd, uint64_t offset, uint64_t bytes, rbr_error *err)
 {
     rbr_status status;
     int fresh, refused;
@@ -205,8 +206,9 @@ create_memfd(int *fd, uint64_t bytes, rbr_error *err)
     status = new_memfd(&fresh, err);
     if (status != RBR_OK)
         return status;
-    refused = allocate(fresh, 0, bytes);
-    status = refused != 0 ? fail_allocate(fresh, refused, bytes, true, err) : seal(fresh, err);
+    refused = allocate(fresh, offset, bytes);
+    status = refused != 0 ? fail_allocate(fresh, refused, offset + bytes, true, err)
+                          : seal(fresh, err);
     if (status != RBR_OK) {
         close(fresh);
         return status;
@@ -218,21 +220,8 @@ create_memfd(int *fd, uint64_t bytes, rbr_error *err)
 rbr_status
 rbr_os_shared_reserve(int *fd, uint64_t bytes, rbr_error *err)
 {
-    rbr_status status;
-    int fresh, refused;
-
-    status = new_memfd(&fresh, err);
-    if (status != RBR_OK)
-        return status;
     /* ftruncate beyond RLIMIT_FSIZE would end the process by SIGXFSZ; this is only refused. */
-    refused = allocate(fresh, bytes - 1, 1);
-    status = refused != 0 ? fail_allocate(fresh, refused, bytes, true, err) : seal(fresh, err);
-    if (status != RBR_OK) {
-        close(fresh);
-        return status;
-    }
-    *fd = fresh;
-    return RBR_OK;
+    return create_memfd(fd, bytes - 1, 1, err);
 }
 
 rbr_status
@@ -301,7 +290,7 @@ rbr_os_shared_create(int *fd, bool *sealed, uint64_t bytes, enum rbr_memory memo
         *sealed = false;
         return status;
     }
-    status = create_memfd(fd, bytes, err);
+    status = create_memfd(fd, 0, bytes, err);
     if (status == RBR_OK)
         *sealed = true;
     return status;
