@@ -18,6 +18,7 @@ from rbr_testing.plots import HERE, SLOW, TELLER, Heard, MakePlot, described
 from rbr_testing.sshd import Sshd
 
 from ringbridge.plot import ViewerError
+from ringbridge.plot.running_plots import plots
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -137,10 +138,38 @@ def test_a_connection_that_is_lost_leaves_the_computation_running(
     process = attach("wave")
     pid = heard.until_made()
     sshd.kill_sessions()
-    process.communicate(timeout=30)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1 and "the connection to box is lost" in err, err
+    assert "Traceback" not in err
     until(lambda: plot.viewers == 0, "it has not left")
     until(lambda: not os.path.exists(f"/proc/{pid}"), "its viewer is left")
     plot.update("goes on")
+
+
+COMPUTATION = f"""
+from ringbridge.plot import Plotter
+with Plotter({TELLER!r}, name="wave", launch=False, paths=[{str(HERE)!r}]) as plot:
+    plot.on("made", lambda *_: print("made", flush=True))
+    input()
+"""
+
+
+def test_a_computation_that_dies_ends_its_viewer_far_away(
+    attach: Start, runtime_folder: Path
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", COMPUTATION],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(runtime_folder)},
+    ) as computation:
+        assert computation.stdout is not None
+        until(lambda: [each.name for each in plots()] == ["wave"], "there is no plot")
+        process = attach("wave")
+        assert computation.stdout.readline() == b"made\n"
+        computation.kill()
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 0 and "lost" not in err and "Traceback" not in err, err
 
 
 @pytest.mark.parametrize(

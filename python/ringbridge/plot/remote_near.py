@@ -27,7 +27,7 @@ from ringbridge.plot.pipes import Pipes
 from ringbridge.plot.plotter import let_viewers_in
 from ringbridge.plot.remote_far import PREAMBLE, packed
 from ringbridge.plot.viewer_process import Program, ViewerProcess, settings_for
-from ringbridge.relay.ssh import Ssh, reason
+from ringbridge.relay.ssh import FAILED, Ssh, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,17 +47,21 @@ def attach(
 
     address  its `environment` is the plot's name. options: view, hold, rate, as `viewer.main` has
              them. Ctrl-C raises KeyboardInterrupt, when the window has been closed.
-    Raises WorkerStartFailed with what ssh said, RingbridgeError for what the other machine refuses.
+    Raises WorkerStartFailed with what ssh said, RingbridgeError for what the other machine refuses,
+    and where the connection is lost.
     """
     command = [address.python, "-m", "ringbridge", "plot", "relay", address.environment]
     ssh = Ssh(address, command, heard=lambda data: _show(data))
     try:
-        line = _meet(ssh, address)
-        near = _Near(line, address)
+        near = _Near(_meet(ssh, address), address)
         try:
             return near.run(program, paths, options)
         finally:
             near.close()
+    except EOFError:  # the plot has not said its end
+        if ssh.exit_code() != FAILED:
+            return 0  # its computation has died
+        raise RingbridgeError(f"the connection to {address.machine} is lost") from None
     finally:
         ssh.end()
 
@@ -102,6 +106,7 @@ class _Near:
         self._over = threading.Event()
         self._status = 0
         self._hold = False
+        self._hold_here: bool | None = None
         self._publisher = _core.Publisher(lambda: self._audience.moved())
         welcome = self._first_letter()
         self._kept = entry(welcome, "kept", int, 0)
@@ -132,18 +137,17 @@ class _Near:
             settings = {**settings_for(at, token, paths), **options}
             environ = program.environ(lambda: False)
             self._audience.launched(ViewerProcess(program, environ, settings, quiet=False))
-            if options["hold"] is not None:
-                self._hold = options["hold"]
+            self._hold_here = options["hold"]
             self._line.post(Kind.NEXT)
-            with contextlib.suppress(EOFError):
-                while not self._over.is_set():
-                    self._turn()
+            while not self._over.is_set():
+                self._turn()
             return self._status
         finally:
             door.stop()
 
     def close(self) -> None:
-        hold = self._hold and sys.exc_info()[0] is not KeyboardInterrupt
+        hold = self._hold if self._hold_here is None else self._hold_here
+        hold = hold and sys.exc_info()[0] is not KeyboardInterrupt
         self._audience.close(hold, _CLOSE_S)
         self._publisher.close()
         self._line.close()
@@ -181,6 +185,7 @@ class _Near:
             question = Question(*told(letter.values, str), then=lambda it: self._answer(number, it))
             self._audience.ask(question)
         elif letter.kind is Kind.END:
+            (self._hold,) = told(letter.values, bool)[:1]
             self._over.set()
         else:
             raise ProtocolError(f"a plot on another machine has sent {letter.kind.name}")
