@@ -15,17 +15,8 @@ from ringbridge.bench import catalogue, measure
 from ringbridge.bench.session import Options, Session
 
 
-@pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the applications are met; its path is short."""
-    path = tmp_path_factory.mktemp("run")
-    path.chmod(0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
-    return path
-
-
 def test_calls_into_applications_are_measured_and_these_end(
-    folder: Path,
+    runtime_folder: Path,
 ) -> None:
     done = run(*SMALL, "--tests", "into", "--peers", "none", "--json", "-")
     assert done.returncode == 0, done.stderr
@@ -46,11 +37,11 @@ def test_calls_into_applications_are_measured_and_these_end(
         [100_000, 1000],
         [],
     )
-    assert os.listdir(folder / "ringbridge") == []
+    assert os.listdir(runtime_folder / "ringbridge") == []
     assert not left_behind()
 
 
-def test_without_qt_its_row_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_qt_its_row_says_so(runtime_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "QT_BINDINGS", ("no_qt",))
     options = Options(
         sys.executable, ["into"], [], [1000], rounds=1, deadline_s=20.0, seed=1, quick=True
@@ -63,9 +54,9 @@ def test_without_qt_its_row_says_so(folder: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_application_that_cannot_serve_says_why(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    runtime_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder / "missing"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime_folder / "missing"))
     done = run(*SMALL, "--tests", "into", "--peers", "none")
     assert done.returncode == 1
     assert "the application does not serve: the sockets of" in done.stderr

@@ -26,17 +26,8 @@ CASES = ("no viewer", "a viewer", "one stopped", "one killed", "three")
 pytestmark = NEEDS_NUMPY
 
 
-@pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the plots are met; its path is short."""
-    path = tmp_path_factory.mktemp("run")
-    path.chmod(0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
-    return path
-
-
 @NEEDS_MATPLOTLIB
-def test_updates_are_measured_whatever_viewers_do_and_all_of_them_end(folder: Path) -> None:
+def test_updates_are_measured_whatever_viewers_do_and_all_of_them_end(runtime_folder: Path) -> None:
     done = run(*SMALL, "--tests", "plot", "--peers", "none", "--json", "-")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
@@ -56,7 +47,7 @@ def test_updates_are_measured_whatever_viewers_do_and_all_of_them_end(folder: Pa
         looked_at = case in ("a viewer", "three")
         assert (images[f"ringbridge, {case}"].get("drawn", 0) > 0) == looked_at
     check_simulations(document)
-    assert os.listdir(folder / "ringbridge") == []
+    assert os.listdir(runtime_folder / "ringbridge") == []
     assert not left_behind()
     assert not still_running()
 
@@ -89,7 +80,7 @@ def check_simulations(document: dict[str, Any]) -> None:
 
 
 def test_without_matplotlib_nobody_looks_and_a_row_says_so(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    runtime_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tests_plot, "_DRAWING", "no_such_module")
     options = Options(
