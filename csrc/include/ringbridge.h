@@ -174,7 +174,8 @@ void rbr_channel_release(rbr_channel *channel);
 
 /* -------------------------------------------------------------------------------- worker's end */
 
-/* Asks the peer to cancel the call `id`. hard: also interrupt the code that runs it. */
+/* Asks the peer to cancel the call `id`. hard: also interrupt the code that runs it. RBR_AGAIN: the peer
+ * does not read what it is asked, and much waits for it. */
 rbr_status rbr_channel_cancel(rbr_channel *channel, uint64_t id, bool hard);
 
 /*

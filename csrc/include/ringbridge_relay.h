@@ -24,7 +24,7 @@ extern "C" {
 rbr_status rbr_channel_relay(rbr_channel *channel, rbr_error *err);
 
 /* The next call that the peer wants cancelled, each once for a soft and once for a hard word. By one thread.
- * RBR_TIMED_OUT, RBR_INTERRUPTED, or the channel's end. */
+ * RBR_TIMED_OUT, RBR_INTERRUPTED, or the channel's end, which a goodbye is not: the reader hears of that. */
 rbr_status rbr_relay_cancel(rbr_channel *channel, uint64_t *id, bool *hard, uint64_t deadline_ns);
 
 /* Within how many calls one can run that are told of. */

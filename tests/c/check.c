@@ -109,6 +109,12 @@ print_descriptor(int fd)
     fprintf(stderr, "left open: descriptor %d, %s\n", fd, target);
 }
 
+static bool
+starts_with(const char *name, const char *start)
+{
+    return strncmp(name, start, strlen(start)) == 0;
+}
+
 static struct names
 shm_names(void)
 {
@@ -120,9 +126,9 @@ shm_names(void)
         return out;
     while ((entry = readdir(directory)) != NULL) {
         char **grown;
-        if (strncmp(entry->d_name, "ringbridge-", 11) != 0 &&
-            strncmp(entry->d_name, "sem.", 4) != 0)
-            continue;
+        if (!starts_with(entry->d_name, "ringbridge-") &&
+            (!starts_with(entry->d_name, "sem.") || starts_with(entry->d_name, "sem.mp-")))
+            continue; /* the last ones are Python's: multiprocessing, in whatever runs beside us */
         grown = realloc(out.name, (out.count + 1) * sizeof *grown);
         if (grown == NULL)
             abort();
