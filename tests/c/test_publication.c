@@ -89,6 +89,7 @@ TEST(a_number_that_was_left_is_the_next_ones_with_the_newest_item)
     CHECK(second.number == number && follower_take(&second) == 1);
     rbr_publication_leave(p, first.ticket); /* that is not the second's */
     CHECK(rbr_latest_wait(&second.subscription.reader));
+    CHECK(!follower_is_woken(&second)); /* and its socket has not ended */
     publish(p, 2, 10);
     CHECK(follower_is_woken(&second) && follower_take(&second) == 2);
     follower_end(&first);

@@ -67,8 +67,8 @@ PUBLICATION = [
     ),
     alone(
         "a number that was left stays taken",
-        "        self->nudge[number] = -1;\n        rbr_latest_drop_reader",
-        "        rbr_latest_drop_reader",
+        "        self->nudge[number] = -1;\n        rbr_latest_part_reader",
+        "        rbr_latest_part_reader",
         "one_reader_more_than_there_is_room_for_is_refused",
     ),
     alone(
