@@ -49,7 +49,17 @@ def left_behind() -> list[str]:
 NUMBERS = {
     *("bytes", "trip_ns", "min_ns", "p50_ns", "p90_ns", "p99_ns", "p99.9_ns", "max_ns", "mean_ns"),
     *("samples", "messages_per_s", "bytes_per_s", "ratio", "budget", "cpu_ns", "peer_cpu_ns"),
-    *("drawn", "steps_per_s", "lost", "corrupt", "completed", "started_ns", "rss_bytes", "fds"),
+    *(
+        "drawn",
+        "copy_ns",
+        "steps_per_s",
+        "lost",
+        "corrupt",
+        "completed",
+        "started_ns",
+        "rss_bytes",
+        "fds",
+    ),
     *("idle_cpu_ns_per_s", "peer_idle_cpu_ns_per_s", "switches_per_s", "peer_switches_per_s"),
 }
 TEXTS = {"name", "kind", "floor", "error", "note"}

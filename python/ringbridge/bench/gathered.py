@@ -27,6 +27,7 @@ class Gathered:
     started_ns: list[float] = field(default_factory=list)
     completed: list[int] = field(default_factory=list)
     drawn: list[int] = field(default_factory=list)
+    copied: list[float] = field(default_factory=list)
     wrong: int = 0
     error: str = ""
 
@@ -39,6 +40,7 @@ class Gathered:
         self.check(answer)
         self.trips += answer.get("trips", [])
         self.each += answer.get("each", [])
+        self.copied += answer.get("copied", [])
         for key, values in (
             ("cpu_ns", self.cpu),
             ("peer_cpu_ns", self.peer_cpu),
@@ -59,6 +61,7 @@ class Gathered:
             "started_ns",
             "completed",
             "drawn",
+            "copied",
         ):
             getattr(self, name).extend(getattr(other, name))
         self.wrong += other.wrong

@@ -120,6 +120,10 @@ class Peer:
         """
         raise Unable("it shows nothing")
 
+    def copied(self) -> Thunk:
+        """What copies that to two places in turn, as a publication does, and does nothing else."""
+        raise Unable("it shows nothing")
+
     def settled(self) -> int:
         """Waits until all has been drawn; how many frames that were so far, of all viewers."""
         return 0

@@ -68,12 +68,24 @@ class Shows(Peer):
         show = self.show()
         if what in STEPS_SHOWN:
             return _simulated(self.wave, show, what), lambda: self.arrived(self.wave.field)
-        value = new_image(seed) if what == "image" else _NUMBER
+        self._value = value = new_image(seed) if what == "image" else _NUMBER
         return (lambda: _nothing(show(value))), lambda: self.arrived(value)
+
+    def copied(self) -> Thunk:
+        copy = _copying([new_image(number) for number in range(2)])
+        return lambda: copy(self._value)
 
 
 def _nothing(_answer: object) -> None:
     pass
+
+
+def _copying(targets: list[Any]) -> Callable[[Any], None]:
+    """Copies an image to these in turn."""
+    import numpy as np
+
+    turn = cycle(targets)
+    return lambda value: np.copyto(next(turn), value)
 
 
 def _simulated(wave: Wave, show: Show, what: str) -> Thunk:
@@ -236,12 +248,8 @@ class Copies(Shows):
     places = 1
 
     def show(self) -> Show:
-        import numpy as np
-
-        targets: Any = [new_image(number) for number in range(self.places)]
-        self._targets = targets
-        turn = cycle(targets)
-        self._copy: Show = lambda value: np.copyto(next(turn), value)
+        self._targets = [new_image(number) for number in range(self.places)]
+        self._copy = _copying(self._targets)
         return self._copy
 
     def arrived(self, value: Any) -> bool:

@@ -221,6 +221,22 @@ class Turns:
         answer = self._measured(self._timed[key][0], None, seconds)
         return {**answer, "drawn": self.peer.settled() - before}
 
+    def plot_and_copy(self, key: str, seconds: float) -> Answer:
+        """The same, by turns with copies: what viewers take from the memory meets both alike."""
+        before = self.peer.settled()
+        show, copy = self._timed[key][0], self.peer.copied()
+        shown: list[int] = []
+        copied: list[int] = []
+        with self._cost(1) as cost:
+            start = _clock()
+            while len(shown) < _EACH_MAX and _clock() - start < seconds * 1e9:
+                for call, each in ((show, shown), (copy, copied)):
+                    for _ in repeat(None, _BATCH):
+                        self._once(call, each)
+        drawn = self.peer.settled() - before
+        answer = {key: cost[key] for key in ("wall_ns", "involuntary")}  # the rest is of both
+        return {**answer, "trips": shown, "each": shown, "copied": copied, "drawn": drawn}
+
     def forget(self) -> Answer:
         self._timed.clear()
         self._checks.clear()
