@@ -189,9 +189,12 @@ class Audience:
         self._obey()
 
     def _obey(self) -> None:
-        with contextlib.suppress(IndexError):
-            while True:
-                self._commands.popleft()()
+        while self._commands:
+            try:
+                command = self._commands.popleft()
+            except IndexError:  # another thread has it, at the end
+                return
+            command()
 
     # ------------------------------------------------------------------------ viewers come and go
 
@@ -224,7 +227,7 @@ class Audience:
             self._after_posting(viewer)
 
     def _tell_moved(self) -> None:
-        for viewer in list(self._viewers):
+        for viewer in () if self._ended else list(self._viewers):
             self._give_memory(viewer)
 
     def _part(self, viewer: Viewer) -> None:
@@ -293,7 +296,7 @@ class Audience:
     def _send_kept(self, frame: bytes) -> None:
         with self._counting:
             self._kept_bytes -= len(frame)
-        for viewer in list(self._viewers):
+        for viewer in () if self._ended else list(self._viewers):
             viewer.letters.post_packed(Kind.KEPT, frame)
             self._after_posting(viewer)
 
