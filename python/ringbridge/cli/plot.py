@@ -144,7 +144,7 @@ def attach_viewer(options: argparse.Namespace) -> int:
     address = find_plot(options.name)
     settings = {
         "address": {"name": address.name, "pid": address.pid, "path": address.path},
-        "name": f"attached by {os.getpid()}",
+        "name": f"viewer attached by {os.getpid()}",
         "paths": [os.path.abspath(path) for path in options.path or ["."]],
         **{key: getattr(options, key) for key in ("view", "hold", "rate")},
     }

@@ -241,7 +241,7 @@ class Audience:
         """It has left, or is sent away."""
         self._part(viewer)
         if not viewer.own:
-            self._listener.left(f"viewer {viewer}: {viewer.why_gone or CUT_OFF}", own=False)
+            self._listener.left(f"the {viewer}: {viewer.why_gone or CUT_OFF}", own=False)
         elif viewer.why_gone or not self._launched.runs:
             self._own_gone(viewer.why_gone or CUT_OFF)
         else:  # its process is about to end, and that says how

@@ -55,7 +55,7 @@ class Viewer:
         if question is not None and good:
             question.settle(value)
         elif question is not None:
-            question.fail(ViewerError(f"the viewer {self} could not: {value}"))
+            question.fail(ViewerError(f"the {self} could not: {value}"))
 
     def hear_farewell(self, letter: Letter) -> None:
         """The same."""
@@ -67,4 +67,4 @@ class Viewer:
         asked, self._asked = self._asked, {}
         for question in asked.values():
             why = self.why_gone or CUT_OFF
-            question.fail(ViewerError(f"the viewer {self} has gone: {why}"))
+            question.fail(ViewerError(f"the {self} has gone: {why}"))

@@ -378,7 +378,7 @@ class _Doorman:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
             with theirs:
                 socket.send_fds(sock, [b"letters"], [theirs.fileno()])
-        self._audience.let_in(ours, "viewer" if own else knock.name, knock.pid, own)
+        self._audience.let_in(ours, "launched viewer" if own else knock.name, knock.pid, own)
 
 
 # ------------------------------------------------------------------------------------ what is asked
