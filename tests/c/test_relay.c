@@ -4,6 +4,8 @@
  */
 #include "channel.h"
 
+#include "os.h"
+
 #include "channel_pair.h"
 #include "check.h"
 
