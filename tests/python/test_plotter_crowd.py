@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import socket
+import threading
 import time
 from typing import Any
 
@@ -28,6 +29,7 @@ class Attached:
         self.letters = meet(rendezvous.address_of(plot.name, os.getpid(), rendezvous.PLOT), label)
         self.got: list[Any] = []
         self.subscriber: _core.Subscriber | None = None
+        self.newest = 0
 
     def until(self, kind: Kind) -> Any:
         deadline = time.monotonic() + 20
@@ -140,3 +142,44 @@ def test_letters_that_come_in_pieces_are_put_together() -> None:
     with pytest.raises(EOFError):
         letters.read()
     letters.close()
+
+
+@pytest.mark.parametrize("value", [{10**5000: 1}, {"a": 10**5000}])
+def test_a_viewer_that_sends_what_nobody_can_read_hurts_nobody(
+    make_plot: MakePlot, value: object
+) -> None:
+    plot = make_plot(launch=False)
+    plot.on_click(print)
+    good, wild = Attached(plot, "good"), Attached(plot, "wild")
+    good.join()
+    wild.join()
+    wild.letters.post(Kind.EVENT, "click", value)
+    wild.letters.flush()
+    plot.update(1)
+    assert good.subscriber is not None
+    until(lambda: good.subscriber and good.subscriber.take() is not None, "no frame has come")
+    assert plot.viewers >= 1 and not plot._audience.ended
+
+
+def test_moves_that_are_told_late_send_nobody_away(make_plot: MakePlot) -> None:
+    plot = make_plot(launch=False)
+    viewers = [Attached(plot, str(i)) for i in range(4)]
+    for each in viewers:
+        each.join()
+    plot._audience._do(lambda: time.sleep(0.5))
+    for power in range(9):
+        plot.update(np.zeros(1000 * 3**power))
+    told = threading.Event()
+    plot._audience._do(told.set)
+    assert told.wait(20) and plot.viewers == 4
+    until(lambda: all(_has_newest(each, 9) for each in viewers), "the newest has not come")
+
+
+def _has_newest(viewer: Attached, number: int) -> bool:
+    """Follows the moves."""
+    for letter in viewer.letters.read():
+        if letter.kind is Kind.MEMORY:
+            viewer.subscriber = _core.Subscriber(letter.fds[0], letter.values[0], letter.fds[1])
+    frame = viewer.subscriber.take() if viewer.subscriber is not None else None
+    viewer.newest = frame[0] if frame is not None else viewer.newest
+    return viewer.newest == number

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -162,6 +163,33 @@ def test_a_viewer_that_lets_go_and_stays_is_ended(
     assert not plot.open and "its connection has ended" in warnings_in(caplog)[0]
     with pytest.raises(ViewerError, match="connection"):
         plot.wait()
+
+
+def test_a_viewer_that_ends_while_its_child_holds_its_output_is_noticed(
+    make_plot: MakePlot,
+) -> None:
+    plot = make_plot(command=["/bin/bash", "-c", "sleep 30 & exit 3; :"])
+    with pytest.raises(ViewerError, match="exit code 3 before it joined"):
+        plot.wait(timeout=20)
+    assert not plot.open
+
+
+def test_a_process_with_many_files_ends_its_viewer(make_plot: MakePlot) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit[1] != resource.RLIM_INFINITY and limit[1] < 2000:
+        pytest.skip("not so many files may be open")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limit[0], 2000), limit[1]))
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        plot = make_plot()
+        pid = Heard(plot).until_made()
+        os.kill(pid, signal.SIGSTOP)
+        plot.close()
+    finally:
+        for fd in files:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    until(lambda: not os.path.exists(f"/proc/{pid}"), "it is left")
 
 
 def test_a_plot_closed_while_its_viewer_starts_leaves_no_process(runtime_folder: Path) -> None:

@@ -268,6 +268,12 @@ def test_a_call_that_does_not_end_is_killed_with_its_connection(
     until(lambda: not exists(pid), "the end of the one that was killed")
 
 
+def test_a_worker_that_prints_while_it_starts_starts(over_ssh: MakeWorker, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('here I am', flush=True)\n")
+    worker = over_ssh(environ={"PYTHONPATH": str(tmp_path)})
+    assert worker.load("rbr_testing.duties").number(3) == 3
+
+
 def test_what_runs_and_what_has_begun_is_known_here(over_ssh: MakeWorker, gate: Gate) -> None:
     worker = over_ssh()
     there, duties = worker.load("rbr_testing.relayed"), worker.load("rbr_testing.duties")

@@ -152,9 +152,10 @@ class Audience:
     def close(self, hold: bool, grace_s: float) -> None:
         """Tells viewers of the end, sends what is on its way, and ends the launched process, or
         with hold lets go of it. Idempotent."""
-        if self._thread is None or self._ended:
+        if self._thread is None:
             return
-        self._do(lambda: self._end(hold))
+        if not self._ended:
+            self._do(lambda: self._end(hold))
         if self._thread is not threading.current_thread():
             self._thread.join(grace_s + _FAREWELL_S)
         self._launched.end(hold, grace_s)
@@ -216,6 +217,8 @@ class Audience:
                 self._ask(question, viewer)
 
     def _give_memory(self, viewer: Viewer) -> None:
+        if viewer.ticket is not None:  # of before the move, or of this one, told twice
+            self._publisher.drop_reader(viewer.ticket)
         try:
             viewer.ticket, memory, reader, wait = self._publisher.add_reader()
         except (RingbridgeError, OSError) as error:
@@ -262,8 +265,8 @@ class Audience:
                 self._take(viewer, letter)
         except EOFError:
             return False
-        except ProtocolError as error:
-            viewer.why_gone = viewer.why_gone or str(error)
+        except Exception as error:  # whatever one of them sends, the others stay
+            viewer.why_gone = viewer.why_gone or f"it has sent what is no letter: {error}"
             return False
         return True
 

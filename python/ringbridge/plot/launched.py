@@ -68,8 +68,8 @@ class Launched:
     @property
     def nap_s(self) -> float | None:
         """When `look` is due; None: its pipe tells."""
-        looks = self._process is not None and (not self._output_open or self._doom is not None)
-        return _POLL_S if looks else None
+        unsure = not self._output_open or self._starting or self._doom is not None
+        return _POLL_S if self._process is not None and unsure else None
 
     def expect_end(self, why: str) -> None:
         """It has let go of its plot: its process ends soon, or is ended, and `why` is how."""

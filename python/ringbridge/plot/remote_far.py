@@ -125,15 +125,20 @@ class _Far:
                     self._source.close()
                 self._source, self._armed = _core.Subscriber(memory, reader, wait), False
             else:
+                if letter.kind is Kind.END:
+                    self._give_last()
                 self._line.post_packed(letter.kind, packed(letter))
         return True
 
+    def _give_last(self) -> None:
+        """What there is still to show: nobody asks for it after the end."""
+        frame = self._source.take() if self._source is not None else None
+        if frame is not None:
+            self._line.post_packed(Kind.FRAME, _core.pack(*frame))
+
     def _finish(self) -> None:
-        """Sends what there is still to show, and what waits."""
-        if self._source is not None:
-            frame = self._source.take()
-            if frame is not None:
-                self._line.post_packed(Kind.FRAME, _core.pack(*frame))
+        """Sends that, where the computation has died, and what waits."""
+        self._give_last()
         while self._line.flush():
             select.select([], [self._pipes.write_fileno()], [])
 

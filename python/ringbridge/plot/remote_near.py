@@ -99,6 +99,8 @@ class _Near:
         self._pipes = pipes
         self._line = Letters(pipes, takes_fds=False)
         self._kept = 0
+        self._newest = 0  # number of the frame that was published last
+        self._early: list[Letter] = []  # what came with the first letter
         self._posts: collections.deque[Callable[[], None]] = collections.deque()
         self._woken, self._wake = socket.socketpair()
         self._wake.setblocking(False)
@@ -119,12 +121,13 @@ class _Near:
         self._audience = Audience(name, self._publisher, welcome, self, kept=lambda: self._kept)
 
     def _first_letter(self) -> dict[str, Any]:
-        while True:
+        while not self._early:
             select.select([self._line], [], [])
-            for letter in self._line.read():
-                if letter.kind is not Kind.WELCOME:
-                    raise ProtocolError(f"a plot's first letter is {letter.kind.name}")
-                return dict(told(letter.values, dict)[0])
+            self._early += self._line.read()
+        first = self._early.pop(0)
+        if first.kind is not Kind.WELCOME:
+            raise ProtocolError(f"a plot's first letter is {first.kind.name}")
+        return dict(told(first.values, dict)[0])
 
     def run(self, program: Program, paths: tuple[str, ...], options: dict[str, Any]) -> int:
         address = rendezvous.address_of(self.name, os.getpid(), rendezvous.PLOT)
@@ -139,6 +142,8 @@ class _Near:
             self._audience.launched(ViewerProcess(program, environ, settings, quiet=False))
             self._hold_here = options["hold"]
             self._line.post(Kind.NEXT)
+            for letter in self._early:
+                self._take(letter)
             while not self._over.is_set():
                 self._turn()
             return self._status
@@ -173,11 +178,14 @@ class _Near:
 
     def _take(self, letter: Letter) -> None:
         if letter.kind is Kind.FRAME:
+            self._newest = letter.number
             self._publisher.republish(packed(letter))
             self._line.post(Kind.NEXT)
         elif letter.kind is Kind.KEPT:
             frame = packed(letter)
-            self._publisher.republish(frame)
+            if letter.number > self._newest:  # else the newest has overtaken it
+                self._newest = letter.number
+                self._publisher.republish(frame)
             self._kept = letter.parent
             self._audience.send_kept(frame)
         elif letter.kind is Kind.ASK:
@@ -193,7 +201,10 @@ class _Near:
     # ------------------------------------------------------------------- on the audience's thread
 
     def _post(self, kind: Kind, *values: Any, number: int = 0) -> None:
-        self._posts.append(lambda: self._line.post(kind, *values, number=number))
+        self._do(lambda: self._line.post(kind, *values, number=number))
+
+    def _do(self, work: Callable[[], None]) -> None:
+        self._posts.append(work)
         with contextlib.suppress(BlockingIOError, OSError):
             self._wake.send(b"\0")
 
@@ -215,5 +226,5 @@ class _Near:
             self._status = 0 if reason == "closed" else 1
             if self._status:
                 _show(f"ringbridge: the viewer has gone: {reason}\n".encode())
-            self._post(Kind.GONE, reason)
-            self._posts.append(self._over.set)
+            self._posts.append(lambda: self._line.post(Kind.GONE, reason))
+            self._do(self._over.set)

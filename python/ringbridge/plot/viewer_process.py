@@ -178,8 +178,9 @@ class ViewerProcess:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            readable = select.select([self.output], [], [], min(left, 0.02))[0]
-            if readable and not os.read(self.output, _LINE_BYTES_MAX):
+            poll = select.poll()
+            poll.register(self.output, select.POLLIN)
+            if poll.poll(min(left, 0.02) * 1000) and not os.read(self.output, _LINE_BYTES_MAX):
                 time.sleep(0.005)  # closed, and it has not ended yet
         return True
 

@@ -125,10 +125,10 @@ class _Far:
         passage = _core.Passage(child.channel)
         self._outward = Outward(passage, self._line)
         self._inward = Inward(passage, self._line, self._outward, self._in_turn)
-        self._printing = self._begin(self._pass_output)
         peer = child.channel.peer
         facts = {**peer, "prefix": child.plan.environment.prefix}
         self._line.send(Kind.FACTS, records.json_body(facts))
+        self._printing = self._begin(self._pass_output)  # what it prints comes after FACTS
         self._ready.set()
         for work in (self._outward.run, self._inward.run, lambda: self._tell_runs(passage)):
             self._begin(work)

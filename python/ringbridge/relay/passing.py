@@ -182,5 +182,6 @@ class Inward:
     def _put(self) -> None:
         while not self._passage.put(_LOOK_S):
             if self._over_at is not None and time.monotonic() > self._over_at:
+                self._passage.forget()
                 return
         self.moved.set()
