@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -172,6 +173,15 @@ def test_a_viewer_that_ends_while_its_child_holds_its_output_is_noticed(
     with pytest.raises(ViewerError, match="exit code 3 before it joined"):
         plot.wait(timeout=20)
     assert not plot.open
+
+
+def test_a_viewer_that_was_let_go_leaves_no_zombie(make_plot: MakePlot) -> None:
+    plot = make_plot(hold=True)
+    pid = Heard(plot).until_made()
+    plot.close()
+    with contextlib.suppress(ProcessLookupError):  # it has no window, and so may have ended
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not os.path.exists(f"/proc/{pid}"), "it is left")
 
 
 def test_a_process_with_many_files_ends_its_viewer(make_plot: MakePlot) -> None:

@@ -17,7 +17,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from ringbridge import diagnosis, interrupts
+from ringbridge import diagnosis, interrupts, threads
 from ringbridge.activation import environ_for
 from ringbridge.activation.process import as_bytes
 from ringbridge.discovery import find
@@ -185,9 +185,12 @@ class ViewerProcess:
         return True
 
     def let_go(self) -> None:
-        """It goes on by itself: nobody waits for it here, and it is not spoken of."""
-        self._popen.returncode = 0
+        """It goes on by itself, and is not spoken of; if it ends before us, it leaves no zombie."""
         self.close()
+        try:
+            threads.start(self._popen.wait, f"ringbridge held viewer {self.pid}")
+        except RuntimeError:  # the interpreter ends, and the system sees to it
+            self._popen.returncode = 0
 
     def close(self) -> None:
         """Lets go of the pipe. Idempotent."""
