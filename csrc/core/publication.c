@@ -146,9 +146,11 @@ rbr_publication_free(rbr_publication *self)
     free(self);
 }
 
-static rbr_status
-fail_forked(rbr_error *err)
+rbr_status
+rbr_publication_check(const rbr_publication *self, rbr_error *err)
 {
+    if (rbr_os_fork_check(self->fork_token))
+        return RBR_OK;
     return rbr_fail(err, RBR_FORKED, "a forked child cannot publish what its parent publishes");
 }
 
@@ -158,8 +160,9 @@ rbr_publication_claim(rbr_publication *self, void **room, uint64_t *bytes, rbr_e
     rbr_status status;
     void *slot;
 
-    if (!rbr_os_fork_check(self->fork_token))
-        return fail_forked(err);
+    status = rbr_publication_check(self, err);
+    if (status != RBR_OK)
+        return status;
     pthread_mutex_lock(&self->mutex);
     slot = rbr_latest_claim(&self->memory.writer);
     pthread_mutex_unlock(&self->mutex);
@@ -188,9 +191,9 @@ rbr_publication_enlarge(rbr_publication *self, uint64_t bytes, rbr_error *err)
     rbr_status status;
 
     assert(bytes <= RBR_FRAME_BYTES_MAX);
-    if (!rbr_os_fork_check(self->fork_token))
-        return fail_forked(err);
-    status = memory_make(&fresh, room_for(bytes), err);
+    status = rbr_publication_check(self, err);
+    if (status == RBR_OK)
+        status = memory_make(&fresh, room_for(bytes), err);
     if (status != RBR_OK)
         return status;
     pthread_mutex_lock(&self->mutex);
@@ -262,9 +265,9 @@ rbr_publication_join(rbr_publication *self, uint64_t *ticket, uint32_t *reader, 
     int ours, theirs, number, copy = -1, number_error = 0;
     rbr_status status;
 
-    if (!rbr_os_fork_check(self->fork_token))
-        return fail_forked(err);
-    status = rbr_os_nudge_new(&theirs, &ours, err);
+    status = rbr_publication_check(self, err);
+    if (status == RBR_OK)
+        status = rbr_os_nudge_new(&theirs, &ours, err);
     if (status != RBR_OK)
         return status;
     pthread_mutex_lock(&self->mutex);

@@ -3,17 +3,26 @@
  * publisher_type.c - Publisher: the computation's end of a plot.
  *
  *   update(values) -> a frame, built in a slot of the publication -> published: the newest
- *                  -> too large for the slot: the publication moves, and on_move() tells it
+ *                  -> too large for the slot: the publication moves
+ *                  -> to be kept: also a frame for take_kept()
  *
  * Nothing here waits for a viewer. Threads that update take turns (`turn`), which is held over the
  * encoding, and so over Python code of the values; who would wait for himself is told.
+ *
+ * A frame is published, counted and queued in one turn, and no Python code runs between: whatever
+ * interrupts who updates, the frames to be kept are taken in the order of their numbers, and all of
+ * them. That is why a byte to `wake` tells of them, and of moves, and no function is called.
  */
+#include "kept_frames.h"
 #include "packed.h"
 
 #include "ringbridge_publication.h"
 
+#include <fcntl.h>
 #include <pythread.h>
 #include <stddef.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 typedef struct PublisherObject {
     PyObject_HEAD
@@ -23,25 +32,32 @@ typedef struct PublisherObject {
     unsigned long writer; /* the thread that has the turn; 0: none */
     uint64_t number;      /* of the newest frame; 0: none so far */
     uint64_t kept;        /* how many of these were to be kept */
-    PyObject *on_move;    /* () -> None */
+    kept_frames waiting;  /* those that nobody has taken */
+    int wake; /* a socket of ours; -1 once closed */
 } PublisherObject;
 
 static PyObject *
 publisher_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"on_move", NULL};
+    static char *keywords[] = {"wake", NULL};
     rbr_error error = {.status = RBR_OK};
     PublisherObject *self;
-    PyObject *on_move;
     rbr_status status;
+    int wake;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Publisher", keywords, &on_move))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i:Publisher", keywords, &wake))
         return NULL;
+    wake = fcntl(wake, F_DUPFD_CLOEXEC, 3);
+    if (wake < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
     self = (PublisherObject *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
-    if (self == NULL)
+    if (self == NULL) {
+        close(wake);
         return NULL;
+    }
     self->state = core_state_of_type(type);
-    self->on_move = Py_NewRef(on_move);
+    self->wake = wake;
+    kept_frames_init(&self->waiting);
     self->turn = PyThread_allocate_lock();
     status = self->turn != NULL ? rbr_publication_new(&self->publication, &error) : RBR_NO_MEMORY;
     if (status == RBR_OK)
@@ -51,19 +67,12 @@ publisher_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return NULL;
 }
 
-static int
-publisher_traverse(PublisherObject *self, visitproc visit, void *arg)
+static void
+drop_wake(PublisherObject *self)
 {
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->on_move);
-    return 0;
-}
-
-static int
-publisher_clear(PublisherObject *self)
-{
-    Py_CLEAR(self->on_move);
-    return 0;
+    if (self->wake >= 0)
+        close(self->wake);
+    self->wake = -1;
 }
 
 static void
@@ -71,13 +80,20 @@ publisher_dealloc(PublisherObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
 
-    PyObject_GC_UnTrack(self);
-    publisher_clear(self);
+    kept_frames_clear(&self->waiting);
     rbr_publication_free(self->publication);
+    drop_wake(self);
     if (self->turn != NULL)
         PyThread_free_lock(self->turn);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))((PyObject *)self);
     Py_DECREF(type);
+}
+
+/* There is something to take, or the memory has moved. A full socket is readable anyhow. */
+static void
+nudge(const PublisherObject *self)
+{
+    send(self->wake, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* ---------------------------------------------------------------------------------------- turns */
@@ -95,7 +111,15 @@ static bool
 enter(PublisherObject *self)
 {
     const unsigned long thread = PyThread_get_thread_ident();
+    rbr_error error;
 
+    if (!is_open(self))
+        return false;
+    /* First: in a forked child nobody ends the turn of a thread that was its parent's. */
+    if (rbr_publication_check(self->publication, &error) != RBR_OK) {
+        core_raise(self->state, error.status, &error, "updating a plot");
+        return false;
+    }
     if (!PyThread_acquire_lock(self->turn, NOWAIT_LOCK)) {
         if (self->writer == thread) {
             PyErr_SetString(PyExc_RuntimeError,
@@ -146,13 +170,15 @@ publish_copy(PublisherObject *self, const void *frame, uint32_t size, void *slot
     return status;
 }
 
-/* keep: out, the frame as bytes, where that is wanted. */
+/* Python's exception, or a status that is none. */
 static rbr_status
 publish(PublisherObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names,
-        PyObject **keep, bool *moved, rbr_error *error)
+        kept_frame *keep, rbr_error *error)
 {
     const uint64_t kept = self->kept + (keep != NULL);
+    PyObject *bytes = NULL;
     value_encoder encoder;
+    bool moved = false;
     rbr_status status;
     uint64_t room;
     uint32_t size;
@@ -165,76 +191,69 @@ publish(PublisherObject *self, PyObject *const *args, Py_ssize_t count, PyObject
     if (value_encoder_start_alone(&encoder, self->state, keep == NULL ? slot : NULL, room) < 0)
         return RBR_OK;
     if (packed_encode(&encoder, self->number + 1, kept, args, count, names, &size) == 0) {
+        const void *const frame = encoder.build.base;
+
         if (keep != NULL)
-            *keep = PyBytes_FromStringAndSize((const char *)encoder.build.base, (Py_ssize_t)size);
+            bytes = PyBytes_FromStringAndSize(frame, (Py_ssize_t)size);
         if (PyErr_Occurred()) {
             status = RBR_OK;
-        } else if (encoder.build.base == slot) {
+        } else if (frame == slot) {
             status = rbr_publication_publish(self->publication, size);
         } else {
-            const void *frame = encoder.build.base;
-
             Py_BEGIN_ALLOW_THREADS /* new memory may take a while */
-            status = publish_copy(self, frame, size, slot, room, moved, error);
+            status = publish_copy(self, frame, size, slot, room, &moved, error);
             Py_END_ALLOW_THREADS
         }
         if (status == RBR_OK && !PyErr_Occurred()) {
             self->number++;
             self->kept = kept;
+            if (keep != NULL)
+                kept_frames_push(&self->waiting, keep, Py_NewRef(bytes));
         }
+        if (moved || keep != NULL)
+            nudge(self);
     }
+    Py_XDECREF(bytes);
     value_encoder_stop(&encoder);
     return status;
 }
 
-/* 0, or -1 with an exception: then nothing was published. */
-static int
+/* The number; NULL with an exception: then nothing was published. */
+static PyObject *
 update(PublisherObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names,
-       PyObject **keep)
+       kept_frame *keep)
 {
     rbr_error error = {.status = RBR_OK};
-    bool moved = false;
     rbr_status status;
-    PyObject *told;
+    uint64_t number;
 
-    if (!enter(self))
-        return -1;
-    status = publish(self, args, count, names, keep, &moved, &error);
+    if (!enter(self)) {
+        PyMem_RawFree(keep);
+        return NULL;
+    }
+    number = self->number + 1;
+    status = publish(self, args, count, names, keep, &error);
+    if (self->number != number)
+        PyMem_RawFree(keep);
     leave(self);
     if (status != RBR_OK)
         core_raise(self->state, status, error.status != RBR_OK ? &error : NULL, "updating a plot");
-    if (moved) {
-        PyObject *const raised = PyErr_Occurred() ? PyErr_GetRaisedException() : NULL;
-
-        told = PyObject_CallObject(self->on_move, NULL);
-        Py_XDECREF(told);
-        if (raised != NULL) {
-            PyErr_Clear();
-            PyErr_SetObject((PyObject *)Py_TYPE(raised), raised);
-            Py_DECREF(raised);
-        }
-    }
-    return PyErr_Occurred() ? -1 : 0;
+    return PyErr_Occurred() ? NULL : PyLong_FromUnsignedLongLong(number);
 }
 
 static PyObject *
 publisher_update(PublisherObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    if (update(self, args, count, names, NULL) < 0)
-        return NULL;
-    return PyLong_FromUnsignedLongLong(self->number);
+    return update(self, args, count, names, NULL);
 }
 
 static PyObject *
 publisher_update_kept(PublisherObject *self, PyObject *const *args, Py_ssize_t count,
                       PyObject *names)
 {
-    PyObject *frame = NULL;
+    kept_frame *const keep = PyMem_RawMalloc(sizeof *keep);
 
-    if (update(self, args, count, names, &frame) == 0)
-        return frame;
-    Py_XDECREF(frame);
-    return NULL;
+    return keep != NULL ? update(self, args, count, names, keep) : PyErr_NoMemory();
 }
 
 static PyObject *
@@ -258,14 +277,38 @@ publisher_republish(PublisherObject *self, PyObject *frame)
             status = publish_copy(self, view.buf, (uint32_t)view.len, slot, room, &moved, &error);
         Py_END_ALLOW_THREADS
         leave(self);
+        if (moved)
+            nudge(self);
         if (status != RBR_OK)
             core_raise(self->state, status, error.status != RBR_OK ? &error : NULL,
                        "publishing a frame");
     }
     PyBuffer_Release(&view);
-    if (PyErr_Occurred())
-        return NULL;
-    return moved ? PyObject_CallObject(self->on_move, NULL) : Py_NewRef(Py_None);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *
+publisher_keep(PublisherObject *self, PyObject *frame)
+{
+    kept_frame *keep;
+
+    if (!PyBytes_Check(frame))
+        return PyErr_Format(PyExc_TypeError, "a packed frame is bytes");
+    keep = PyMem_RawMalloc(sizeof *keep);
+    if (keep == NULL)
+        return PyErr_NoMemory();
+    kept_frames_push(&self->waiting, keep, Py_NewRef(frame));
+    nudge(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+publisher_take_kept(PublisherObject *self, PyObject *unused)
+{
+    PyObject *const bytes = kept_frames_pop(&self->waiting);
+
+    (void)unused;
+    return bytes != NULL ? bytes : Py_NewRef(Py_None);
 }
 
 /* -------------------------------------------------------------------------------------- readers */
@@ -314,6 +357,7 @@ publisher_close(PublisherObject *self, PyObject *unused)
     }
     rbr_publication_free(self->publication);
     self->publication = NULL;
+    drop_wake(self);
     leave(self);
     Py_RETURN_NONE;
 }
@@ -332,11 +376,31 @@ publisher_get_kept(PublisherObject *self, void *unused)
     return PyLong_FromUnsignedLongLong(self->kept);
 }
 
+static PyObject *
+publisher_get_kept_bytes(PublisherObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(self->waiting.bytes);
+}
+
+static PyObject *
+publisher_get_moves(PublisherObject *self, void *unused)
+{
+    (void)unused;
+    if (!is_open(self))
+        return NULL;
+    return PyLong_FromUnsignedLongLong(rbr_publication_moves(self->publication));
+}
+
 static PyGetSetDef publisher_getset[] = {
     {"number", (getter)publisher_get_number, NULL,
      PyDoc_STR("How many frames have been published by update."), NULL},
     {"kept", (getter)publisher_get_kept, NULL, PyDoc_STR("How many of these by update_kept."),
      NULL},
+    {"kept_bytes", (getter)publisher_get_kept_bytes, NULL,
+     PyDoc_STR("Bytes of those that take_kept has not taken."), NULL},
+    {"moves", (getter)publisher_get_moves, NULL,
+     PyDoc_STR("How often the memory has moved: each reader is to be added anew then."), NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -347,11 +411,16 @@ static PyMethodDef publisher_methods[] = {
      PyDoc_STR("update($self, /, *values, **named)\n--\n\n"
                "Makes these the newest frame, and returns its number. Waits for no reader.")},
     {"update_kept", FAST(publisher_update_kept),
-     PyDoc_STR(
-         "update_kept($self, /, *values, **named)\n--\n\nThe same; returns the packed frame.")},
+     PyDoc_STR("update_kept($self, /, *values, **named)\n--\n\n"
+               "The same; the packed frame is for take_kept as well.")},
     {"republish", (PyCFunction)publisher_republish, METH_O,
      PyDoc_STR("republish($self, frame, /)\n--\n\nMakes a frame that another publisher packed the "
                "newest.")},
+    {"keep", (PyCFunction)publisher_keep, METH_O,
+     PyDoc_STR("keep($self, frame, /)\n--\n\nHas take_kept give it, too.")},
+    {"take_kept", (PyCFunction)publisher_take_kept, METH_NOARGS,
+     PyDoc_STR(
+         "take_kept($self, /)\n--\n\nThe next packed frame to be kept; None: there is none.")},
     {"add_reader", (PyCFunction)publisher_add_reader, METH_NOARGS,
      PyDoc_STR("add_reader($self, /)\n--\n\n"
                "(ticket, memory, reader, wait): all but the ticket are for its Subscriber.")},
@@ -364,11 +433,9 @@ static PyMethodDef publisher_methods[] = {
 };
 
 static PyType_Slot publisher_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("Publisher(on_move)\n--\n\nThe computation's end of a plot.")},
+    {Py_tp_doc, (void *)PyDoc_STR("Publisher(wake)\n--\n\nThe computation's end of a plot.")},
     {Py_tp_new, (void *)publisher_new},
     {Py_tp_dealloc, (void *)publisher_dealloc},
-    {Py_tp_traverse, (void *)publisher_traverse},
-    {Py_tp_clear, (void *)publisher_clear},
     {Py_tp_methods, publisher_methods},
     {Py_tp_getset, publisher_getset},
     {0, NULL},
@@ -377,6 +444,6 @@ static PyType_Slot publisher_slots[] = {
 PyType_Spec publisher_type_spec = {
     .name = "ringbridge._core.Publisher",
     .basicsize = sizeof(PublisherObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | RBR_TPFLAGS_IMMUTABLE,
+    .flags = Py_TPFLAGS_DEFAULT | RBR_TPFLAGS_IMMUTABLE,
     .slots = publisher_slots,
 };

@@ -33,8 +33,10 @@ rbr_status rbr_publication_new(rbr_publication **out, rbr_error *err);
 /* Its readers keep what they have mapped. NULL is allowed. */
 void rbr_publication_free(rbr_publication *self);
 
+/* RBR_OK; RBR_FORKED: in a forked child, whose parent publishes. */
+rbr_status rbr_publication_check(const rbr_publication *self, rbr_error *err);
 /* Room for the next item, of *bytes. RBR_SYSTEM: the machine has no memory left for it, and the next
- * claim tries again. RBR_FORKED: in a forked child, whose parent publishes. */
+ * claim tries again. RBR_FORKED: as check. */
 rbr_status rbr_publication_claim(rbr_publication *self, void **room, uint64_t *bytes,
                                  rbr_error *err);
 /* Gives the claim up for one with room for `bytes`, of at most RBR_FRAME_BYTES_MAX: the publication

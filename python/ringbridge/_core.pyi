@@ -475,10 +475,10 @@ def about(handle: Handle) -> tuple[Channel, int, str]:
 @final
 class Publisher:
     """The computation's end of a plot: the newest frame, in memory of its own. From any thread;
-    those that update take turns. `on_move` is called, on the thread that updates, when the frames
-    have outgrown the memory: each reader is to be added anew then.
+    those that update take turns. wake: a socket, to which one byte is sent, without waiting, when a
+    frame is there for `take_kept`, and when `moves` has changed; it is duplicated.
 
-    In a forked child its methods raise RingbridgeError.
+    In a forked child what publishes, and `close`, raises RingbridgeError.
     """
 
     @property
@@ -489,7 +489,15 @@ class Publisher:
     def kept(self) -> int:
         """How many of these `update_kept` has."""
 
-    def __new__(cls, on_move: Callable[[], object]) -> Publisher: ...
+    @property
+    def kept_bytes(self) -> int:
+        """Of the frames that `take_kept` has not taken yet."""
+
+    @property
+    def moves(self) -> int:
+        """How often the frames have outgrown the memory: each reader is to be added anew then."""
+
+    def __new__(cls, wake: int) -> Publisher: ...
     def update(self, /, *values: Any, **named: Any) -> int:
         """Makes these the newest frame, and returns its number, from 1. Waits for no reader.
 
@@ -497,9 +505,16 @@ class Publisher:
         update of the same thread.
         """
 
-    def update_kept(self, /, *values: Any, **named: Any) -> bytes:
-        """The same; returns the packed frame. The `parent` of a frame is how many of those up to
-        it, itself included, were published by this."""
+    def update_kept(self, /, *values: Any, **named: Any) -> int:
+        """The same; the packed frame is for `take_kept` as well. The `parent` of a frame is how
+        many of those up to it, itself included, were published by this."""
+
+    def take_kept(self) -> bytes | None:
+        """The next packed frame to be kept: all of them, in order, each once. None: there is none.
+        By one thread."""
+
+    def keep(self, frame: bytes, /) -> None:
+        """Has `take_kept` give this one, which another publisher packed."""
 
     def republish(self, frame: Buffer, /) -> None:
         """Makes a frame that another publisher packed the newest one here, as it is."""

@@ -344,10 +344,12 @@ TEST(a_forked_child_is_refused_and_its_parent_goes_on)
     void *room;
     pid_t pid;
 
+    CHECK(rbr_publication_check(p, NULL) == RBR_OK);
     follower_join(&f, p);
     publish(p, 1, 10);
     pid = fork();
     if (pid == 0) {
+        CHECK(rbr_publication_check(p, NULL) == RBR_FORKED);
         CHECK(rbr_publication_claim(p, &room, &bytes, NULL) == RBR_FORKED);
         CHECK(rbr_publication_publish(p, 1) == RBR_FORKED);
         CHECK(rbr_publication_enlarge(p, 1, NULL) == RBR_FORKED);

@@ -35,15 +35,16 @@ INSIDE = {
     ),
     "plot": (
         # the computation's side
-        {"asking", "handling", "viewer_process", "view_source"},
+        {"asking", "commands", "handling", "kept", "viewer_process", "view_source"},
         {"launched"},
         {"letters", "pipes"},
         {"joined"},
         {"audience", "notebook"},
+        {"doorman"},
         {"plotter"},
         {"quick", "running_plots"},
         # the viewer's side
-        {"emitting", "view_loading", "viewer_loops", "qt_windows", "ready_figure"},
+        {"emitting", "view_loading", "viewer_loops", "viewer_output", "qt_windows", "ready_figure"},
         {"follower", "meeting", "ready_views", "viewer_windows", "viewer_events"},
         {"pictures"},
         {"questions"},

@@ -14,7 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rbr_testing.eventually import until
-from rbr_testing.plots import HERE, SLOW, TELLER, Heard, MakePlot, described
+from rbr_testing.plots import (
+    HERE,
+    SLOW,
+    TELLER,
+    WRITER,
+    Heard,
+    MakePlot,
+    described,
+    written,
+)
 from rbr_testing.sshd import Sshd
 
 from ringbridge.plot import ViewerError
@@ -144,6 +153,75 @@ def test_a_connection_that_is_lost_leaves_the_computation_running(
     until(lambda: plot.viewers == 0, "it has not left")
     until(lambda: not os.path.exists(f"/proc/{pid}"), "its viewer is left")
     plot.update("goes on")
+
+
+def test_a_window_that_is_closed_there_ends_the_command_at_once(
+    make_plot: MakePlot, attach: Start
+) -> None:
+    plot = make_plot(name="wave", launch=False)
+    heard = Heard(plot)
+    for count in range(1, 6):
+        process = attach("wave")
+        os.kill(heard.until_made(count), signal.SIGINT)  # as its user's: its loop ends
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 0, err
+    until(lambda: plot.viewers == 0, "they have not left")
+
+
+def test_the_last_frame_is_drawn_far_away(
+    make_plot: MakePlot, attach: Start, tmp_path: Path
+) -> None:
+    for count in range(5):
+        path = tmp_path / str(count)
+        plot = make_plot(WRITER, name="wave", launch=False)
+        process = attach("wave")
+        until(lambda plot=plot: plot.viewers == 1, "it has not joined")  # type: ignore[misc]
+        for _ in range(3000):
+            plot.update(str(path))
+        plot.close()
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 0, err
+        assert written(path)[-2:] == ["3000", "ended"]
+
+
+FAR_SIDE = r"""
+import os, sys
+from ringbridge import _core
+from ringbridge.plot.letters import Kind
+from ringbridge.plot.remote_far import PREAMBLE
+
+def letter(kind, number, parent, *values):
+    body = _core.pack(number, parent, values, {{}})
+    return len(body).to_bytes(4, "little") + bytes([kind, 0, 0, 0]) + body
+
+view = {{"module": "rbr_testing.plots", "class": "Writer", "paths": [{here!r}]}}
+welcome = letter(Kind.WELCOME, 0, 0, {{"name": "wave", "kept": 0, "view": view}})
+frames = [letter(getattr(Kind, kind), number, 1, {path!r}) for kind, number in {frames!r}]
+end = letter(Kind.END, 0, 0, False)
+os.write(1, b"\n" + PREAMBLE + b"\n" + b"".join([welcome, *frames, end]))
+sys.stdin.buffer.read()
+"""
+
+
+@pytest.mark.parametrize(
+    "frames", [[("KEPT", 1), ("FRAME", 2)], [("FRAME", 2), ("KEPT", 1)]], ids=["", "overtaken"]
+)
+def test_what_comes_with_the_first_letter_is_drawn_in_order(
+    runtime_folder: Path, tmp_path: Path, frames: list[tuple[str, int]]
+) -> None:
+    """On a line that brings all at once, the newest before the kept one that it has overtaken."""
+    path, ssh = tmp_path / "drawn", tmp_path / "ssh"
+    far_side = FAR_SIDE.format(here=str(HERE), path=str(path), frames=frames)
+    (tmp_path / "far_side.py").write_text(far_side)
+    ssh.write_text(f"#!/bin/sh\nexec {sys.executable} {tmp_path}/far_side.py\n")
+    ssh.chmod(0o755)
+    subprocess.run(
+        [sys.executable, "-m", "ringbridge", "plot", "attach", "ssh://box/wave"],
+        env={**os.environ, "RINGBRIDGE_SSH": str(ssh)},
+        timeout=60,
+        check=True,
+    )
+    assert written(path) == ["1", "2", "ended"]
 
 
 COMPUTATION = f"""

@@ -136,8 +136,8 @@ def test_letters_that_come_in_pieces_are_put_together() -> None:
             assert got == []
             theirs.sendall(whole[at : at + 777])
             got += letters.read()
-    ((kind, number, _parent, values, _named, fds),) = got
-    assert (kind, number, fds) == (Kind.EVENT, 3, ())
+    ((kind, number, _parent, values, _named, fds, size),) = got
+    assert (kind, number, fds, size) == (Kind.EVENT, 3, (), len(body))
     assert np.array_equal(values[1], np.arange(1000))
     with pytest.raises(EOFError):
         letters.read()

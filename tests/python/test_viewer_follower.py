@@ -190,7 +190,9 @@ class Pair:
         ours, theirs = socket.socketpair()
         self.computation = Letters(ours, takes_fds=False)
         self.viewer = Letters(theirs, takes_fds=True)
-        self.publisher = _core.Publisher(lambda: None)
+        self.woken, wake = socket.socketpair()
+        with wake:
+            self.publisher = _core.Publisher(wake.fileno())
         self.follower = Follower(self.viewer, _core.Subscriber)
 
     def welcome(self) -> None:
@@ -202,13 +204,17 @@ class Pair:
         self.computation.post(Kind.MEMORY, reader, fds=(memory, wait))
 
     def keep(self, value: Any) -> None:
-        self.computation.post_packed(Kind.KEPT, self.publisher.update_kept(value))
+        self.publisher.update_kept(value)
+        frame = self.publisher.take_kept()
+        assert frame is not None
+        self.computation.post_packed(Kind.KEPT, frame)
 
     def close(self) -> None:
         self.follower.close()
         self.viewer.close()
         self.computation.close()
         self.publisher.close()
+        self.woken.close()
 
 
 @pytest.fixture

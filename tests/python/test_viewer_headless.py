@@ -118,6 +118,7 @@ def test_frames_that_outgrow_the_memory_are_drawn_too() -> None:
 def test_a_viewer_that_joins_late_gets_the_newest_frame() -> None:
     there = BareComputation(view=view("Recorder"))
     there.publisher.update_kept("kept before")
+    assert there.publisher.take_kept() is not None
     there.publisher.update("newest")
     process = there.start()
     with process:

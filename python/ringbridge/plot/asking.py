@@ -29,6 +29,7 @@ class Question:
         self._settled = threading.Event()
         self._answer: Any = None
         self._error: Exception | None = None
+        self.given_up = False  # nobody waits for it any more
 
     def settle(self, answer: Any) -> None:
         if not self._settled.is_set():
@@ -44,6 +45,15 @@ class Question:
 
     def answer(self, timeout_s: float | None) -> Any:
         """Waits for it. Raises what a viewer could not do, CallTimeout, KeyboardInterrupt."""
+        try:
+            self._wait(timeout_s)
+        finally:
+            self.given_up = True
+        if self._error is not None:
+            raise self._error
+        return self._answer
+
+    def _wait(self, timeout_s: float | None) -> None:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         # In pieces: not every platform's wait without an end hears of Ctrl-C.
         while not self._settled.is_set():
@@ -54,9 +64,6 @@ class Question:
                     f"{self.values[0]!r}); stopped, or busy with a draw?"
                 )
             self._settled.wait(left)
-        if self._error is not None:
-            raise self._error
-        return self._answer
 
 
 class ViewerError(RingbridgeError):

@@ -16,8 +16,9 @@ from ringbridge import threads
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Events that wait for a handler; then the oldest are dropped.
+#: Events that wait for a handler, and their bytes; then the oldest are dropped.
 WAITING_MAX = 10_000
+WAITING_BYTES_MAX = 64 << 20
 
 _logger = logging.getLogger("ringbridge.plot")
 
@@ -44,7 +45,8 @@ class Handlers:
     def __init__(self, plot: str) -> None:
         self._plot = plot
         self._functions: dict[str, list[Callable[..., object]]] = {}
-        self._waiting: collections.deque[tuple[str, tuple[Any, ...]]] = collections.deque()
+        self._waiting: collections.deque[tuple[str, tuple[Any, ...], int]] = collections.deque()
+        self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -58,15 +60,18 @@ class Handlers:
             if self._thread is None and not self._closed:
                 self._thread = threads.start(self._run, f"ringbridge events of {self._plot}")
 
-    def tell(self, event: str, *values: Any) -> None:
-        """Something has happened. Never waits."""
+    def tell(self, event: str, *values: Any, size: int = 0) -> None:
+        """Something has happened, of that many bytes. Never waits."""
         with self._changed:
             if event not in self._functions or self._closed:
                 return
-            if len(self._waiting) == WAITING_MAX:
-                self._waiting.popleft()
+            self._waiting.append((event, values, size))
+            self._waiting_bytes += size
+            while len(self._waiting) > WAITING_MAX or (
+                len(self._waiting) > 1 and self._waiting_bytes > WAITING_BYTES_MAX
+            ):
+                self._waiting_bytes -= self._waiting.popleft()[2]
                 self.dropped += 1
-            self._waiting.append((event, values))
             self._changed.notify()
 
     def close(self) -> None:
@@ -82,7 +87,8 @@ class Handlers:
                     self._changed.wait()
                 if not self._waiting:
                     return
-                event, values = self._waiting.popleft()
+                event, values, size = self._waiting.popleft()
+                self._waiting_bytes -= size
                 functions = list(self._functions[event])
             for function in functions:
                 try:

@@ -7,6 +7,7 @@ On the audience's thread; other threads may look at `letters.waiting_bytes`, `la
 from __future__ import annotations
 
 import itertools
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 CUT_OFF = "its connection has ended"
 _REASON_MAX = 16 << 10
+_NAP_S = 0.002
 
 
 @dataclass(eq=False)
@@ -40,6 +42,8 @@ class Viewer:
 
     def ask(self, question: Question) -> None:
         """Sends it; it is settled by the answer, or when this viewer has gone."""
+        for given_up in [key for key, each in self._asked.items() if each.given_up]:
+            del self._asked[given_up]
         number = next(self._numbers)
         try:
             self.letters.post(Kind.ASK, *question.values, number=number)
@@ -68,3 +72,14 @@ class Viewer:
         for question in asked.values():
             why = self.why_gone or CUT_OFF
             question.fail(ViewerError(f"the {self} has gone: {why}"))
+
+
+def send_rest(viewers: list[Viewer], own_s: float, others_s: float) -> None:
+    """Sends what is on its way to them: so long to the launched one, and so long to others."""
+    begun = time.monotonic()
+    left = [each for each in viewers if each.letters.flush()]
+    while left:
+        time.sleep(_NAP_S)
+        waited_s = time.monotonic() - begun
+        left = [each for each in left if waited_s < (own_s if each.own else others_s)]
+        left = [each for each in left if each.letters.flush()]

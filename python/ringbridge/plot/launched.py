@@ -35,6 +35,8 @@ class Launched:
         self._has_ended = has_ended
         self._lock = threading.Lock()
         self._starting = False
+        self._settled = threading.Event()  # not while one starts
+        self._settled.set()
         self._process: ViewerProcess | None = None
         self._output_open = False
         self._doom: tuple[float, str] | None = None  # until when it may end by itself; else what
@@ -50,7 +52,20 @@ class Launched:
             if self.open:
                 return False
             self._starting = True
+            self._settled.clear()
             return True
+
+    @property
+    def starting(self) -> bool:
+        """Whether it has not joined yet. For any thread."""
+        return self._starting
+
+    def until_settled(self, timeout_s: float) -> None:
+        """Until none starts: it has joined, or has gone. For any other thread."""
+        deadline = time.monotonic() + timeout_s
+        # In pieces: not every platform's wait hears of Ctrl-C.
+        while time.monotonic() < deadline and not self._settled.wait(0.5):
+            pass
 
     def watch(self, process: ViewerProcess) -> None:
         self._process = process
@@ -59,6 +74,7 @@ class Launched:
 
     def joined(self) -> None:
         self._starting = False
+        self._settled.set()
 
     @property
     def runs(self) -> bool:
@@ -105,6 +121,7 @@ class Launched:
         self._deaf()
         process, self._process = self._process, None
         self._starting, self._doom = False, None
+        self._settled.set()
         if process is not None:
             threads.start(_finish, f"ringbridge viewer {process.pid}", process, _FINISH_S)
 
@@ -114,12 +131,13 @@ class Launched:
             self._process.close()
 
     def end(self, hold: bool, grace_s: float) -> None:
-        """Ends it, or with hold lets go of it. After the audience's thread, by any other."""
+        """Ends it, or with hold lets go of one that has joined. After the audience's thread, by any
+        other."""
         process, self._process = self._process, None
-        if process is not None and hold and process.ending() is None:
+        if process is not None and hold and not self._starting and process.ending() is None:
             process.let_go()
         elif process is not None:
-            _finish(process, grace_s)
+            _finish(process, 0.0 if self._starting else grace_s)  # what has joined draws on
 
 
 def _finish(process: ViewerProcess, grace_s: float) -> None:

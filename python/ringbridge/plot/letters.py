@@ -69,7 +69,7 @@ class Kind(enum.IntEnum):
 
 
 class Letter(NamedTuple):
-    """One of them. `fds` are the reader's to close."""
+    """One of them. `fds` are the reader's to close. size: of its body, in bytes."""
 
     kind: Kind
     number: int
@@ -77,6 +77,7 @@ class Letter(NamedTuple):
     values: tuple[Any, ...]
     named: dict[str, Any]
     fds: tuple[int, ...] = ()
+    size: int = 0
 
 
 class _Outgoing(NamedTuple):
@@ -225,7 +226,7 @@ class Letters:
             del self._incoming[:end]
             taken = tuple(self._fds[:fds])
             del self._fds[:fds]
-            yield Letter(Kind(kind), number, parent, values, named, taken)
+            yield Letter(Kind(kind), number, parent, values, named, taken, size)
 
 
 def _close_all(fds: Sequence[int]) -> None:

@@ -44,10 +44,11 @@ class Shown:
         self._stopped.set()
 
     def finish(self, plot: Plotter) -> None:
-        """Shows the last picture; none comes after it."""
+        """Shows the last picture, if it comes before long; none comes after it."""
         if not self._stopped.is_set():
             self._look(plot, _LAST_S)
-            self.stop()
+            with self._turn:
+                self.stop()
 
     def _run(self, plot: weakref.ref[Plotter], period_s: float) -> None:
         while not self._stopped.wait(period_s):
@@ -59,11 +60,14 @@ class Shown:
 
     def _look(self, plot: Plotter, timeout_s: float) -> None:
         """Shows what is newer. A viewer that is stopped, or has gone, may go on or be reopened."""
-        with self._turn:
-            number = plot.updates
-            if number != self._shown:
-                with contextlib.suppress(RingbridgeError):
-                    self._update(self._picture(plot.picture("png", timeout=timeout_s)))
+        number = plot.updates
+        if number == self._shown:
+            return
+        with contextlib.suppress(RingbridgeError):
+            picture = plot.picture("png", timeout=timeout_s)
+            with self._turn:
+                if number > self._shown and not self._stopped.is_set():
+                    self._update(self._picture(picture))
                     self._shown = number
 
 

@@ -11,18 +11,16 @@ import contextlib
 import itertools
 import logging
 import os
-import secrets
-import socket
 import sys
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from ringbridge import _core, plan, rendezvous, threads
-from ringbridge.door import Door
 from ringbridge.errors import Busy, RingbridgeError
 from ringbridge.plot.asking import Question, ViewerError
 from ringbridge.plot.audience import BEHIND_BYTES_MAX, Audience
+from ringbridge.plot.doorman import let_viewers_in
 from ringbridge.plot.handling import Handlers, PlotEvent
 from ringbridge.plot.view_source import Ready, described, spec_of
 from ringbridge.plot.viewer_process import Program, ViewerProcess, program_of, settings_for
@@ -30,15 +28,13 @@ from ringbridge.plot.viewer_process import Program, ViewerProcess, program_of, s
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ringbridge.door import Knock
+    from ringbridge.door import Door
     from ringbridge.environment import EnvironmentLike
     from ringbridge.plot.notebook import Shown
-    from ringbridge.rendezvous import Address
 
 RATE = 30.0
 _ANSWER_S = 30.0
 _COUNTS_S = 1.0
-_CLOSE_S = 5.0
 #: The event that the launched viewer has gone.
 CLOSED = "close"
 _WITH_DETAILS = ("click", "key")
@@ -95,16 +91,13 @@ class Plotter:
         _core.pack(0, 0, (welcome,), {})  # CannotCross is for here, and not for who lets viewers in
         self._handlers = Handlers(name)
         # What these hold must not hold us: a plot that nobody holds any more is closed.
-        self._publisher = _core.Publisher(lambda: audience.moved())
-        publisher = self._publisher
-        ears = _Ears(name, self._handlers)
-        audience = Audience(name, publisher, welcome, ears, kept=lambda: publisher.kept)
-        self._audience = audience
+        self._audience = Audience(name, welcome, _Ears(name, self._handlers))
+        self._publisher = self._audience.publisher
         self._shown: list[Shown] = []
-        self._token, door = let_viewers_in(audience, self._address, described(view))
-        audience.start()
+        self._token, door = let_viewers_in(self._audience, self._address, described(view))
+        self._audience.start()
         self._finalizer = weakref.finalize(
-            self, _close, door, audience, self._publisher, self._handlers, self._hold
+            self, _close, door, self._audience, self._handlers, self._hold
         )
         if launch:
             self.reopen()
@@ -127,7 +120,7 @@ class Plotter:
                     f"the viewer of {self.name} is {self._audience.behind_bytes >> 20} MiB of kept "
                     "frames behind: wait() for it, or keep fewer"
                 )
-            self._audience.send_kept(self._publisher.update_kept(*values, **named))
+            self._publisher.update_kept(*values, **named)
         else:
             self._publisher.update(*values, **named)
 
@@ -199,6 +192,7 @@ class Plotter:
 
         On a thread of this plot's own. Gives the handler back: it serves as a decorator, too.
         """
+        self._audience.check_ours()
         self._handlers.add(event, handler)
         return handler
 
@@ -279,14 +273,20 @@ class Plotter:
                 settings,
             )
 
-    def close(self) -> None:
+    def close(self, *, hold: bool | None = None) -> None:
         """Ends the plot: viewers draw what there is, then end; with hold the window stays.
 
-        Waits some seconds for the launched viewer at the most, then ends it. Idempotent.
+        hold: None: as it was made. A launched viewer that still starts is waited for, 30 seconds at
+        the most, where there is something to draw; then it has some seconds for that, and is ended.
+        Idempotent.
         """
-        for each in self._shown:
-            each.finish(self)
-        self._finalizer()
+        if self._address.pid == os.getpid():
+            for each in self._shown:
+                each.finish(self)
+        ending = self._finalizer.detach()
+        if ending is not None:
+            (door, audience, handlers, hold_as_made) = ending[2]
+            _close(door, audience, handlers, hold_as_made if hold is None else hold)
 
     def __enter__(self) -> Plotter:
         return self
@@ -295,27 +295,19 @@ class Plotter:
         self.close()
 
 
-def _close(
-    door: Door,
-    audience: Audience,
-    publisher: _core.Publisher,
-    handlers: Handlers,
-    hold: bool,
-) -> None:
+def _close(door: Door, audience: Audience, handlers: Handlers, hold: bool) -> None:
     """In a forked child nothing of this is its own: the parent's plot goes on."""
-    if door.is_ours:
+    if not door.is_ours:
+        return
+    if audience.is_here or door.is_here:  # where it was collected: these must go on until its end
+        threads.start(_close, f"ringbridge end of {audience.name}", door, audience, handlers, hold)
+        return
+    try:
+        audience.close(hold, shows=audience.publisher.number > 0)
+    finally:
         door.stop()
-        audience.close(hold, _CLOSE_S)
         handlers.close()
-        publisher.close()
-
-
-def let_viewers_in(audience: Audience, address: Address, view: str) -> tuple[str, Door]:
-    """A started door for them, and what the launched viewer calls itself, to be known by."""
-    token = secrets.token_hex(8)
-    door = Door(address, _Doorman(audience, token, view), want="plot")
-    door.start()
-    return token, door
+        audience.publisher.close()
 
 
 def _launch(audience: Audience, program: Program, settings: dict[str, Any]) -> None:
@@ -335,12 +327,12 @@ class _Ears:
         self._name = name
         self._handlers = handlers
 
-    def event(self, name: str, values: tuple[Any, ...]) -> None:
+    def event(self, name: str, values: tuple[Any, ...], size: int) -> None:
         if name in _WITH_DETAILS:
             details = values[0] if values and isinstance(values[0], dict) else {}
-            self._handlers.tell(name, PlotEvent(details))
+            self._handlers.tell(name, PlotEvent(details), size=size)
         elif name != CLOSED:  # which is told when it has gone
-            self._handlers.tell(name, *values)
+            self._handlers.tell(name, *values, size=size)
 
     def left(self, reason: str, own: bool) -> None:
         if not own:
@@ -353,32 +345,6 @@ class _Ears:
             reason,
         )
         self._handlers.tell(CLOSED)
-
-
-class _Doorman:
-    """Lets viewers in."""
-
-    def __init__(self, audience: Audience, token: str, view: str) -> None:
-        self._audience = audience
-        self._token = token
-        self._view = view
-        self._since = time.monotonic()
-
-    def about(self) -> dict[str, Any]:
-        since_s = round(time.monotonic() - self._since, 3)
-        viewers = len(self._audience.viewers)
-        return {"view": self._view, "since_s": since_s, "viewers": viewers}
-
-    def refuse(self, knock: Knock) -> str | None:
-        return None
-
-    def welcome(self, knock: Knock, sock: socket.socket) -> None:
-        own = secrets.compare_digest(knock.name.encode(), self._token.encode())
-        with sock:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-            with theirs:
-                socket.send_fds(sock, [b"letters"], [theirs.fileno()])
-        self._audience.let_in(ours, "launched viewer" if own else knock.name, knock.pid, own)
 
 
 # ------------------------------------------------------------------------------------ what is asked

@@ -16,7 +16,7 @@ from ringbridge.plot.view_source import Ready
 if TYPE_CHECKING:
     from ringbridge.environment import EnvironmentLike
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal's handler may plot, too
 _figures: dict[tuple[str, str], Plotter] = {}
 
 
@@ -43,7 +43,7 @@ def histogram(*values: Any, figure: str = "histogram", **named: Any) -> Plotter:
 def figure(
     kind: str, name: str | None = None, *, python: EnvironmentLike | None = None, **options: Any
 ) -> Plotter:
-    """Opens such a figure with options of its own, instead of the one that is there.
+    """Opens such a figure with options of its own; the one that is there is closed.
 
     kind     "line", "image", "scatter" or "histogram"
     name     what the calls say as figure=; None: the kind, which is what they say by themselves
@@ -51,18 +51,18 @@ def figure(
     options  of the ready view: title, xlabel, ylim, ...
     """
     key = (kind, kind if name is None else name)
-    made = Plotter(Ready(kind, options), python=python, title=key[1], hold=True)
     with _lock:
+        made = Plotter(Ready(kind, options), python=python, title=key[1], hold=True)
         before, _figures[key] = _figures.get(key), made
     if before is not None:
-        before.close()
+        before.close(hold=False)
     return made
 
 
 def _update(kind: str, name: str, values: tuple[Any, ...], named: dict[str, Any]) -> Plotter:
     with _lock:
         plotter = _figures.get((kind, name))
-    if plotter is None or plotter.closed:
-        plotter = figure(kind, name)
+        if plotter is None or plotter.closed:
+            plotter = figure(kind, name)
     plotter.update(*values, **named)
     return plotter

@@ -9,33 +9,30 @@ may attach. What the user does in them goes back. No port is opened; nothing is 
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import os
 import select
-import socket
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from ringbridge import _core, rendezvous
+from ringbridge import rendezvous
 from ringbridge.errors import ProtocolError, RingbridgeError, WorkerStartFailed
 from ringbridge.plot.asking import Question
 from ringbridge.plot.audience import Audience
+from ringbridge.plot.commands import Commands
+from ringbridge.plot.doorman import let_viewers_in
 from ringbridge.plot.letters import Kind, Letter, Letters, entry, told
 from ringbridge.plot.pipes import Pipes
-from ringbridge.plot.plotter import let_viewers_in
 from ringbridge.plot.remote_far import PREAMBLE, packed
 from ringbridge.plot.viewer_process import Program, ViewerProcess, settings_for
 from ringbridge.relay.ssh import FAILED, Ssh, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from ringbridge.door import Door
     from ringbridge.ssh_address import SshAddress
 
 _NOISE_BYTES_MAX = 64 << 10
-_CLOSE_S = 5.0
 _UNSENT_BYTES_MAX = 16 << 20
 _NAME_MAX = 60
 
@@ -98,27 +95,24 @@ class _Near:
     def __init__(self, pipes: Pipes, address: SshAddress) -> None:
         self._pipes = pipes
         self._line = Letters(pipes, takes_fds=False)
-        self._kept = 0
         self._newest = 0  # number of the frame that was published last
         self._early: list[Letter] = []  # what came with the first letter
-        self._posts: collections.deque[Callable[[], None]] = collections.deque()
-        self._woken, self._wake = socket.socketpair()
-        self._wake.setblocking(False)
-        self._woken.setblocking(False)
+        self._commands = Commands()
         self._over = threading.Event()
+        self._door: Door | None = None
         self._status = 0
         self._hold = False
         self._hold_here: bool | None = None
-        self._publisher = _core.Publisher(lambda: self._audience.moved())
         welcome = self._first_letter()
-        self._kept = entry(welcome, "kept", int, 0)
+        kept = entry(welcome, "kept", int, 0)
         self._hold = entry(welcome, "hold", bool, False)
         host = "".join(each if each.isalnum() or each in "-_." else "-" for each in address.host)
         name = f"{address.environment} on {host}"[:_NAME_MAX].strip()
         title = entry(welcome, "title", str, "") or address.environment
         welcome.update(name=name, title=f"{title} on {address.machine}")
         self.name = name
-        self._audience = Audience(name, self._publisher, welcome, self, kept=lambda: self._kept)
+        self._audience = Audience(name, welcome, self, kept)
+        self._publisher = self._audience.publisher
 
     def _first_letter(self) -> dict[str, Any]:
         while not self._early:
@@ -132,46 +126,43 @@ class _Near:
     def run(self, program: Program, paths: tuple[str, ...], options: dict[str, Any]) -> int:
         address = rendezvous.address_of(self.name, os.getpid(), rendezvous.PLOT)
         view = options["view"] and options["view"]["class"]
-        token, door = let_viewers_in(self._audience, address, view or "a view of another machine's")
-        try:
-            self._audience.start()
-            self._audience.starts()
-            at = {"name": address.name, "pid": address.pid, "path": address.path}
-            settings = {**settings_for(at, token, paths), **options}
-            environ = program.environ(lambda: False)
-            self._audience.launched(ViewerProcess(program, environ, settings, quiet=False))
-            self._hold_here = options["hold"]
-            self._line.post(Kind.NEXT)
-            for letter in self._early:
-                self._take(letter)
-            while not self._over.is_set():
-                self._turn()
-            return self._status
-        finally:
-            door.stop()
+        view = view or "a view of another machine's"
+        token, self._door = let_viewers_in(self._audience, address, view)
+        self._audience.start()
+        self._audience.starts()
+        at = {"name": address.name, "pid": address.pid, "path": address.path}
+        settings = {**settings_for(at, token, paths), **options}
+        environ = program.environ(lambda: False)
+        self._audience.launched(ViewerProcess(program, environ, settings, quiet=False))
+        self._hold_here = options["hold"]
+        self._line.post(Kind.NEXT)
+        for letter in self._early:
+            self._take(letter)
+        while not self._over.is_set():
+            self._turn()
+        return self._status
 
     def close(self) -> None:
         hold = self._hold if self._hold_here is None else self._hold_here
-        hold = hold and sys.exc_info()[0] is not KeyboardInterrupt
-        self._audience.close(hold, _CLOSE_S)
+        interrupted = sys.exc_info()[0] is KeyboardInterrupt
+        self._audience.close(hold and not interrupted, shows=self._newest > 0 and not interrupted)
+        if self._door is not None:  # until now, for the viewer that starts
+            self._door.stop()
         self._publisher.close()
         self._line.close()
-        self._woken.close()
-        self._wake.close()
+        self._commands.finish()
+        self._commands.close()
 
     def _turn(self) -> None:
         poll = select.poll()
-        poll.register(self._woken, select.POLLIN)
+        poll.register(self._commands, select.POLLIN)
         if self._audience.behind_bytes < _UNSENT_BYTES_MAX:
             poll.register(self._line, select.POLLIN)
         if self._line.flush():
             poll.register(self._pipes.write_fileno(), select.POLLOUT)
         ready = dict(poll.poll(200))
-        if self._woken.fileno() in ready:
-            with contextlib.suppress(BlockingIOError):
-                self._woken.recv(4096)
-            while self._posts:
-                self._posts.popleft()()
+        if self._commands.fileno() in ready:
+            self._commands.obey()
         if self._line.fileno() in ready:
             for letter in self._line.read():
                 self._take(letter)
@@ -186,8 +177,7 @@ class _Near:
             if letter.number > self._newest:  # else the newest has overtaken it
                 self._newest = letter.number
                 self._publisher.republish(frame)
-            self._kept = letter.parent
-            self._audience.send_kept(frame)
+            self._publisher.keep(frame)
         elif letter.kind is Kind.ASK:
             number = letter.number
             question = Question(*told(letter.values, str), then=lambda it: self._answer(number, it))
@@ -201,12 +191,7 @@ class _Near:
     # ------------------------------------------------------------------- on the audience's thread
 
     def _post(self, kind: Kind, *values: Any, number: int = 0) -> None:
-        self._do(lambda: self._line.post(kind, *values, number=number))
-
-    def _do(self, work: Callable[[], None]) -> None:
-        self._posts.append(work)
-        with contextlib.suppress(BlockingIOError, OSError):
-            self._wake.send(b"\0")
+        self._commands.do(lambda: self._line.post(kind, *values, number=number))
 
     def _answer(self, number: int, question: Question) -> None:
         try:
@@ -216,7 +201,7 @@ class _Near:
         else:
             self._post(Kind.ANSWER, True, value, number=number)
 
-    def event(self, name: str, values: tuple[Any, ...]) -> None:
+    def event(self, name: str, values: tuple[Any, ...], size: int) -> None:
         """Of Listener: a user has done something in a viewer here."""
         self._post(Kind.EVENT, name, *values)
 
@@ -226,5 +211,5 @@ class _Near:
             self._status = 0 if reason == "closed" else 1
             if self._status:
                 _show(f"ringbridge: the viewer has gone: {reason}\n".encode())
-            self._posts.append(lambda: self._line.post(Kind.GONE, reason))
-            self._do(self._over.set)
+            self._post(Kind.GONE, reason)
+            self._commands.do(self._over.set)

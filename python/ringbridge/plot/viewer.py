@@ -19,18 +19,21 @@ but to come again later. One thread, the main one.
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import logging
-import os
 import select
-import stat
 import time
 from typing import TYPE_CHECKING, Any
 
 from ringbridge import _core
 from ringbridge.errors import ProtocolError
-from ringbridge.plot import emitting, view_loading, viewer_events, viewer_windows
+from ringbridge.plot import (
+    emitting,
+    view_loading,
+    viewer_events,
+    viewer_output,
+    viewer_windows,
+)
 from ringbridge.plot.follower import Follower, Frame
 from ringbridge.plot.letters import Kind, Letter, Letters, entry, told
 from ringbridge.plot.meeting import meet
@@ -71,6 +74,7 @@ def main(settings: Mapping[str, Any]) -> int:
     Raises what `meet` raises. Status 0: the computation has ended, or the window was closed; 1: the
     view has raised, or the computation has said what it cannot; 130: Ctrl-C.
     """
+    viewer_output.outlive_reader()
     letters = meet(Address(**settings["address"]), settings["name"])
     options = {key: settings.get(key) for key in ("view", "hold", "rate")}
     return Viewer(letters, **options).run()
@@ -280,7 +284,7 @@ class Viewer:
             hold = self._hold if self._hold_here is None else self._hold_here
             if hold and windows.toolkit:
                 self._state = _State.HELD
-                _let_go_of_pipes()
+                viewer_output.let_go()
                 windows.add_to_title(_ENDED)
             else:
                 self._over(0)
@@ -330,13 +334,3 @@ class Viewer:
         until = time.monotonic() + _FAREWELL_S
         while self._letters.flush() and time.monotonic() < until:
             select.select([], [self._letters], [], max(until - time.monotonic(), 0.0))
-
-
-def _let_go_of_pipes() -> None:
-    """The computation has read them: what is printed from now on must not end the view."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    for fd in (1, 2):
-        with contextlib.suppress(OSError):
-            if stat.S_ISFIFO(os.fstat(fd).st_mode):
-                os.dup2(nothing, fd)
-    os.close(nothing)

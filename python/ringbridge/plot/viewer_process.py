@@ -34,6 +34,7 @@ _BOOTSTRAP = os.path.join(
 )
 _TAIL_BYTES = 4 << 10
 _LINE_BYTES_MAX = 4 << 10
+_PARTS_MAX = 16  # of one `read_output`: what prints without end must not keep its reader for ever
 _TERM_S = 1.0
 _logger = logging.getLogger("ringbridge.plot")
 
@@ -129,8 +130,8 @@ class ViewerProcess:
         self._line = b""
 
     def read_output(self, plot: str) -> bool:
-        """Logs the lines that have come. False: there will be no more."""
-        while True:
+        """Logs lines that have come. False: there will be no more."""
+        for _ in range(_PARTS_MAX):
             try:
                 part = os.read(self.output, _LINE_BYTES_MAX)
             except BlockingIOError:
@@ -140,11 +141,13 @@ class ViewerProcess:
             if not part or len(self._line) > _LINE_BYTES_MAX:
                 lines, self._line = [*lines, self._line], b""
             if not self._quiet:
-                os.write(2, part)
+                with contextlib.suppress(OSError):
+                    os.write(2, part)
             for line in filter(None, lines):
                 _logger.info("viewer of %s: %s", plot, line.decode("utf-8", "backslashreplace"))
             if not part:
                 return False
+        return True
 
     def ending(self) -> str | None:
         """How it has ended: "was killed by SIGKILL"; None: it runs."""

@@ -155,9 +155,12 @@ class Inward:
             return
         if whole:
             self._put()
-            later, self._later = self._later, []
-            for frame in later:
-                self._put_own(frame)
+            self._put_later()
+
+    def _put_later(self) -> None:
+        later, self._later = self._later, []
+        for frame in later:
+            self._put_own(frame)
 
     def _answer(self, error: ArenaFull) -> None:
         """The frame finds no room for its payloads: who waits for it hears so."""
@@ -170,6 +173,7 @@ class Inward:
             self._outward.send_own(frame)
         else:
             self._put_own(frame)
+        self._put_later()
 
     def _put_own(self, frame: bytes) -> None:
         if self._left and not self._skipping:  # amid another one: after it

@@ -39,8 +39,10 @@ class BareComputation:
 
     def __init__(self, **welcome: Any) -> None:
         self.welcome = {"name": NAME, "title": "", "rate": 30.0, "hold": False, **welcome}
-        self._moved = False
-        self.publisher = _core.Publisher(self._on_move)
+        self._woken, wake = socket.socketpair()
+        with wake:
+            self.publisher = _core.Publisher(wake.fileno())
+        self._moves = 0
         self.letters: Letters | None = None
         self.heard: list[Letter] = []
         self._ticket = 0
@@ -51,9 +53,6 @@ class BareComputation:
         self._door.bind(address.path)
         self._door.listen(1)
         self._door.settimeout(LONG_S)
-
-    def _on_move(self) -> None:
-        self._moved = True
 
     # ------------------------------------------------------------------------------ the meeting
 
@@ -88,7 +87,7 @@ class BareComputation:
 
     def give_memory(self) -> None:
         assert self.letters is not None
-        self._moved = False
+        self._moves = self.publisher.moves
         self._ticket, memory, reader, wait = self.publisher.add_reader()
         self.letters.post(Kind.MEMORY, reader, fds=(memory, wait))
 
@@ -96,17 +95,19 @@ class BareComputation:
 
     def update(self, *values: Any, **named: Any) -> int:
         number = self.publisher.update(*values, **named)
-        if self._moved and self.letters is not None:
+        if self.publisher.moves != self._moves and self.letters is not None:
             self.give_memory()
         return number
 
     def keep(self, *values: Any, **named: Any) -> int:
         assert self.letters is not None
-        frame = self.publisher.update_kept(*values, **named)
-        if self._moved:
+        number = self.publisher.update_kept(*values, **named)
+        if self.publisher.moves != self._moves:
             self.give_memory()
+        frame = self.publisher.take_kept()
+        assert frame is not None
         self.letters.post_packed(Kind.KEPT, frame)
-        return self.publisher.number
+        return number
 
     def end(self, hold: bool = False) -> None:
         assert self.letters is not None
@@ -164,6 +165,7 @@ class BareComputation:
         if self.letters is not None:
             self.letters.close()
         self.publisher.close()
+        self._woken.close()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import threading
@@ -90,3 +91,33 @@ class Heard:
                 self.drawn[-3:],
                 self.closed,
             )
+
+
+class Writer:
+    """Writes the number of each frame to a file, a line each, and "ended" when its process ends by
+    itself: for tests whose plot does not hear of it any more."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+
+    def draw(self, path: str, nap_s: float = 0.0, says: str = "") -> None:
+        time.sleep(nap_s)
+        if says:
+            print(says, flush=True)
+        if self._path is None:
+            atexit.register(self._write, "ended")
+        self._path = Path(path)
+        self._write(str(frame_number()))
+
+    def _write(self, line: str) -> None:
+        assert self._path is not None
+        with self._path.open("a") as file:
+            file.write(f"{line}\n")
+
+
+WRITER = "rbr_testing.plots:Writer"
+
+
+def written(path: Path) -> list[str]:
+    """What a Writer wrote."""
+    return path.read_text().split() if path.exists() else []
