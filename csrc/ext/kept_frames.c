@@ -32,7 +32,7 @@ kept_frames_pop(kept_frames *self)
         self->last = &self->first;
     bytes = node->bytes;
     self->bytes -= (uint64_t)PyBytes_Size(bytes);
-    PyMem_RawFree(node);
+    PyMem_Free(node);
     return bytes;
 }
 

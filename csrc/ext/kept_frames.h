@@ -8,7 +8,7 @@
 
 #include "ext.h"
 
-/* Made before its frame is published, so that nothing can fail after it: PyMem_RawMalloc. */
+/* Made before its frame is published, so that nothing can fail after it: PyMem_Malloc. */
 typedef struct kept_frame {
     PyObject *bytes;
     struct kept_frame *next;

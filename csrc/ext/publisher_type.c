@@ -228,13 +228,13 @@ update(PublisherObject *self, PyObject *const *args, Py_ssize_t count, PyObject 
     uint64_t number;
 
     if (!enter(self)) {
-        PyMem_RawFree(keep);
+        PyMem_Free(keep);
         return NULL;
     }
     number = self->number + 1;
     status = publish(self, args, count, names, keep, &error);
     if (self->number != number)
-        PyMem_RawFree(keep);
+        PyMem_Free(keep);
     leave(self);
     if (status != RBR_OK)
         core_raise(self->state, status, error.status != RBR_OK ? &error : NULL, "updating a plot");
@@ -251,7 +251,7 @@ static PyObject *
 publisher_update_kept(PublisherObject *self, PyObject *const *args, Py_ssize_t count,
                       PyObject *names)
 {
-    kept_frame *const keep = PyMem_RawMalloc(sizeof *keep);
+    kept_frame *const keep = PyMem_Malloc(sizeof *keep);
 
     return keep != NULL ? update(self, args, count, names, keep) : PyErr_NoMemory();
 }
@@ -294,7 +294,7 @@ publisher_keep(PublisherObject *self, PyObject *frame)
 
     if (!PyBytes_Check(frame))
         return PyErr_Format(PyExc_TypeError, "a packed frame is bytes");
-    keep = PyMem_RawMalloc(sizeof *keep);
+    keep = PyMem_Malloc(sizeof *keep);
     if (keep == NULL)
         return PyErr_NoMemory();
     kept_frames_push(&self->waiting, keep, Py_NewRef(frame));
