@@ -147,11 +147,6 @@ class Door:
         """False in a forked child, whose parent's it is."""
         return os.getpid() == self._pid
 
-    @property
-    def is_here(self) -> bool:
-        """Whether this is its thread."""
-        return self._thread is threading.current_thread()
-
     # ------------------------------------------------------------------------ on the door's thread
 
     def _serve(self) -> None:

@@ -26,7 +26,7 @@ from rbr_testing.plots import (
 )
 from rbr_testing.sshd import Sshd
 
-from ringbridge.plot import ViewerError
+from ringbridge.plot import Ready, ViewerError
 from ringbridge.plot.running_plots import plots
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -166,6 +166,18 @@ def test_a_window_that_is_closed_there_ends_the_command_at_once(
         _, err = process.communicate(timeout=30)
         assert process.returncode == 0, err
     until(lambda: plot.viewers == 0, "they have not left")
+
+
+def test_pictures_that_are_larger_than_a_socket_come_back(
+    make_plot: MakePlot, attach: Start
+) -> None:
+    pytest.importorskip("matplotlib")
+    plot = make_plot(Ready("line"), name="wave", launch=False)
+    attach("wave")
+    until(lambda: plot.viewers == 1, "it has not joined")
+    plot.update([1.0, 3.0, 2.0])
+    picture = plot.snapshot()
+    assert picture.nbytes > 1_000_000 and len(np.unique(picture)) > 1
 
 
 def test_the_last_frame_is_drawn_far_away(

@@ -108,6 +108,44 @@ def test_a_plot_that_is_collected_on_a_thread_of_its_own_ends_as_any_other(
     until(lambda: written(path) == ["1", "ended"], lambda: str(written(path)))
 
 
+def test_who_drops_a_plot_does_not_wait_for_its_viewer(
+    runtime_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringbridge.plot.audience._JOIN_S", 20.0)
+    held = [Plotter(WRITER, command=["/bin/sh", "-c", "exec sleep 1000"])]
+    audience = held[0]._audience
+    held[0].update(1)
+    until(lambda: audience._launched.runs, "it has not been launched")
+    process = audience._launched._process
+    held.clear()
+    assert process is not None and not audience.ended  # it is waited for, elsewhere
+    os.kill(process.pid, signal.SIGKILL)
+    until(lambda: audience.ended, "it has not ended")
+
+
+STAYS = """
+import threading, time
+class Stays:
+    def __init__(self):
+        threading.Thread(target=time.sleep, args=(1000,)).start()
+    def draw(self):
+        raise ValueError("no")
+"""
+
+
+def test_a_viewer_that_says_goodbye_and_stays_is_ended_with_its_plot(
+    make_plot: MakePlot, tmp_path: Path
+) -> None:
+    (tmp_path / "stays.py").write_text(STAYS)
+    plot = make_plot("stays:Stays", paths=[tmp_path])
+    until(lambda: plot.viewers == 1, "it has not joined")
+    (viewer,) = plot._audience.viewers
+    plot.update()
+    until(lambda: not plot.open, "it has not gone")
+    plot.close()
+    assert not os.path.exists(f"/proc/{viewer.pid}")
+
+
 def test_a_viewer_that_prints_without_end_is_heard_all_the_same(
     make_plot: MakePlot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +296,22 @@ def test_events_that_no_handler_takes_have_a_limit_in_bytes() -> None:
     handlers.tell("moved", 101, size=2 * WAITING_BYTES_MAX)
     until(lambda: taken[-1] == 101, "one that is too large alone was not told")
     handlers.close()
+
+
+def test_a_handler_that_exits_ends_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    handlers = Handlers("a plot")
+    taken: list[int] = []
+
+    def handler(value: int) -> None:
+        taken.append(value)
+        sys.exit(3)
+
+    handlers.add("moved", handler)
+    handlers.tell("moved", 1)
+    handlers.tell("moved", 2)
+    until(lambda: taken == [1, 2], "the second was not told")
+    handlers.close()
+    until(lambda: caplog.text.count("SystemExit: 3") == 2, "they were not logged")
 
 
 def test_questions_that_nobody_waits_for_are_forgotten(make_plot: MakePlot) -> None:

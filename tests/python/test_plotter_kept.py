@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import random
@@ -109,6 +110,21 @@ def test_an_interrupted_update_leaves_no_gap(make_plot: MakePlot, alarms: None) 
     number = plot.updates
     assert heard.until_drawn(number)[1] == ["last"]
     assert heard.numbers() == list(range(1, number + 1))
+
+
+def test_a_quick_computation_leaves_time_for_viewers(make_plot: MakePlot) -> None:
+    plot = make_plot()
+    heard = Heard(plot)
+    plot.wait()
+    pid = heard.until_made()
+    begun, killed = time.monotonic(), False
+    while not heard.closed:
+        assert time.monotonic() - begun < 30, "its death was not told"
+        with contextlib.suppress(ringbridge.Busy):
+            plot.update(1, keep=True)
+        if not killed and heard.drawn:
+            os.kill(pid, signal.SIGKILL)
+            killed = True
 
 
 def test_those_of_before_the_viewer_has_started_are_drawn(make_plot: MakePlot) -> None:

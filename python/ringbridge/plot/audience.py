@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 #: Kept frames and questions that a viewer has not read.
 BEHIND_BYTES_MAX = 256 << 20
+_FRAMES_MAX = 100  # of a turn: a quick computation must not keep the thread from viewers
+_FRAMES_LEFT_MAX = 1 << 20  # at the end
 _FAREWELL_S = 1.0  # for what is on its way to viewers, at the end
 _END_S = 5.0  # for the launched one to draw it, and to end
 _JOIN_S = 30.0  # for the launched one to start, where there is something to draw at the end
@@ -101,11 +103,6 @@ class Audience:
     def open(self) -> bool:
         """Whether the launched viewer is there, or starts."""
         return self._launched.open
-
-    @property
-    def is_here(self) -> bool:
-        """Whether this is its thread."""
-        return self._thread is threading.current_thread()
 
     def check_ours(self) -> None:
         """Raises RingbridgeError in a forked child."""
@@ -192,8 +189,8 @@ class Audience:
 
     def _hear_others(self) -> None:
         self._commands.obey()
-        if not self._ended:
-            self._hear_publisher()
+        if not self._ended and self._hear_publisher(_FRAMES_MAX):
+            self._commands.wake()
 
     # ------------------------------------------------------------------------ viewers come and go
 
@@ -291,17 +288,21 @@ class Audience:
 
     # ---------------------------------------------------------------------------------- frames
 
-    def _hear_publisher(self) -> None:
-        frame = self._kept.take(hold=self._launched.starting)
-        while frame is not None:
+    def _hear_publisher(self, most: int) -> bool:
+        """Sends so many kept frames at the most. True: there may be more."""
+        frame = None
+        for _ in range(most):
+            frame = self._kept.take(hold=self._launched.starting)
+            if frame is None:
+                break
             for viewer in list(self._viewers):
                 self._send_kept(viewer, frame)
-            frame = self._kept.take(hold=self._launched.starting)
         moves = self.publisher.moves
         if moves != self._moves:
             self._moves = moves
             for viewer in list(self._viewers):
                 self._give_memory(viewer)
+        return frame is not None
 
     def _send_kept(self, viewer: Viewer, frame: bytes) -> None:
         behind = viewer.letters.waiting_bytes
@@ -368,7 +369,7 @@ class Audience:
     # ------------------------------------------------------------------------------------- the end
 
     def _end(self, hold: bool) -> None:
-        self._hear_publisher()
+        self._hear_publisher(_FRAMES_LEFT_MAX)
         self._ended = True
         for viewer in list(self._viewers):
             viewer.letters.post(Kind.END, hold)

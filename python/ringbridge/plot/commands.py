@@ -33,10 +33,14 @@ class Commands:
     def do(self, command: Callable[[], None]) -> None:
         """Never waits. After `finish`, does it at once."""
         self._waiting.append(command)
-        with contextlib.suppress(BlockingIOError, OSError):  # full: it is awake; closed: it ended
-            self._wake.send(b"\0")
+        self.wake()
         if self._over.is_set():
             self._do_all()
+
+    def wake(self) -> None:
+        """Makes `fileno` readable."""
+        with contextlib.suppress(BlockingIOError, OSError):  # full: it is awake; closed: it ended
+            self._wake.send(b"\0")
 
     def obey(self) -> None:
         """Does what waits, in order."""

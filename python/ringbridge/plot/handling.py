@@ -93,5 +93,5 @@ class Handlers:
             for function in functions:
                 try:
                     function(*values)
-                except Exception:
+                except (Exception, SystemExit):  # the thread is for all of them
                     _logger.exception("a handler of %r in the plot %s failed", event, self._plot)

@@ -38,6 +38,7 @@ class Launched:
         self._settled = threading.Event()  # not while one starts
         self._settled.set()
         self._process: ViewerProcess | None = None
+        self._finishing: threading.Thread | None = None  # which sees to the end of the one before
         self._output_open = False
         self._doom: tuple[float, str] | None = None  # until when it may end by itself; else what
 
@@ -123,7 +124,8 @@ class Launched:
         self._starting, self._doom = False, None
         self._settled.set()
         if process is not None:
-            threads.start(_finish, f"ringbridge viewer {process.pid}", process, _FINISH_S)
+            name = f"ringbridge viewer {process.pid}"
+            self._finishing = threads.start(_finish, name, process, _FINISH_S)
 
     def forget(self) -> None:
         """In a forked child: the process is its parent's."""
@@ -133,6 +135,8 @@ class Launched:
     def end(self, hold: bool, grace_s: float) -> None:
         """Ends it, or with hold lets go of one that has joined. After the audience's thread, by any
         other."""
+        if self._finishing is not None:  # one that has said goodbye must not outlive us
+            self._finishing.join()
         process, self._process = self._process, None
         if process is not None and hold and not self._starting and process.ending() is None:
             process.let_go()

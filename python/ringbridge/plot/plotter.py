@@ -7,11 +7,13 @@ and the process that is launched; does the work of none of them.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import itertools
 import logging
 import os
 import sys
+import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -97,8 +99,10 @@ class Plotter:
         self._token, door = let_viewers_in(self._audience, self._address, described(view))
         self._audience.start()
         self._finalizer = weakref.finalize(
-            self, _close, door, self._audience, self._handlers, self._hold
+            self, _collected, door, self._audience, self._handlers, self._hold
         )
+        self._finalizer.atexit = False  # type: ignore[misc]  # see _at_exit
+        _plots.add(self)
         if launch:
             self.reopen()
 
@@ -299,15 +303,32 @@ def _close(door: Door, audience: Audience, handlers: Handlers, hold: bool) -> No
     """In a forked child nothing of this is its own: the parent's plot goes on."""
     if not door.is_ours:
         return
-    if audience.is_here or door.is_here:  # where it was collected: these must go on until its end
-        threads.start(_close, f"ringbridge end of {audience.name}", door, audience, handlers, hold)
-        return
     try:
         audience.close(hold, shows=audience.publisher.number > 0)
     finally:
         door.stop()
         handlers.close()
         audience.publisher.close()
+
+
+def _collected(door: Door, audience: Audience, handlers: Handlers, hold: bool) -> None:
+    """Nobody holds it any more: on whichever thread that happens, a plot's own one too, none waits
+    for its end."""
+    name = f"ringbridge end of {audience.name}"
+    if door.is_ours:
+        _ends.add(threads.start(_close, name, door, audience, handlers, hold))
+
+
+def _at_exit() -> None:
+    for plot in list(_plots):
+        plot.close()
+    for thread in list(_ends):
+        thread.join()
+
+
+_plots: weakref.WeakSet[Plotter] = weakref.WeakSet()
+_ends: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+atexit.register(_at_exit)
 
 
 def _launch(audience: Audience, program: Program, settings: dict[str, Any]) -> None:

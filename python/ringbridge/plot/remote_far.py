@@ -77,8 +77,12 @@ class _Far:
             poll.register(self._line, select.POLLIN)
             if self._line.flush():
                 poll.register(self._pipes.write_fileno(), select.POLLOUT)
-            if self._line.waiting_bytes < _UNSENT_BYTES_MAX:
-                poll.register(self._letters, select.POLLIN)
+            hears = self._line.waiting_bytes < _UNSENT_BYTES_MAX
+            events = select.POLLIN if hears else 0
+            if self._letters.flush():  # a picture is larger than its socket
+                events |= select.POLLOUT
+            if events:
+                poll.register(self._letters, events)
             if self._armed and self._source is not None:
                 poll.register(self._source.fileno(), select.POLLIN)
             ready = dict(poll.poll())
@@ -90,7 +94,8 @@ class _Far:
             if self._line.fileno() in ready:
                 for letter in self._line.read():
                     self._from_viewer(letter)
-            if self._letters.fileno() in ready and not self._from_plot():
+            told = ready.get(self._letters.fileno(), 0) & ~select.POLLOUT
+            if told and hears and not self._from_plot():
                 self._finish()
                 return
 
