@@ -27,7 +27,8 @@
 typedef struct PublisherObject {
     PyObject_HEAD
     core_state *state;
-    rbr_publication *publication; /* NULL once closed */
+    rbr_publication *publication; /* NULL once freed */
+    bool closed;
     PyThread_type_lock turn;
     unsigned long writer; /* the thread that has the turn; 0: none */
     uint64_t number;      /* of the newest frame; 0: none so far */
@@ -101,9 +102,9 @@ nudge(const PublisherObject *self)
 static bool
 is_open(const PublisherObject *self)
 {
-    if (self->publication == NULL)
+    if (self->closed)
         PyErr_SetString(self->state->ringbridge_error, "this plot is closed");
-    return self->publication != NULL;
+    return !self->closed;
 }
 
 /* The turn, until `leave`; false with an exception. */
@@ -343,22 +344,25 @@ publisher_drop_reader(PublisherObject *self, PyObject *number)
     Py_RETURN_NONE;
 }
 
+/* An update that another thread is in goes on, maybe for ever, and nobody waits for it: then the memory
+ * goes with the object. */
 static PyObject *
 publisher_close(PublisherObject *self, PyObject *unused)
 {
+    rbr_error error;
+
     (void)unused;
-    if (self->publication == NULL)
+    if (self->closed)
         Py_RETURN_NONE;
-    if (!enter(self)) {
-        if (self->publication != NULL)
-            return NULL;
-        PyErr_Clear(); /* closed by another thread, just now */
-        Py_RETURN_NONE;
-    }
-    rbr_publication_free(self->publication);
-    self->publication = NULL;
+    if (rbr_publication_check(self->publication, &error) != RBR_OK)
+        return core_raise(self->state, error.status, &error, "closing a plot");
+    self->closed = true;
     drop_wake(self);
-    leave(self);
+    if (PyThread_acquire_lock(self->turn, NOWAIT_LOCK)) {
+        rbr_publication_free(self->publication);
+        self->publication = NULL;
+        PyThread_release_lock(self->turn);
+    }
     Py_RETURN_NONE;
 }
 

@@ -163,6 +163,28 @@ def test_a_viewer_that_prints_without_end_is_heard_all_the_same(
     assert heard.until_drawn(1)[1] == [1]
 
 
+AMID_AN_UPDATE = """
+import threading
+from ringbridge.plot import Plotter
+
+class Endless:
+    def __dlpack_device__(self):
+        begun.set()
+        threading.Event().wait()
+    def __dlpack__(self, **options): ...
+
+begun = threading.Event()
+plot = Plotter("views:View", launch=False)
+threading.Thread(target=plot.update, args=(Endless(),), daemon=True).start()
+begun.wait()
+"""
+
+
+def test_a_program_ends_though_a_thread_is_amid_an_update(runtime_folder: Path) -> None:
+    subprocess.run([sys.executable, "-c", AMID_AN_UPDATE], check=True, timeout=60)
+    assert os.listdir(runtime_folder / "ringbridge") == []
+
+
 # ----------------------------------------------------------------------------------- quick ones
 
 
