@@ -159,6 +159,7 @@ def test_a_viewer_that_joins_while_another_starts_is_sent_what_comes_then(
 ) -> None:
     plot = make_plot(command=["/bin/sh", "-c", "sleep 1000"])
     plot.update("before", keep=True)
+    until(lambda: plot._audience.publisher.kept_bytes == 0, "it has not been taken")
     letters = _attach(plot)
     until(lambda: plot.viewers == 1, "it has not joined")
     plot.update("after", keep=True)
