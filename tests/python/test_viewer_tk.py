@@ -167,6 +167,22 @@ def test_a_draw_that_runs_the_loop_draws_each_frame_once_in_order(display: str) 
         assert turned == numbers
 
 
+@pytest.mark.parametrize("what", ["show", "pause", "flush"])
+def test_a_view_that_does_what_scripts_do_hears_letters_all_the_same(
+    display: str, what: str
+) -> None:
+    """Letters that come meanwhile wait; Tk's update() never ended while they were watched."""
+    spec = {"module": "rbr_testing.plot_pyplot_views", "class": "Script", "paths": [str(TESTS)]}
+    environ = {"MPLBACKEND": "TkAgg", "DISPLAY": display, "QT_QPA_PLATFORM": None}
+    with viewed(view=spec, environ=environ, rate=0.0) as (there, process):
+        for _ in range(3):
+            number = there.keep(what)
+            assert there.hear(Kind.EVENT, "amid").values[1] == number
+            there.ask("drawn", number)
+        there.end()
+        assert ended(process) == (0, "")
+
+
 def test_pyplot_that_draws_by_itself_draws_each_frame_once_all_the_same(display: str) -> None:
     with showing(display, "Interactive") as (there, _):
         title(there)  # its window is there

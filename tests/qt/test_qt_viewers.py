@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import THERE
-from rbr_testing.bare_computation import BareComputation, ended, interrupt, viewed
+from rbr_testing.bare_computation import TESTS, BareComputation, ended, interrupt, viewed
 
 from ringbridge.plot.letters import Kind
 
@@ -253,6 +253,18 @@ def test_a_draw_that_runs_the_loop_draws_each_frame_once_in_order() -> None:
         there.ask("drawn", numbers[-1])
         turned = [each.values[1] for each in there.heard if each.values[0] == "turned"]
         assert turned == numbers
+
+
+@pytest.mark.parametrize("what", ["show", "pause", "flush"])
+def test_a_view_that_does_what_scripts_do_hears_letters_all_the_same(what: str) -> None:
+    spec = {"module": "rbr_testing.plot_pyplot_views", "class": "Script", "paths": [str(TESTS)]}
+    with viewed(view=spec, environ={"MPLBACKEND": None}, rate=0.0) as (there, process):
+        for _ in range(3):
+            number = there.keep(what)
+            assert there.hear(Kind.EVENT, "amid").values[1] == number
+            there.ask("drawn", number)
+        there.end()
+        assert ended(process)[0] == 0
 
 
 def test_a_view_that_ends_the_toolkits_loop_ends_the_viewer() -> None:

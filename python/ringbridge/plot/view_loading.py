@@ -62,18 +62,30 @@ def wants_qt(make: Callable[[], Any]) -> bool:
     """
     if any(f"{name}.QtWidgets" in sys.modules for name in _QT_NAMES):
         return True
-    lines: list[str] = []
-    with contextlib.suppress(OSError, TypeError, SyntaxError):
-        lines = inspect.getsourcelines(make)[0]
-    if _mentions_qt(lines):
+    if _mentions(_own_lines(make), *_QT_NAMES):
         return True
+    maybe = os.environ.get("MPLBACKEND", "qt").lower().startswith("qt")
+    return maybe and _mentions(_lines_of_module(make), *_QT_NAMES)
+
+
+def wants_pyplot(make: Callable[[], Any]) -> bool:
+    """Whether the view uses pyplot, as far as its text tells."""
+    return _mentions(_own_lines(make), "pyplot") or _mentions(_lines_of_module(make), "pyplot")
+
+
+def _own_lines(make: Callable[[], Any]) -> list[str]:
+    with contextlib.suppress(OSError, TypeError, SyntaxError):
+        return inspect.getsourcelines(make)[0]
+    return []
+
+
+def _lines_of_module(make: Callable[[], Any]) -> list[str]:
     module = sys.modules.get(getattr(make, "__module__", ""))
-    of_module = linecache.getlines(getattr(module, "__file__", None) or "")
-    return os.environ.get("MPLBACKEND", "qt").lower().startswith("qt") and _mentions_qt(of_module)
+    return linecache.getlines(getattr(module, "__file__", None) or "")
 
 
-def _mentions_qt(lines: list[str]) -> bool:
-    return any(name in line for line in lines for name in _QT_NAMES)
+def _mentions(lines: list[str], *names: str) -> bool:
+    return any(name in line for line in lines for name in names)
 
 
 def _text(spec: Mapping[str, Any], key: str) -> str:

@@ -14,7 +14,7 @@ is due again at the time of the next draw, if it has drawn; else a descriptor wa
 descriptor is armed only then, so that a computation that is quicker than the window wakes nobody.
 
 What the view's code does amid its draw may run the event loop: a turn inside of a turn does nothing
-but to come again later. One thread, the main one.
+but to come again later, and the letters are not watched until then. One thread, the main one.
 """
 
 from __future__ import annotations
@@ -201,6 +201,8 @@ class Viewer:
     def _turn(self) -> None:
         if self._turning:
             self._again = True
+            if self._loop is not None:  # what stays ready keeps Tk's update() from ever ending
+                self._loop.watch(self._letters.fileno(), None)
             return
         self._turning, self._again = True, False
         try:

@@ -4,14 +4,15 @@
 `make_ready` before the view is made: which toolkits want something done first.
 `Windows` after it: shown without blocking, titled, brought up to date, closed; who closes them.
 
-Knows no letters and no frames. matplotlib, Qt and tkinter are looked at where a view has brought
-them along, and imported by nobody else.
+Knows no letters and no frames. matplotlib, Qt and tkinter are looked at where a view brings them
+along, and imported by nobody else.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import logging
 import os
 import sys
@@ -19,7 +20,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ringbridge.plot.view_loading import ViewError, wants_qt
+from ringbridge.plot.view_loading import ViewError, wants_pyplot, wants_qt
 
 _logger = logging.getLogger("ringbridge.plot")
 _kept: list[Any] = []  # the QApplication, which nobody else may hold
@@ -43,10 +44,11 @@ def choose_without_screen() -> None:
 
 
 def make_ready(make: Callable[[], Any]) -> None:
-    """Between loading the view and making it: a QApplication, where one is needed first.
+    """Between loading the view and making it: a QApplication, where one is needed first; a
+    pyplot.show() that comes back.
 
-    A widget needs one. So does matplotlib without a screen: it believes in no window of Qt's there,
-    whatever platform Qt is told to take, unless there is a QApplication already.
+    A widget needs the former. So does matplotlib without a screen: it believes in no window of Qt's
+    there, whatever platform Qt is told to take, unless there is a QApplication already.
     """
     offscreen = os.environ.get("QT_QPA_PLATFORM") and not has_screen()
     backend = os.environ.get("MPLBACKEND", "qt").lower()
@@ -57,6 +59,20 @@ def make_ready(make: Callable[[], Any]) -> None:
             widgets = binding.module("QtWidgets")
             if widgets.QApplication.instance() is None:
                 _kept.append(widgets.QApplication(["ringbridge"]))
+    if wants_pyplot(make):
+        with contextlib.suppress(Exception):  # the view says so, when it imports it
+            importlib.import_module("matplotlib.pyplot")
+    let_show_return()
+
+
+def let_show_return() -> None:
+    """pyplot.show() blocks neither the view's __init__ nor its draw: the viewer runs the loop.
+
+    Marks it as IPython's %pylab does; show(block=True) blocks as ever.
+    """
+    pyplot: Any = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.show._needmain = False
 
 
 def print_what_slots_raise() -> None:
@@ -129,6 +145,7 @@ class Windows:
     def show(self, title: str, closed: Callable[[], None]) -> None:
         """Shows all of them. closed() when the user has closed the last one."""
         self._title = title
+        let_show_return()  # where __init__ has imported pyplot, and the view's text does not tell
         if self.toolkit == "":
             return
         if self.widget is not None:
