@@ -24,6 +24,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { INTERRUPTIBLE = 1 };
+
 typedef struct PublisherObject {
     PyObject_HEAD
     core_state *state;
@@ -107,6 +109,22 @@ is_open(const PublisherObject *self)
     return !self->closed;
 }
 
+/* False with the exception of a signal's handler: another thread's update may take for ever. */
+static bool
+wait_for_turn(PublisherObject *self)
+{
+    PyLockStatus status;
+
+    do {
+        Py_BEGIN_ALLOW_THREADS
+        status = PyThread_acquire_lock_timed(self->turn, -1, INTERRUPTIBLE);
+        Py_END_ALLOW_THREADS
+        if (status != PY_LOCK_ACQUIRED && PyErr_CheckSignals() < 0)
+            return false;
+    } while (status != PY_LOCK_ACQUIRED);
+    return true;
+}
+
 /* The turn, until `leave`; false with an exception. */
 static bool
 enter(PublisherObject *self)
@@ -128,9 +146,8 @@ enter(PublisherObject *self)
                             "a value's own code, or by a signal's handler");
             return false;
         }
-        Py_BEGIN_ALLOW_THREADS
-        PyThread_acquire_lock(self->turn, WAIT_LOCK);
-        Py_END_ALLOW_THREADS
+        if (!wait_for_turn(self))
+            return false;
     }
     self->writer = thread;
     if (is_open(self))

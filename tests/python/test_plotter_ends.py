@@ -185,6 +185,22 @@ def test_a_program_ends_though_a_thread_is_amid_an_update(runtime_folder: Path) 
     assert os.listdir(runtime_folder / "ringbridge") == []
 
 
+def test_an_update_that_waits_for_another_thread_can_be_interrupted(runtime_folder: Path) -> None:
+    waiting = """
+import signal
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+try:
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    plot.update(1)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", AMID_AN_UPDATE + waiting], capture_output=True, text=True, timeout=60
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "interrupted\n", "")
+
+
 # ----------------------------------------------------------------------------------- quick ones
 
 
