@@ -109,6 +109,8 @@ def _from_stream(pyarrow: Any, value: Any) -> Any:
         return pyarrow.RecordBatchReader.from_stream(value).read_all()
     except pyarrow.ArrowInvalid as error:
         advice = ".to_frame()" if hasattr(value, "to_frame") else "pyarrow.table({name: value})"
+        if hasattr(value, "to_numpy"):
+            advice = f".to_numpy(), or as a table with {advice}"
         raise CannotCross(
             f"a {_name_of(type(value))} is no table; convert it with {advice}"
         ) from error
