@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from rbr_testing.bare_computation import (
+    TESTS,
     BareComputation,
     cells,
     ended,
@@ -71,6 +72,18 @@ def test_a_figure_that_pyplot_does_not_know_is_drawn() -> None:
         before = there.ask("snapshot", there.update(""))
         assert before.shape == (200, 300, 4)
         assert (there.ask("snapshot", there.update("a title")) != before).any()
+
+
+def test_pictures_are_of_the_figure_that_draw_has_made_last() -> None:
+    spec = {"module": "rbr_testing.plot_pyplot_views", "class": "Lazy", "paths": [str(TESTS)]}
+    with viewed(view=spec, hold=True) as (there, process):
+        for blue in (0.0, 1.0):
+            shot = there.ask("snapshot", there.keep("anew", 0.0, 1.0, blue))
+            assert shot[5, 5].tolist() == [0, 255, int(blue) * 255, 255]
+        good, why = there.answer_to("snapshot", 1, {"figure": 1})
+        assert (good, why) == (False, "the view has 1 figures, and no number 1")
+        there.end(hold=True)
+        assert ended(process) == (0, "")
 
 
 def test_all_kept_frames_are_drawn_in_order_and_none_twice() -> None:

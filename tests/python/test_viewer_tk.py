@@ -41,6 +41,14 @@ def showing(
         yield both
 
 
+@contextlib.contextmanager
+def scripted(display: str, name: str, **welcome: Any) -> Iterator[tuple[BareComputation, Any]]:
+    spec = {"module": "rbr_testing.plot_pyplot_views", "class": name, "paths": [str(TESTS)]}
+    environ = {"MPLBACKEND": "TkAgg", "DISPLAY": display, "QT_QPA_PLATFORM": None}
+    with viewed(view=spec, environ=environ, **welcome) as both:
+        yield both
+
+
 def title(there: BareComputation) -> tuple[str, bool]:
     there.keep("title")
     return there.hear(Kind.EVENT, "title").values[1:]
@@ -172,15 +180,37 @@ def test_a_view_that_does_what_scripts_do_hears_letters_all_the_same(
     display: str, what: str
 ) -> None:
     """Letters that come meanwhile wait; Tk's update() never ended while they were watched."""
-    spec = {"module": "rbr_testing.plot_pyplot_views", "class": "Script", "paths": [str(TESTS)]}
-    environ = {"MPLBACKEND": "TkAgg", "DISPLAY": display, "QT_QPA_PLATFORM": None}
-    with viewed(view=spec, environ=environ, rate=0.0) as (there, process):
+    with scripted(display, "Script", rate=0.0) as (there, process):
         for _ in range(3):
             number = there.keep(what)
             assert there.hear(Kind.EVENT, "amid").values[1] == number
             there.ask("drawn", number)
         there.end()
         assert ended(process) == (0, "")
+
+
+def test_figures_that_draw_makes_are_windows_too(display: str) -> None:
+    with scripted(display, "Lazy", title="Waves", hold=True) as (there, process):
+        shot = there.ask("snapshot", there.keep("colour", 0.0, 1.0, 0.0))
+        assert shot[5, 5].tolist() == [0, 255, 0, 255]
+        there.ask("drawn", there.keep("another"))
+        there.keep("current")
+        assert there.hear(Kind.EVENT, "current").values[1] == 1
+        shot = there.ask("snapshot", 1, {"figure": 1})
+        assert shot[5, 5].tolist() == [0, 0, 255, 255]
+        there.keep("title")
+        assert there.hear(Kind.EVENT, "title").values[1:] == ("Waves: Figure 1", "Waves: another")
+        there.keep("close_it")
+        there.hear(Kind.EVENT, "close")
+        assert there.hear(Kind.GONE).values == ("closed",)
+        assert ended(process)[0] == 0
+
+
+def test_a_window_that_never_came_holds_nothing(display: str) -> None:
+    with scripted(display, "Lazy", hold=True) as (there, process):
+        there.ask("counts", 0)
+        there.end(hold=True)
+        assert ended(process)[0] == 0
 
 
 def test_pyplot_that_draws_by_itself_draws_each_frame_once_all_the_same(display: str) -> None:

@@ -152,7 +152,7 @@ class Viewer:
         try:
             make = view_loading.load(self._spec or entry(said, "view", dict, {}))
             viewer_windows.make_ready(make)
-            before = viewer_windows.numbers_of_figures()
+            before = viewer_windows.pyplot_managers()
             self._view = make()
             self._windows = Windows(self._view, before)
             self._loop = loop_for(self._windows.toolkit)
@@ -267,6 +267,8 @@ class Viewer:
         try:
             with viewer_windows.no_drawing_behind():
                 self._view.draw(*frame.values, **frame.named)
+                for figure in self._windows.adopt():
+                    viewer_events.connect_figure(self._windows, figure, self._send_event)
                 self._windows.refresh()
         except (Exception, SystemExit) as error:
             self._failed(f"the view could not draw frame {frame.number}\n{error_text(error)}")
@@ -284,7 +286,7 @@ class Viewer:
         elif self._state is _State.ENDING:
             self._questions.give_up("the plot has ended")
             hold = self._hold if self._hold_here is None else self._hold_here
-            if hold and windows.toolkit:
+            if hold and windows.on_screen:
                 self._state = _State.HELD
                 viewer_output.let_go()
                 windows.add_to_title(_ENDED)

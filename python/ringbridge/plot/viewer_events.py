@@ -23,8 +23,8 @@ _TK_MODIFIERS = {1: "shift", 4: "ctrl", 8: "alt"}  # X11's bits of `state`
 
 def connect(windows: Windows, send: Callable[..., None]) -> object:
     """Tells of them from now on, as long as what it returns is held."""
-    for number, figure in enumerate(windows.figures):
-        _connect_figure(figure, number, send)
+    for figure in windows.figures:
+        connect_figure(windows, figure, send)
     canvases = [figure.canvas for figure in windows.figures]  # which tell more
     if windows.widget is not None:
         from ringbridge.plot.qt_windows import InputFilter
@@ -35,7 +35,10 @@ def connect(windows: Windows, send: Callable[..., None]) -> object:
     return None
 
 
-def _connect_figure(figure: Any, number: int, send: Callable[..., None]) -> None:
+def connect_figure(windows: Windows, figure: Any, send: Callable[..., None]) -> None:
+    """The same of one of its figures, which need not be held."""
+    number = windows.figures.index(figure)
+
     def clicked(event: Any) -> None:
         told = {"button": int(event.button), "double": bool(event.dblclick)}
         send("click", {**told, **_place(event, figure, number)})

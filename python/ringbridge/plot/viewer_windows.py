@@ -54,15 +54,19 @@ def make_ready(make: Callable[[], Any]) -> None:
     backend = os.environ.get("MPLBACKEND", "qt").lower()
     if wants_qt(make) or (offscreen and backend.startswith("qt")):
         with contextlib.suppress(ImportError):  # without Qt: the view says so, if it needs it
-            from ringbridge.qt import binding
-
-            widgets = binding.module("QtWidgets")
-            if widgets.QApplication.instance() is None:
-                _kept.append(widgets.QApplication(["ringbridge"]))
+            _have_application()
     if wants_pyplot(make):
         with contextlib.suppress(Exception):  # the view says so, when it imports it
             importlib.import_module("matplotlib.pyplot")
     let_show_return()
+
+
+def _have_application() -> None:
+    from ringbridge.qt import binding
+
+    widgets = binding.module("QtWidgets")
+    if widgets.QApplication.instance() is None:
+        _kept.append(widgets.QApplication(["ringbridge"]))
 
 
 def let_show_return() -> None:
@@ -81,10 +85,10 @@ def print_what_slots_raise() -> None:
         sys.excepthook = lambda kind, error, trace: traceback.print_exception(kind, error, trace)
 
 
-def numbers_of_figures() -> set[int]:
-    """pyplot's."""
-    pyplot = sys.modules.get("matplotlib.pyplot")
-    return set(pyplot.get_fignums()) if pyplot else set()
+def pyplot_managers() -> list[Any]:
+    """Of pyplot's figures. pyplot itself would give them only one by one, as its current figure."""
+    helpers: Any = sys.modules.get("matplotlib._pylab_helpers")
+    return sorted(helpers.Gcf.figs.values(), key=lambda each: each.num) if helpers else []
 
 
 @contextlib.contextmanager
@@ -107,99 +111,135 @@ def no_drawing_behind() -> Iterator[None]:
 class Windows:
     """Those of a view: `view.widget` or `view.root`, or else each figure has one of its own.
 
-    figures  matplotlib's: `view.figure`, and the pyplot figures that __init__ made
-    toolkit  "qt", "tk", or "" where there is no window
+    figures  matplotlib's: `view.figure`, and pyplot's that the view has made
+    toolkit  "qt", "tk", or "" where there is no window, and none to come
     """
 
-    def __init__(self, view: Any, before: set[int]) -> None:
+    def __init__(self, view: Any, before: list[Any]) -> None:
+        """before: the managers of pyplot's figures that are not the view's."""
         self.view = view
         self.widget: Any = getattr(view, "widget", None)
         self.root: Any = getattr(view, "root", None)
-        self.figures = _figures(view, before)
+        self.figures: list[Any] = []
         self.is_closed = False
+        self._before = before
+        self._closed: Callable[[], None] = lambda: None
         self._title = ""
-        self._own_titles: list[str] = []
+        self._own_title = ""  # of the widget, or the root
         self._filter: Any = None  # Qt does not hold it
-        inside = self.widget is not None or self.root is not None
-        self._unknown_to_pyplot: list[Any] = []  # managers
-        self._managers = [] if inside else [self._manager(each) for each in self.figures]
+        self._managers: dict[Any, str] = {}  # of the figures' windows, and their own titles
+        self._unknown_to_pyplot: list[Any] = []
+        self._add_figures(_named_figures(view))
+        self._add_figures(self._new_figures())
         self.toolkit = self._find_toolkit()
+
+    @property
+    def _inside(self) -> bool:
+        """Whether figures have no windows of their own."""
+        return self.widget is not None or self.root is not None
+
+    @property
+    def on_screen(self) -> bool:
+        """Whether there is a window now."""
+        return bool(self.toolkit and (self._inside or self._managers) and not self.is_closed)
+
+    def _add_figures(self, figures: list[Any]) -> None:
+        self.figures += [each for each in figures if each not in self.figures]
+        if not self._inside:
+            self._managers.update((self._manager(each), "") for each in figures)
+
+    def _new_figures(self) -> list[Any]:
+        """pyplot's that are not here yet."""
+        found = [each.canvas.figure for each in pyplot_managers() if each not in self._before]
+        return [each for each in found if each not in self.figures]
+
+    def _drop_closed(self) -> None:
+        """Without windows nobody tells of figures that draw has closed."""
+        there = pyplot_managers() + self._unknown_to_pyplot
+        for manager in [each for each in self._managers if each not in there]:
+            del self._managers[manager]
+            self.figures.remove(manager.canvas.figure)
 
     def _find_toolkit(self) -> str:
         if self.widget is not None:
             return "qt"
         if self.root is not None:
             return "tk"
-        for manager in self._managers:
-            needs = getattr(manager.canvas, "required_interactive_framework", None)
-            name = (needs or "")[:2]
-            if needs not in (None, "headless") and name not in ("qt", "tk"):
-                raise ViewError(
-                    f"the view's figure wants the event loop of {needs}; a viewer has those of Qt "
-                    "and Tk: set MPLBACKEND to QtAgg, TkAgg or Agg"
-                )
-            if name in ("qt", "tk"):
-                return name
-        return ""
+        found = [name for name in map(_toolkit_of, self._managers) if name]
+        return found[0] if found else "" if self._managers else _toolkit_of_pyplot()
 
     def show(self, title: str, closed: Callable[[], None]) -> None:
         """Shows all of them. closed() when the user has closed the last one."""
         self._title = title
+        self._closed = closed
         let_show_return()  # where __init__ has imported pyplot, and the view's text does not tell
         if self.toolkit == "":
             return
         if self.widget is not None:
-            self._show_widget(closed)
+            self._show_widget()
         elif self.root is not None:
-            self._own_titles = [self.root.winfo_toplevel().title()]
-            self.root.winfo_toplevel().bind(
-                "<Destroy>", lambda at: self._destroyed(at, closed), "+"
-            )
-        else:
-            self._own_titles = [each.get_window_title() or "" for each in self._managers]
-            for manager in self._managers:
-                manager.canvas.mpl_connect("close_event", lambda at: self._lost(at.canvas, closed))
-                manager.show()
-                if self.toolkit == "tk" and manager in self._unknown_to_pyplot:
-                    manager.window.protocol("WM_DELETE_WINDOW", manager.destroy)
+            self._own_title = self.root.winfo_toplevel().title()
+            self.root.winfo_toplevel().bind("<Destroy>", self._destroyed, "+")
+        for manager in list(self._managers):
+            self._show_figure(manager)
         self.add_to_title("")
 
-    def _show_widget(self, closed: Callable[[], None]) -> None:
+    def adopt(self) -> list[Any]:
+        """Shows pyplot's figures that draw has made, and returns them."""
+        if self._inside or self.is_closed:
+            return []
+        if not self.toolkit:
+            self._drop_closed()
+        figures = self._new_figures()
+        if figures:
+            self._add_figures(figures)
+            for figure in figures if self.toolkit else []:
+                _toolkit_of(figure.canvas.manager)  # raises for those that cannot be shown
+                self._show_figure(figure.canvas.manager)
+            self.add_to_title("")
+        return figures
+
+    def _show_figure(self, manager: Any) -> None:
+        self._managers[manager] = manager.get_window_title() or ""
+        manager.canvas.mpl_connect("close_event", lambda _event: self._lost(manager))
+        manager.show()
+        if self.toolkit == "tk" and manager in self._unknown_to_pyplot:
+            manager.window.protocol("WM_DELETE_WINDOW", manager.destroy)
+
+    def _show_widget(self) -> None:
         from ringbridge.plot.qt_windows import CloseFilter
 
         window = self.widget.window()
-        self._own_titles = [window.windowTitle()]
-        self._filter = CloseFilter(window, lambda: self._all_closed(closed))
+        self._own_title = window.windowTitle()
+        self._filter = CloseFilter(window, self._all_closed)
         window.show()
 
-    def _destroyed(self, event: Any, closed: Callable[[], None]) -> None:
+    def _destroyed(self, event: Any) -> None:
         if event.widget is self.root.winfo_toplevel():
-            self._all_closed(closed)
+            self._all_closed()
 
-    def _lost(self, canvas: Any, closed: Callable[[], None]) -> None:
-        self._managers = [each for each in self._managers if each.canvas is not canvas]
+    def _lost(self, manager: Any) -> None:
+        self._managers.pop(manager, None)
         if not self._managers:
-            self._all_closed(closed)
+            self._all_closed()
 
-    def _all_closed(self, closed: Callable[[], None]) -> None:
+    def _all_closed(self) -> None:
         if not self.is_closed:
             self.is_closed = True
-            closed()
+            self._closed()
 
     def add_to_title(self, words: str) -> None:
         """Titles them: the plot's title, each one's own where there are several, and the words."""
         if self.is_closed:
             return
-        title, own = self._title, self._own_titles
-        several = len(own) > 1
+        title, several = self._title, len(self.figures) > 1
         if self.widget is not None:
-            self.widget.window().setWindowTitle((title or own[0]) + words)
+            self.widget.window().setWindowTitle((title or self._own_title) + words)
         elif self.root is not None:
-            self.root.winfo_toplevel().title((title or own[0]) + words)
-        else:
-            for manager, name in zip(self._managers, own):
-                both = f"{title}: {name}" if title and several else title or name
-                manager.set_window_title(both + words)
+            self.root.winfo_toplevel().title((title or self._own_title) + words)
+        for manager, name in self._managers.items():
+            both = f"{title}: {name}" if title and several else title or name
+            manager.set_window_title(both + words)
 
     def refresh(self) -> None:
         """Draws what has changed, now. Without windows it waits until somebody wants a picture."""
@@ -250,15 +290,35 @@ class Windows:
         return figure.canvas.manager
 
 
-def _figures(view: Any, before: set[int]) -> list[Any]:
-    found = []
+def _named_figures(view: Any) -> list[Any]:
     named = getattr(view, "figure", None)
-    for each in named if isinstance(named, (list, tuple)) else [named]:
-        if each is not None:
-            found.append(each if hasattr(each, "savefig") else each.canvas.figure)
-    pyplot = sys.modules.get("matplotlib.pyplot")
-    for number in sorted(numbers_of_figures() - before):
-        figure = pyplot.figure(number)  # type: ignore[union-attr]
-        if figure not in found:
-            found.append(figure)
-    return found
+    those = named if isinstance(named, (list, tuple)) else [named]
+    return [
+        each if hasattr(each, "savefig") else each.canvas.figure
+        for each in those
+        if each is not None
+    ]
+
+
+def _toolkit_of(manager: Any) -> str:
+    """Raises ViewError for one that a viewer has no loop for."""
+    needs = getattr(manager.canvas, "required_interactive_framework", None)
+    name = (needs or "")[:2]
+    if needs in (None, "headless"):
+        return ""
+    if name not in ("qt", "tk"):
+        raise ViewError(
+            f"the view's figure wants the event loop of {needs}; a viewer has those of Qt and Tk: "
+            "set MPLBACKEND to QtAgg, TkAgg or Agg"
+        )
+    return name
+
+
+def _toolkit_of_pyplot() -> str:
+    """That which pyplot's figures will have, where somebody has imported it; it is ready then."""
+    if "matplotlib.pyplot" not in sys.modules:
+        return ""
+    name = sys.modules["matplotlib"].get_backend().lower()[:2]
+    if name == "qt":
+        _have_application()
+    return name if name in ("qt", "tk") else ""
