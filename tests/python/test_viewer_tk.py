@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rbr_testing import pyplot_scripts
 from rbr_testing.bare_computation import TESTS, BareComputation, ended, interrupt, viewed
 from rbr_testing.screens import screen
 
@@ -27,6 +28,10 @@ def display() -> Iterator[str]:
         yield display
 
 
+def _environ(display: str) -> dict[str, str | None]:
+    return {"MPLBACKEND": "TkAgg", "DISPLAY": display, "QT_QPA_PLATFORM": None}
+
+
 @contextlib.contextmanager
 def showing(
     display: str,
@@ -36,16 +41,8 @@ def showing(
     **welcome: Any,
 ) -> Iterator[tuple[BareComputation, Any]]:
     spec = {"module": "rbr_testing.plot_tk_views", "class": name, "paths": [str(TESTS)]}
-    environ = {"MPLBACKEND": "TkAgg", "DISPLAY": display, "QT_QPA_PLATFORM": None, **(own or {})}
+    environ = {**_environ(display), **(own or {})}
     with viewed(view=spec, environ=environ, command=command, **welcome) as both:
-        yield both
-
-
-@contextlib.contextmanager
-def scripted(display: str, name: str, **welcome: Any) -> Iterator[tuple[BareComputation, Any]]:
-    spec = {"module": "rbr_testing.plot_pyplot_views", "class": name, "paths": [str(TESTS)]}
-    environ = {"MPLBACKEND": "TkAgg", "DISPLAY": display, "QT_QPA_PLATFORM": None}
-    with viewed(view=spec, environ=environ, **welcome) as both:
         yield both
 
 
@@ -84,6 +81,17 @@ def test_of_several_windows_the_last_one_ends_the_viewer(display: str) -> None:
         assert title(there) == ("T: two", True)
         there.keep("close_it")
         assert there.hear(Kind.GONE).values == ("closed",)
+        assert ended(process) == (0, "")
+
+
+def test_a_window_keeps_its_own_title_when_another_is_closed(display: str) -> None:
+    with showing(display, "TwoFigures", title="T") as (there, process):
+        there.keep("close_it")
+        there.keep("next_one")
+        there.keep("close_when_the_computation_has_ended")
+        there.end(hold=True)
+        told = there.hear(Kind.EVENT, "title").values[1:]
+        assert told == ("T: two (the computation has ended)", True)
         assert ended(process) == (0, "")
 
 
@@ -180,37 +188,15 @@ def test_a_view_that_does_what_scripts_do_hears_letters_all_the_same(
     display: str, what: str
 ) -> None:
     """Letters that come meanwhile wait; Tk's update() never ended while they were watched."""
-    with scripted(display, "Script", rate=0.0) as (there, process):
-        for _ in range(3):
-            number = there.keep(what)
-            assert there.hear(Kind.EVENT, "amid").values[1] == number
-            there.ask("drawn", number)
-        there.end()
-        assert ended(process) == (0, "")
+    pyplot_scripts.hears_letters_amid(what, _environ(display))
 
 
 def test_figures_that_draw_makes_are_windows_too(display: str) -> None:
-    with scripted(display, "Lazy", title="Waves", hold=True) as (there, process):
-        shot = there.ask("snapshot", there.keep("colour", 0.0, 1.0, 0.0))
-        assert shot[5, 5].tolist() == [0, 255, 0, 255]
-        there.ask("drawn", there.keep("another"))
-        there.keep("current")
-        assert there.hear(Kind.EVENT, "current").values[1] == 1
-        shot = there.ask("snapshot", 1, {"figure": 1})
-        assert shot[5, 5].tolist() == [0, 0, 255, 255]
-        there.keep("title")
-        assert there.hear(Kind.EVENT, "title").values[1:] == ("Waves: Figure 1", "Waves: another")
-        there.keep("close_it")
-        there.hear(Kind.EVENT, "close")
-        assert there.hear(Kind.GONE).values == ("closed",)
-        assert ended(process)[0] == 0
+    pyplot_scripts.shows_figures_that_draw_makes(_environ(display))
 
 
 def test_a_window_that_never_came_holds_nothing(display: str) -> None:
-    with scripted(display, "Lazy", hold=True) as (there, process):
-        there.ask("counts", 0)
-        there.end(hold=True)
-        assert ended(process)[0] == 0
+    pyplot_scripts.holds_no_window_that_never_came(_environ(display))
 
 
 def test_pyplot_that_draws_by_itself_draws_each_frame_once_all_the_same(display: str) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from conftest import THERE
-from rbr_testing.bare_computation import TESTS, BareComputation, ended, interrupt, viewed
+from rbr_testing import pyplot_scripts
+from rbr_testing.bare_computation import BareComputation, ended, interrupt, viewed
 from rbr_testing.screens import screen
 
 from ringbridge.plot.letters import Kind
@@ -36,16 +37,6 @@ def showing(name: str, **welcome: Any) -> Iterator[tuple[BareComputation, Any]]:
     """A viewer with one of plot_widgets' views; matplotlib chooses its back end by itself."""
     spec = {"module": "plot_widgets", "class": name, "paths": [str(THERE)]}
     with viewed(view=spec, environ={"MPLBACKEND": None}, **welcome) as both:
-        yield both
-
-
-@contextlib.contextmanager
-def scripted(
-    name: str, display: str | None = None, **welcome: Any
-) -> Iterator[tuple[BareComputation, Any]]:
-    spec = {"module": "rbr_testing.plot_pyplot_views", "class": name, "paths": [str(TESTS)]}
-    environ = {"MPLBACKEND": None, "DISPLAY": display}
-    with viewed(view=spec, environ=environ, **welcome) as both:
         yield both
 
 
@@ -268,46 +259,22 @@ def test_a_draw_that_runs_the_loop_draws_each_frame_once_in_order() -> None:
 
 @pytest.mark.parametrize("what", ["show", "pause", "flush"])
 def test_a_view_that_does_what_scripts_do_hears_letters_all_the_same(what: str) -> None:
-    with scripted("Script", rate=0.0) as (there, process):
-        for _ in range(3):
-            number = there.keep(what)
-            assert there.hear(Kind.EVENT, "amid").values[1] == number
-            there.ask("drawn", number)
-        there.end()
-        assert ended(process)[0] == 0
+    pyplot_scripts.hears_letters_amid(what, {"MPLBACKEND": None})
 
 
 def test_figures_that_draw_makes_are_windows_too() -> None:
-    with scripted("Lazy", title="Waves", hold=True) as (there, process):
-        shot = there.ask("snapshot", there.keep("colour", 0.0, 1.0, 0.0))
-        assert shot[5, 5].tolist() == [0, 255, 0, 255]
-        there.ask("drawn", there.keep("another"))
-        there.keep("current")
-        assert there.hear(Kind.EVENT, "current").values[1] == 1
-        shot = there.ask("snapshot", 1, {"figure": 1})
-        assert shot[5, 5].tolist() == [0, 0, 255, 255]
-        there.keep("title")
-        assert there.hear(Kind.EVENT, "title").values[1:] == ("Waves: Figure 1", "Waves: another")
-        there.keep("close_it")
-        there.hear(Kind.EVENT, "close")
-        assert there.hear(Kind.GONE).values == ("closed",)
-        assert ended(process)[0] == 0
+    pyplot_scripts.shows_figures_that_draw_makes({"MPLBACKEND": None})
 
 
 def test_a_figure_that_draw_makes_is_a_window_of_a_screen() -> None:
     """There Qt's application is made with the first figure, if nobody has made it before."""
-    with screen() as display, scripted("Lazy", display, title="Waves") as (there, _):
-        shot = there.ask("snapshot", there.keep("colour", 0.0, 1.0, 0.0))
-        assert shot[5, 5].tolist() == [0, 255, 0, 255]
-        there.keep("title")
-        assert there.hear(Kind.EVENT, "title").values[1:] == ("Waves",)
+    with screen() as display:
+        environ = {"MPLBACKEND": None, "DISPLAY": display}
+        pyplot_scripts.shows_figures_that_draw_makes(environ)
 
 
 def test_a_window_that_never_came_holds_nothing() -> None:
-    with scripted("Lazy", hold=True) as (there, process):
-        there.ask("counts", 0)
-        there.end(hold=True)
-        assert ended(process)[0] == 0
+    pyplot_scripts.holds_no_window_that_never_came({"MPLBACKEND": None})
 
 
 def test_a_view_that_ends_the_toolkits_loop_ends_the_viewer() -> None:
