@@ -193,9 +193,10 @@ class Windows:
         figures = self._new_figures()
         if figures:
             self._add_figures(figures)
-            for figure in figures if self.toolkit else []:
-                _toolkit_of(figure.canvas.manager)  # raises for those that cannot be shown
-                self._show_figure(figure.canvas.manager)
+            for figure in figures:
+                shown = _toolkit_of(figure.canvas.manager)  # raises for one that cannot be
+                if shown and self.toolkit:
+                    self._show_figure(figure.canvas.manager)
             self.add_to_title("")
         return figures
 
