@@ -67,8 +67,9 @@ def test_a_figure_is_chosen_by_its_index() -> None:
         assert "2 figures" in why
 
 
-def test_a_figure_that_pyplot_does_not_know_is_drawn() -> None:
-    with viewed(view=view("Bare")) as (there, _):
+@pytest.mark.parametrize("name", ["Bare", "Forgotten"])
+def test_a_figure_that_pyplot_does_not_know_is_drawn(name: str) -> None:
+    with viewed(view=view(name)) as (there, _):
         before = there.ask("snapshot", there.update(""))
         assert before.shape == (200, 300, 4)
         assert (there.ask("snapshot", there.update("a title")) != before).any()

@@ -129,7 +129,8 @@ class Windows:
         self._filter: Any = None  # Qt does not hold it
         self._managers: dict[Any, str] = {}  # of the figures' windows, and their own titles
         self._unknown_to_pyplot: list[Any] = []
-        self._add_figures(_named_figures(view))
+        self._named = _named_figures(view)
+        self._add_figures(self._named)
         self._add_figures(self._new_figures())
         self.toolkit = self._find_toolkit()
 
@@ -154,9 +155,10 @@ class Windows:
         return [each for each in found if each not in self.figures]
 
     def _drop_closed(self) -> None:
-        """Without windows nobody tells of figures that draw has closed."""
-        there = pyplot_managers() + self._unknown_to_pyplot
-        for manager in [each for each in self._managers if each not in there]:
+        """Without windows nobody tells of figures that draw has closed. `view.figure` stays the
+        view's, whatever pyplot knows of it."""
+        stay = [*pyplot_managers(), *(each.canvas.manager for each in self._named)]
+        for manager in [each for each in self._managers if each not in stay]:
             del self._managers[manager]
             self.figures.remove(manager.canvas.figure)
 

@@ -65,6 +65,16 @@ class Bare:
         self.axes.set_title(title)
 
 
+class Forgotten(Bare):
+    """A figure that pyplot is to keep no more."""
+
+    def __init__(self) -> None:
+        from matplotlib import pyplot
+
+        self.figure, self.axes = pyplot.subplots(figsize=(3, 2))
+        pyplot.close(self.figure)
+
+
 class Foreign:
     """A figure whose canvas wants the loop of another toolkit."""
 
