@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from rbr_testing.bare_computation import (
-    TESTS,
     BareComputation,
     cells,
     ended,
@@ -19,6 +18,7 @@ from rbr_testing.bare_computation import (
     viewed,
 )
 from rbr_testing.eventually import until
+from rbr_testing.pyplot_scripts import scripted
 
 from ringbridge.plot.letters import Kind
 
@@ -76,8 +76,7 @@ def test_a_figure_that_pyplot_does_not_know_is_drawn(name: str) -> None:
 
 
 def test_pictures_are_of_the_figure_that_draw_has_made_last() -> None:
-    spec = {"module": "rbr_testing.plot_pyplot_views", "class": "Lazy", "paths": [str(TESTS)]}
-    with viewed(view=spec, hold=True) as (there, process):
+    with scripted("Lazy", {}, hold=True) as (there, process):
         for blue in (0.0, 1.0):
             shot = there.ask("snapshot", there.keep("anew", 0.0, 1.0, blue))
             assert shot[5, 5].tolist() == [0, 255, int(blue) * 255, 255]

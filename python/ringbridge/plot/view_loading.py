@@ -62,26 +62,24 @@ def wants_qt(make: Callable[[], Any]) -> bool:
     """
     if any(f"{name}.QtWidgets" in sys.modules for name in _QT_NAMES):
         return True
-    if _mentions(_own_lines(make), *_QT_NAMES):
+    lines: list[str] = []
+    with contextlib.suppress(OSError, TypeError, SyntaxError):
+        lines = inspect.getsourcelines(make)[0]
+    if _mentions(lines, *_QT_NAMES):
         return True
     maybe = os.environ.get("MPLBACKEND", "qt").lower().startswith("qt")
     return maybe and _mentions(_lines_of_module(make), *_QT_NAMES)
 
 
 def wants_pyplot(make: Callable[[], Any]) -> bool:
-    """Whether the view uses pyplot, as far as its text tells."""
-    return _mentions(_own_lines(make), "pyplot") or _mentions(_lines_of_module(make), "pyplot")
-
-
-def _own_lines(make: Callable[[], Any]) -> list[str]:
-    with contextlib.suppress(OSError, TypeError, SyntaxError):
-        return inspect.getsourcelines(make)[0]
-    return []
+    """Whether the view uses pyplot, as far as its module's text tells."""
+    return _mentions(_lines_of_module(make), "pyplot")
 
 
 def _lines_of_module(make: Callable[[], Any]) -> list[str]:
     module = sys.modules.get(getattr(make, "__module__", ""))
-    return linecache.getlines(getattr(module, "__file__", None) or "")
+    file = getattr(module, "__file__", None)
+    return linecache.getlines(file, vars(module)) if file else []
 
 
 def _mentions(lines: list[str], *names: str) -> bool:

@@ -167,8 +167,9 @@ class Windows:
             return "qt"
         if self.root is not None:
             return "tk"
-        found = [name for name in map(_toolkit_of, self._managers) if name]
-        return found[0] if found else "" if self._managers else _toolkit_of_pyplot()
+        if not self._managers:  # draw may make some
+            return _toolkit_of_pyplot()
+        return next(filter(None, map(_toolkit_of, self._managers)), "")
 
     def show(self, title: str, closed: Callable[[], None]) -> None:
         """Shows all of them. closed() when the user has closed the last one."""
